@@ -1,0 +1,53 @@
+# The libraries of ARCHITECTURE.md's dependency table, as imported targets named dep::<library>.
+# In a static build each of them is its .a file.
+if(KNARR_STATIC)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+endif()
+
+# dep(NAME LIBRARY HEADER [further libraries it stands on])
+function(dep name library header)
+  find_library(DEP_${name} NAMES ${library} REQUIRED)
+  find_path(DEP_${name}_INCLUDE ${header} REQUIRED)
+  add_library(dep::${name} INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(dep::${name} INTERFACE ${DEP_${name}} ${ARGN})
+endfunction()
+
+find_package(Threads REQUIRED)
+if(KNARR_STATIC)
+  dep(uv uv_a uv.h Threads::Threads dl rt)
+else()
+  dep(uv uv uv.h)
+endif()
+dep(crypto crypto openssl/evp.h)
+dep(ssl ssl openssl/ssl.h dep::crypto)
+dep(nghttp2 nghttp2 nghttp2/nghttp2.h)
+dep(sqlite sqlite3 sqlite3.h)
+dep(yaml yaml-cpp yaml-cpp/yaml.h)
+dep(re2 re2 re2/re2.h Threads::Threads)
+dep(z z zlib.h)
+dep(zstd zstd zstd.h)
+dep(seccomp seccomp seccomp.h)
+# Boost.JSON is linked as a static library always: Debian's shared one needs Boost.Container's.
+find_library(DEP_boost_container NAMES libboost_container.a boost_container REQUIRED)
+dep(json boost_json boost/json.hpp ${DEP_boost_container})
+# libarchive's static library stands on whatever formats it was built with; only tar, gzip and zstd
+# are asked for, and the linker takes nothing else.
+dep(archive archive archive.h dep::z dep::zstd)
+
+# Debian ships wslay and cpp-httplib as shared libraries only. scripts/deps.sh builds the static ones
+# from Debian's source packages into KNARR_DEPS.
+set(KNARR_DEPS $ENV{KNARR_DEPS} CACHE PATH "Where scripts/deps.sh put its static libraries")
+if(NOT KNARR_DEPS)
+  set(KNARR_DEPS /var/cache/knarr/deps)
+endif()
+find_library(DEP_wslay_static NAMES libwslay.a PATHS ${KNARR_DEPS}/lib NO_DEFAULT_PATH)
+find_library(DEP_httplib_static NAMES libcpp-httplib.a PATHS ${KNARR_DEPS}/lib NO_DEFAULT_PATH)
+if(KNARR_STATIC)
+  add_library(dep::wslay INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(dep::wslay INTERFACE ${DEP_wslay_static})
+  add_library(dep::httplib INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(dep::httplib INTERFACE ${DEP_httplib_static} dep::ssl dep::z)
+else()
+  dep(wslay wslay wslay/wslay.h)
+  dep(httplib cpp-httplib httplib.h dep::ssl dep::z)
+endif()

@@ -1,0 +1,56 @@
+#include "base/json.h"
+
+#include <catch2/catch.hpp>
+
+using knarr::json::Kind;
+using knarr::json::Value;
+
+TEST_CASE("what is parsed is written as it was") {
+  auto check = [](const std::string& text) {
+    auto value = knarr::json::parse(text);
+    REQUIRE(value.ok());
+    CHECK(knarr::json::write(*value) == text);
+  };
+  check("null");
+  check("[1,-2,18446744073709551615,\"a\\nb\",true,{}]");
+  check("{\"z\":1,\"a\":{\"b\":[]}}");
+}
+
+TEST_CASE("bad JSON is an error that says where") {
+  for (const char* text : {"", "{", "{\"a\":}", "[1,]", "1 2", "nul", "\"\x01\""}) {
+    auto value = knarr::json::parse(text);
+    REQUIRE_FALSE(value.ok());
+    CHECK(value.error().code == knarr::Code::kBadRequest);
+  }
+}
+
+TEST_CASE("reading what is absent gives null") {
+  Value v = Value::object({{"spec", Value::object({{"replicas", 3}})}});
+  CHECK(v["spec"]["replicas"].as_int() == 3);
+  CHECK(v["spec"]["template"]["x"].is_null());
+  CHECK(v["status"][3].as_string("none") == "none");
+}
+
+TEST_CASE("members keep their order through set and erase") {
+  Value v;
+  v.set("c", 1).set("a", 2).set("b", "x");
+  v.set("c", 5);
+  v.erase("a");
+  std::string keys;
+  for (auto [key, value] : v.members()) keys += std::string(key) + knarr::json::write(value);
+  CHECK(keys == "c5b\"x\"");
+}
+
+TEST_CASE("elements can be walked, changed, inserted and erased") {
+  Value v = Value::array({1, 2, 3});
+  for (Value& e : v.elements()) e = Value(e.as_int() * 2);
+  v.insert(0, "first");
+  v.erase_at(1);
+  CHECK(knarr::json::write(v) == "[\"first\",4,6]");
+}
+
+TEST_CASE("a part of a value can be assigned to the whole") {
+  Value v = Value::object({{"a", Value::array({"deep"})}});
+  v = v["a"][0];
+  CHECK(v.as_string() == "deep");
+}
