@@ -34,20 +34,21 @@ dep(json boost_json boost/json.hpp ${DEP_boost_container})
 # are asked for, and the linker takes nothing else.
 dep(archive archive archive.h dep::z dep::zstd)
 
-# Debian ships wslay and cpp-httplib as shared libraries only. scripts/deps.sh builds the static ones
-# from Debian's source packages into KNARR_DEPS.
+# Debian ships cpp-httplib as a shared library only. scripts/deps.sh builds the static one, with the
+# options named here, from Debian's source package into KNARR_DEPS.
 set(KNARR_DEPS $ENV{KNARR_DEPS} CACHE PATH "Where scripts/deps.sh put its static libraries")
 if(NOT KNARR_DEPS)
   set(KNARR_DEPS /var/cache/knarr/deps)
 endif()
-find_library(DEP_wslay_static NAMES libwslay.a PATHS ${KNARR_DEPS}/lib NO_DEFAULT_PATH)
-find_library(DEP_httplib_static NAMES libcpp-httplib.a PATHS ${KNARR_DEPS}/lib NO_DEFAULT_PATH)
-if(KNARR_STATIC)
-  add_library(dep::wslay INTERFACE IMPORTED GLOBAL)
-  target_link_libraries(dep::wslay INTERFACE ${DEP_wslay_static})
-  add_library(dep::httplib INTERFACE IMPORTED GLOBAL)
-  target_link_libraries(dep::httplib INTERFACE ${DEP_httplib_static} dep::ssl dep::z)
-else()
-  dep(wslay wslay wslay/wslay.h)
-  dep(httplib cpp-httplib httplib.h dep::ssl dep::z)
+find_library(DEP_httplib libcpp-httplib.a PATHS ${KNARR_DEPS}/lib NO_DEFAULT_PATH)
+if(NOT DEP_httplib)
+  message(FATAL_ERROR "no libcpp-httplib.a in ${KNARR_DEPS}/lib: run scripts/deps.sh")
 endif()
+add_library(dep::httplib INTERFACE IMPORTED GLOBAL)
+target_include_directories(dep::httplib INTERFACE ${KNARR_DEPS}/include)
+target_compile_definitions(dep::httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT
+                                                  CPPHTTPLIB_ZLIB_SUPPORT)
+target_link_libraries(dep::httplib INTERFACE ${DEP_httplib} dep::ssl dep::z Threads::Threads)
+
+# No wslay: it is a shared library only, and its source package is not dependably served. The framing
+# of RFC 6455 is small, and lives in src/net/websocket.cc.
