@@ -28,15 +28,16 @@ struct Member {
 
 class Value {
  public:
-  Value() noexcept;             // null
-  Value(bool b) noexcept;       // NOLINT: implicit
-  Value(int i) noexcept;        // NOLINT: implicit
-  Value(int64_t i) noexcept;    // NOLINT: implicit
-  Value(uint64_t u) noexcept;   // NOLINT: implicit
-  Value(double d) noexcept;     // NOLINT: implicit
-  Value(std::string_view s);    // NOLINT: implicit
-  Value(const char* s);         // NOLINT: implicit
-  Value(const std::string& s);  // NOLINT: implicit
+  Value() noexcept;                            // null
+  Value(std::nullptr_t) noexcept : Value() {}  // NOLINT: implicit
+  Value(bool b) noexcept;                      // NOLINT: implicit
+  Value(int i) noexcept;                       // NOLINT: implicit
+  Value(int64_t i) noexcept;                   // NOLINT: implicit
+  Value(uint64_t u) noexcept;                  // NOLINT: implicit
+  Value(double d) noexcept;                    // NOLINT: implicit
+  Value(std::string_view s);                   // NOLINT: implicit
+  Value(const char* s);                        // NOLINT: implicit
+  Value(const std::string& s);                 // NOLINT: implicit
   static Value object(std::initializer_list<std::pair<std::string_view, Value>> members = {});
   static Value array(std::initializer_list<Value> elements = {});
 

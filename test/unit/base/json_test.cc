@@ -31,6 +31,11 @@ TEST_CASE("reading what is absent gives null") {
   CHECK(v["status"][3].as_string("none") == "none");
 }
 
+TEST_CASE("a null pointer literal is null, not a string") {
+  CHECK(Value().set("a", nullptr)["a"].is_null());
+  CHECK(knarr::json::write(Value().set("a", nullptr)) == "{\"a\":null}");
+}
+
 TEST_CASE("members keep their order through set and erase") {
   Value v;
   v.set("c", 1).set("a", 2).set("b", "x");

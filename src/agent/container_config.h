@@ -1,0 +1,66 @@
+// The configuration of sandboxes and containers, from the pod's spec: the agent's
+// ContainerConfigurer. Looks up the configMaps and secrets of the environment, writes the files
+// that every container gets below <pods_dir>/<uid>, and translates the rest.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/downward.h"
+#include "agent/environment.h"
+#include "agent/pod_files.h"
+#include "agent/services.h"
+#include "knarr/client.h"
+
+namespace knarr::agent {
+
+struct ConfigurerOptions {
+  std::string pods_dir;  // "<data-dir>/agent/pods"
+  std::string logs_dir;  // "/var/log/pods"
+  std::string node_hosts_path = "/etc/hosts";
+  std::string node_resolv_conf_path = "/etc/resolv.conf";
+  DnsSettings dns;
+};
+
+class Configurer final : public ContainerConfigurer {
+ public:
+  // services(ns) lists the services whose variables a pod of the namespace gets.
+  using Services = std::function<std::vector<json::Value>(const std::string& ns)>;
+  Configurer(ConfigurerOptions options, const NodeFacts& node, client::Client& client,
+             PodVolumes& volumes, Services services);
+  ~Configurer() override;
+
+  void configure(Input input, Callback<runtime::ContainerConfig> done) override;
+  Result<runtime::SandboxConfig> sandbox(const Pod& pod, uint32_t attempt) override;
+  std::string termination_message(const Pod& pod, const ContainerSpec& container,
+                                  const runtime::ContainerStatus& status) override;
+
+  // "<logs_dir>/<ns>_<name>_<uid>"
+  std::string log_folder(const Pod& pod) const;
+
+ private:
+  struct Lookup;
+  void look_up(std::shared_ptr<Lookup> lookup);
+  Result<runtime::ContainerConfig> build(const Input& input, const ObjectData& objects);
+  Result<void> add_files(const Input& input, runtime::ContainerConfig& config);
+  std::string pod_folder(const Pod& pod) const;
+  std::string message_path(const Pod& pod, const std::string& container, uint32_t attempt) const;
+
+  ConfigurerOptions options_;
+  const NodeFacts& node_;
+  client::Client& client_;
+  PodVolumes& volumes_;
+  Services services_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// securityContext of pod and container together; supplemental groups with fsGroup.
+runtime::SecurityContext security_of(const Pod& pod, const json::Value& container);
+
+// Refuses an image or user that would be root where runAsNonRoot forbids it.
+Result<void> check_non_root(const Pod& pod, const ContainerSpec& container,
+                            const runtime::ImageSpec& image);
+
+}  // namespace knarr::agent

@@ -1,0 +1,400 @@
+#include "agent/container_machine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+
+namespace knarr::agent {
+
+namespace {
+
+using State = ContainerMachine::State;
+
+// The kubelet looks at a failed pod again after ten seconds: until then a crashed container shows
+// its exit, from then on CrashLoopBackOff.
+constexpr int64_t kShowBackoffMs = 10 * 1000;
+// And what is shown stays a moment before the next try.
+constexpr int64_t kShownAtLeastMs = 1000;
+constexpr int64_t kConfigRetryMs = 10 * 1000;
+
+struct Move {
+  State from, to;
+};
+constexpr Move kMoves[] = {
+    {State::kIdle, State::kPulling},         {State::kPulling, State::kConfiguring},
+    {State::kConfiguring, State::kCreating}, {State::kCreating, State::kStarting},
+    {State::kStarting, State::kHook},        {State::kStarting, State::kRunning},
+    {State::kHook, State::kRunning},         {State::kHook, State::kStopping},
+    {State::kRunning, State::kStopping},     {State::kIdle, State::kRunning},  // recovered
+};
+
+bool allowed(State from, State to) {
+  if (to == State::kIdle) return true;
+  for (const Move& m : kMoves) {
+    if (m.from == from && m.to == to) return true;
+  }
+  return false;
+}
+
+int64_t to_ms(int64_t ns) { return ns / 1000000; }
+
+}  // namespace
+
+ContainerMachine::ContainerMachine(PodServices& services, size_t index,
+                                   std::function<void()> changed)
+    : services_(services), index_(index), changed_(std::move(changed)) {}
+
+template <typename F>
+auto ContainerMachine::guarded(F fn) {
+  return [this, epoch = std::weak_ptr<int>(epoch_), at = *epoch_, fn](auto&&... args) {
+    auto now = epoch.lock();
+    if (now && *now == at) fn(std::forward<decltype(args)>(args)...);
+  };
+}
+
+// Every move makes the callbacks of the step before stale.
+void ContainerMachine::move(State to) {
+  if (!allowed(state_, to)) {
+    base::log(base::Level::kError, "agent", "container {}: no move from {} to {}", spec().name,
+              static_cast<int>(state_), static_cast<int>(to));
+  }
+  state_ = to;
+  ++*epoch_;
+}
+
+void ContainerMachine::recover(const PodRef& pod, const std::string& sandbox_id,
+                               const std::vector<std::string>& pod_ips,
+                               std::vector<runtime::ContainerStatus> newest_first) {
+  pod_ = pod;
+  sandbox_id_ = sandbox_id;
+  pod_ips_ = pod_ips;
+  if (newest_first.empty()) return;
+  const runtime::ContainerStatus& newest = newest_first[0];
+  record_.restart_count = static_cast<int>(newest.attempt);
+  next_attempt_ = record_.restart_count + 1;
+  if (newest_first.size() > 1) {
+    record_.last = newest_first[1];
+    record_.last_message = services_.configurer.termination_message(*pod_, spec(), *record_.last);
+  }
+  for (size_t i = 1; i < newest_first.size(); i++) older_ids_.push_back(newest_first[i].id);
+  record_.current = newest;
+  if (newest.state == runtime::ContainerState::kRunning) {
+    now_running();
+  } else if (newest.state == runtime::ContainerState::kExited) {
+    record_.exit_message = services_.configurer.termination_message(*pod_, spec(), newest);
+    back_off();
+  } else {  // made and never started: as if it had not been
+    older_ids_.push_back(newest.id);
+    record_.current.reset();
+    next_attempt_ = static_cast<int>(newest.attempt);
+  }
+}
+
+void ContainerMachine::recover_count(int restart_count) {
+  record_.restart_count = restart_count;
+  next_attempt_ = restart_count + 1;
+}
+
+void ContainerMachine::start(const PodRef& pod, const std::string& sandbox_id,
+                             const std::vector<std::string>& pod_ips) {
+  if (state_ != State::kIdle || services_.clock.monotonic_ms() < may_start_ms_) return;
+  pod_ = pod;
+  sandbox_id_ = sandbox_id;
+  pod_ips_ = pod_ips;
+  timer_.reset();
+  shown_timer_.reset();
+  move(State::kPulling);
+  services_.images.ensure(
+      pod_, spec(), guarded([this](ImagePuller::Outcome outcome) { pulled(std::move(outcome)); }));
+}
+
+// Back to idle, with words for the user, to be started again when the time has come.
+void ContainerMachine::wait(const std::string& reason, const std::string& message,
+                            int64_t retry_ms) {
+  record_.waiting_reason = reason;
+  record_.waiting_message = message;
+  move(State::kIdle);
+  may_start_ms_ = services_.clock.monotonic_ms() + retry_ms;
+  timer_ = services_.clock.timer([this] { changed_(); });
+  timer_->start(retry_ms + 1);
+  changed_();
+}
+
+void ContainerMachine::pulled(ImagePuller::Outcome outcome) {
+  if (!outcome.ok()) {
+    wait(outcome.reason, outcome.message, outcome.retry_ms);
+    return;
+  }
+  move(State::kConfiguring);
+  services_.configurer.configure(
+      {pod_, &spec(), static_cast<uint32_t>(next_attempt_), outcome.image, pod_ips_, sandbox_id_},
+      guarded([this](Result<runtime::ContainerConfig> config) { configured(std::move(config)); }));
+}
+
+void ContainerMachine::configured(Result<runtime::ContainerConfig> config) {
+  if (!config.ok()) {
+    const std::string& message = config.error().message;
+    services_.events.warning(*pod_, spec().field_path, "Failed", "Error: " + message);
+    wait("CreateContainerConfigError", message, kConfigRetryMs);
+    return;
+  }
+  move(State::kCreating);
+  services_.runtime.create_container(
+      sandbox_id_, *std::move(config),
+      guarded([this](Result<std::string> id) { created(std::move(id)); }));
+}
+
+void ContainerMachine::created(Result<std::string> id) {
+  if (!id.ok()) {
+    services_.events.warning(*pod_, spec().field_path, "Failed", "Error: " + id.error().message);
+    wait("CreateContainerError", id.error().message, kConfigRetryMs);
+    return;
+  }
+  services_.events.normal(*pod_, spec().field_path, "Created", "Container created");
+  if (record_.current) {
+    if (record_.last) older_ids_.push_back(record_.last->id);
+    record_.last = std::move(record_.current);
+    record_.last_message = std::move(record_.exit_message);
+  }
+  record_.current.emplace();
+  record_.current->id = *id;
+  record_.current->name = spec().name;
+  record_.current->state = runtime::ContainerState::kCreated;
+  record_.restart_count = next_attempt_++;
+  record_.killed = false;
+  record_.exit_message.clear();
+  early_exit_.reset();
+  move(State::kStarting);
+  services_.runtime.start_container(
+      record_.current->id,
+      guarded([this](Result<runtime::ContainerStatus> status) { started(std::move(status)); }));
+}
+
+void ContainerMachine::started(Result<runtime::ContainerStatus> status) {
+  if (!status.ok()) {
+    start_failed(status.error().message);
+    return;
+  }
+  record_.current = early_exit_ ? *std::exchange(early_exit_, {}) : *std::move(status);
+  record_.waiting_reason.clear();
+  record_.waiting_message.clear();
+  services_.events.normal(*pod_, spec().field_path, "Started", "Container started");
+  remove_older();
+  if (record_.current->state == runtime::ContainerState::kExited) {
+    exited(*record_.current);  // a short one: over before the answer came
+    return;
+  }
+  if ((*spec().spec)["lifecycle"]["postStart"].is_object()) {
+    run_post_start();
+  } else {
+    now_running();
+  }
+  changed_();
+}
+
+// A command that cannot be run is shown as an exit with 128, as the runtimes of others do.
+void ContainerMachine::start_failed(const std::string& message) {
+  services_.events.warning(*pod_, spec().field_path, "Failed", "Error: " + message);
+  runtime::ContainerStatus failed = *record_.current;
+  failed.state = runtime::ContainerState::kExited;
+  failed.exit_code = 128;
+  failed.reason = "StartError";
+  failed.message = message;
+  failed.started_at_ns = 0;
+  failed.finished_at_ns = services_.clock.now_us() * 1000;
+  exited(failed);
+}
+
+void ContainerMachine::run_post_start() {
+  move(State::kHook);
+  services_.hooks.run(target(), (*spec().spec)["lifecycle"]["postStart"], 0,
+                      guarded([this](Result<void> done) {
+                        if (done.ok()) {
+                          now_running();
+                          changed_();
+                          return;
+                        }
+                        services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
+                                                 done.error().message);
+                        record_.killed = true;
+                        stop(pod_, pod_->grace_seconds() * 1000, "FailedPostStartHook");
+                      }));
+}
+
+void ContainerMachine::now_running() {
+  move(State::kRunning);
+  record_.waiting_reason.clear();
+  record_.waiting_message.clear();
+  bool startup = (*spec().spec)["startupProbe"].is_object();
+  bool readiness = (*spec().spec)["readinessProbe"].is_object();
+  record_.started = !startup;
+  record_.ready = !startup && !readiness;
+  start_probes();
+}
+
+Prober::Target ContainerMachine::target() const {
+  return {pod_, &spec(), record_.current->id, pod_ips_.empty() ? services_.host_ip : pod_ips_[0],
+          record_.current->started_at_ns};
+}
+
+void ContainerMachine::start_probes() {
+  const json::Value& c = *spec().spec;
+  if (!c["startupProbe"].is_object() && !c["readinessProbe"].is_object() &&
+      !c["livenessProbe"].is_object()) {
+    return;
+  }
+  services_.prober.start(target(),
+                         guarded([this](ProbeKind kind, bool passed, const std::string& message) {
+                           verdict(kind, passed, message);
+                         }));
+}
+
+void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) {
+  const char* failed_probe = kind == ProbeKind::kStartup ? "startup" : "liveness";
+  switch (kind) {
+    case ProbeKind::kReadiness: record_.ready = passed; break;
+    case ProbeKind::kStartup:
+      record_.started = passed;
+      if (passed && !(*spec().spec)["readinessProbe"].is_object()) record_.ready = true;
+      if (passed) break;
+      [[fallthrough]];
+    case ProbeKind::kLiveness: {
+      if (passed) break;
+      bool again = spec().restart_policy != RestartPolicy::kNever;
+      record_.killed = true;
+      stop(pod_, pod_->grace_seconds() * 1000,
+           fmt::format("Container {} failed {} probe{}", spec().name, failed_probe,
+                       again ? ", will be restarted" : ""));
+      return;
+    }
+  }
+  changed_();
+}
+
+void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::string& why) {
+  if (!running()) return;
+  pod_ = pod;
+  services_.prober.stop(record_.current->id);
+  services_.events.normal(*pod_, spec().field_path, "Killing", why);
+  const json::Value& hook = (*spec().spec)["lifecycle"]["preStop"];
+  Prober::Target at = target();
+  move(State::kStopping);
+  if (!hook.is_object() || grace_ms <= 0) {
+    signal_stop(grace_ms);
+    return;
+  }
+  int64_t begun_ms = services_.clock.monotonic_ms();
+  services_.hooks.run(at, hook, grace_ms, guarded([this, grace_ms, begun_ms](Result<void> done) {
+                        if (!done.ok()) {
+                          services_.events.warning(*pod_, spec().field_path, "FailedPreStopHook",
+                                                   done.error().message);
+                        }
+                        // What the hook used is gone; the signal gets two seconds at least.
+                        int64_t used_ms = services_.clock.monotonic_ms() - begun_ms;
+                        signal_stop(std::max<int64_t>(grace_ms - used_ms, 2000));
+                      }));
+}
+
+void ContainerMachine::signal_stop(int64_t grace_ms) {
+  // The exit itself comes as an event; an error here means there is nothing left to stop.
+  services_.runtime.stop_container(
+      record_.current->id, grace_ms, guarded([this](Result<void> done) {
+        if (done.ok()) return;
+        base::log(base::Level::kWarning, "agent", "stop container {} of {}: {}", spec().name,
+                  pod_->full_name(), done.error().message);
+        runtime::ContainerStatus gone = *record_.current;
+        gone.state = runtime::ContainerState::kExited;
+        gone.exit_code = 137;
+        gone.reason = "ContainerStatusUnknown";
+        gone.finished_at_ns = services_.clock.now_us() * 1000;
+        exited(gone);
+      }));
+}
+
+void ContainerMachine::on_exit(const runtime::ContainerStatus& status) {
+  if (!record_.current || status.id != record_.current->id) return;
+  if (state_ == State::kStarting) {
+    early_exit_ = status;
+  } else if (record_.current->state != runtime::ContainerState::kExited) {
+    exited(status);
+  }
+}
+
+void ContainerMachine::exited(const runtime::ContainerStatus& status) {
+  services_.prober.stop(status.id);
+  record_.current = status;
+  record_.ready = false;
+  record_.started = false;
+  record_.waiting_reason.clear();
+  record_.exit_message = services_.configurer.termination_message(*pod_, spec(), status);
+  if (state_ != State::kIdle) move(State::kIdle);
+  back_off();
+  changed_();
+}
+
+// Sets when the container may start again, should it have to.
+void ContainerMachine::back_off() {
+  const runtime::ContainerStatus& c = *record_.current;
+  ContainerFacts facts{spec().kind, spec().restart_policy, RunState::kExited, c.exit_code,
+                       false,       record_.killed};
+  if (!restarts(facts) || pod_->deleting()) return;
+  int64_t started_ms = to_ms(c.started_at_ns > 0 ? c.started_at_ns : c.finished_at_ns);
+  backoff_.next_start(started_ms, to_ms(c.finished_at_ns));
+  int64_t wait_ms = backoff_.wait_ms();
+  may_start_ms_ = 0;
+  if (wait_ms == 0) return;
+  if (wait_ms < kShowBackoffMs + kShownAtLeastMs) wait_ms = kShowBackoffMs + kShownAtLeastMs;
+  may_start_ms_ = services_.clock.monotonic_ms() + wait_ms;
+  services_.events.warning(*pod_, spec().field_path, "BackOff",
+                           fmt::format("Back-off restarting failed container {} in pod {}",
+                                       spec().name, pod_->full_name()));
+  std::string text = fmt::format("back-off {} restarting failed container={} pod={}",
+                                 duration_text(backoff_.wait_ms()), spec().name, pod_->full_name());
+  shown_timer_ = services_.clock.timer([this, text] {
+    record_.waiting_reason = "CrashLoopBackOff";
+    record_.waiting_message = text;
+    changed_();
+  });
+  shown_timer_->start(kShowBackoffMs);
+  timer_ = services_.clock.timer([this] { changed_(); });
+  timer_->start(wait_ms + 1);
+}
+
+void ContainerMachine::sandbox_lost() {
+  if (record_.current && record_.current->state != runtime::ContainerState::kExited) {
+    services_.prober.stop(record_.current->id);
+    record_.current->state = runtime::ContainerState::kExited;
+    record_.current->exit_code = 137;
+    record_.current->reason = "ContainerStatusUnknown";
+    record_.current->message = "The container could not be located when the pod was terminated";
+    record_.current->finished_at_ns = services_.clock.now_us() * 1000;
+  }
+  if (record_.current) {
+    if (record_.last) older_ids_.push_back(record_.last->id);
+    record_.last = std::move(record_.current);
+    record_.current.reset();
+  }
+  record_.ready = record_.started = false;
+  move(State::kIdle);
+  may_start_ms_ = 0;
+}
+
+void ContainerMachine::abandon() {
+  if (record_.current) services_.prober.stop(record_.current->id);
+  timer_.reset();
+  shown_timer_.reset();
+  ++*epoch_;
+  if (state_ != State::kRunning && state_ != State::kStopping) state_ = State::kIdle;
+}
+
+// The newest and the one before are kept, for `kubectl logs --previous`.
+void ContainerMachine::remove_older() {
+  for (const std::string& id : older_ids_) {
+    services_.runtime.remove_container(id, [](const Result<void>&) {});
+  }
+  older_ids_.clear();
+}
+
+}  // namespace knarr::agent

@@ -1,0 +1,102 @@
+// One container of a pod on its way: image, configuration, creation, start, hooks, probes, exit,
+// back-off, start again. The pod machine says when to start and stop; this says what became of it.
+//
+//   kIdle -> kPulling -> kConfiguring -> kCreating -> kStarting -> kHook -> kRunning -> kStopping
+//     any step back to kIdle when it fails or the container has exited; a start after that begins
+//     with the next attempt.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/backoff.h"
+#include "agent/pod_status.h"
+#include "agent/services.h"
+
+namespace knarr::agent {
+
+class ContainerMachine {
+ public:
+  enum class State {
+    kIdle,
+    kPulling,
+    kConfiguring,
+    kCreating,
+    kStarting,
+    kHook,
+    kRunning,
+    kStopping
+  };
+
+  // `changed` is called after every change of record() or state(); never from within start or stop.
+  ContainerMachine(PodServices& services, size_t index, std::function<void()> changed);
+
+  State state() const { return state_; }
+  const ContainerRecord& record() const { return record_; }
+  bool running() const { return state_ == State::kRunning || state_ == State::kHook; }
+  // A step is under way whose answer will come.
+  bool busy() const { return state_ != State::kIdle && state_ != State::kRunning; }
+
+  // What was found after a restart of knarr: the newest container and the one before.
+  void recover(const PodRef& pod, const std::string& sandbox_id,
+               const std::vector<std::string>& pod_ips,
+               std::vector<runtime::ContainerStatus> newest_first);
+  // What the API remembers when the runtime does not (a reboot).
+  void recover_count(int restart_count);
+
+  // Does nothing while it runs, is busy, or has to wait (then `changed` comes when the wait is
+  // over).
+  void start(const PodRef& pod, const std::string& sandbox_id,
+             const std::vector<std::string>& pod_ips);
+  // With the preStop hook, then the stop signal, then SIGKILL. `why` is the Killing event's
+  // message.
+  void stop(const PodRef& pod, int64_t grace_ms, const std::string& why);
+  void on_exit(const runtime::ContainerStatus& status);
+  // The sandbox died with everything in it: the record stays, the container is gone.
+  void sandbox_lost();
+  // The pod goes away: no step goes on, no probe runs.
+  void abandon();
+
+ private:
+  const ContainerSpec& spec() const { return pod_->containers()[index_]; }
+  void move(State to);
+  void wait(const std::string& reason, const std::string& message, int64_t retry_ms);
+  void pulled(ImagePuller::Outcome outcome);
+  void configured(Result<runtime::ContainerConfig> config);
+  void created(Result<std::string> id);
+  void started(Result<runtime::ContainerStatus> status);
+  void start_failed(const std::string& message);
+  void run_post_start();
+  void now_running();
+  void start_probes();
+  void verdict(ProbeKind kind, bool passed, const std::string& message);
+  void signal_stop(int64_t grace_ms);
+  void exited(const runtime::ContainerStatus& status);
+  void back_off();
+  void remove_older();
+  Prober::Target target() const;
+  // Wraps a callback so that it does nothing once this step is no longer the current one.
+  template <typename F>
+  auto guarded(F fn);
+
+  PodServices& services_;
+  size_t index_;
+  std::function<void()> changed_;
+  PodRef pod_;
+  std::string sandbox_id_;
+  std::vector<std::string> pod_ips_;
+  State state_ = State::kIdle;
+  ContainerRecord record_;
+  std::vector<std::string> older_ids_;                  // dead containers to remove
+  std::optional<runtime::ContainerStatus> early_exit_;  // told before start_container answered
+  int next_attempt_ = 0;
+  Backoff backoff_;
+  int64_t may_start_ms_ = 0;
+  std::unique_ptr<Timer> timer_;        // the end of a wait
+  std::unique_ptr<Timer> shown_timer_;  // when CrashLoopBackOff is shown
+  std::shared_ptr<int> epoch_ = std::make_shared<int>(0);
+};
+
+}  // namespace knarr::agent

@@ -1,0 +1,73 @@
+#include "agent/pod_actions.h"
+
+namespace knarr::agent {
+
+namespace {
+
+bool main_ever_ran(const std::vector<ContainerFacts>& containers) {
+  for (const ContainerFacts& c : containers) {
+    if (c.kind == ContainerKind::kMain && c.state != RunState::kNone) return true;
+  }
+  return false;
+}
+
+// Walks the init containers in order; true when the main containers may start.
+bool initialize(const std::vector<ContainerFacts>& containers, Actions& actions) {
+  for (size_t i = 0; i < containers.size() && containers[i].kind != ContainerKind::kMain; i++) {
+    const ContainerFacts& c = containers[i];
+    bool sidecar = c.kind == ContainerKind::kSidecar;
+    if (c.state == RunState::kExited && !sidecar && c.exit_code == 0 && !c.killed) continue;
+    if (c.state == RunState::kExited && !restarts(c)) {
+      actions.finished = true;
+      return false;
+    }
+    if (c.state != RunState::kRunning) actions.start.push_back(i);
+    if (!sidecar || !c.started) return false;
+  }
+  return true;
+}
+
+void keep_sidecars(const std::vector<ContainerFacts>& containers, Actions& actions) {
+  for (size_t i = 0; i < containers.size(); i++) {
+    const ContainerFacts& c = containers[i];
+    if (c.kind == ContainerKind::kSidecar && c.state != RunState::kRunning) {
+      actions.start.push_back(i);
+    }
+  }
+}
+
+}  // namespace
+
+bool restarts(const ContainerFacts& c) {
+  switch (c.restart_policy) {
+    case RestartPolicy::kAlways: return true;
+    case RestartPolicy::kOnFailure: return c.exit_code != 0 || c.killed;
+    case RestartPolicy::kNever: return false;
+  }
+  return false;
+}
+
+Actions decide(const std::vector<ContainerFacts>& containers) {
+  Actions actions;
+  if (main_ever_ran(containers)) {
+    actions.initialized = true;
+  } else {
+    actions.initialized = initialize(containers, actions);
+    if (!actions.initialized) return actions;
+    actions.start.clear();
+  }
+
+  bool over = true;
+  for (size_t i = 0; i < containers.size(); i++) {
+    const ContainerFacts& c = containers[i];
+    if (c.kind != ContainerKind::kMain) continue;
+    bool again = c.state == RunState::kNone || (c.state == RunState::kExited && restarts(c));
+    if (again) actions.start.push_back(i);
+    if (again || c.state == RunState::kRunning) over = false;
+  }
+  actions.finished = over;
+  if (!over) keep_sidecars(containers, actions);
+  return actions;
+}
+
+}  // namespace knarr::agent

@@ -1,0 +1,414 @@
+#include "agent/pod_machine.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "knarr/check.h"
+
+namespace knarr::agent {
+
+namespace {
+
+using State = PodMachine::State;
+
+struct Move {
+  State from, to;
+};
+constexpr Move kMoves[] = {
+    {State::kVolumes, State::kSandbox},  {State::kSandbox, State::kNetwork},
+    {State::kNetwork, State::kRunning},  {State::kNetwork, State::kSandbox},
+    {State::kRunning, State::kSandbox},  {State::kVolumes, State::kStopping},
+    {State::kSandbox, State::kStopping}, {State::kNetwork, State::kStopping},
+    {State::kRunning, State::kStopping}, {State::kStopping, State::kTeardown},
+    {State::kTeardown, State::kDone},    {State::kVolumes, State::kDone},
+    {State::kDone, State::kRemoving},    {State::kRemoving, State::kGone},
+};
+
+constexpr int64_t kFirstRetryMs = 500;
+constexpr int64_t kMostRetryMs = 122 * 1000;
+
+bool before_stopping(State s) {
+  return s == State::kVolumes || s == State::kSandbox || s == State::kNetwork ||
+         s == State::kRunning;
+}
+
+}  // namespace
+
+const char* state_name(State state) {
+  static constexpr const char* kNames[] = {"volumes",  "sandbox", "network",  "running", "stopping",
+                                           "teardown", "done",    "removing", "gone"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+PodMachine::PodMachine(PodServices& services, PodRef pod, std::function<void()> gone)
+    : services_(services), pod_(std::move(pod)), gone_(std::move(gone)) {
+  for (size_t i = 0; i < pod_->containers().size(); i++) {
+    containers_.push_back(
+        std::make_unique<ContainerMachine>(services_, i, [this] { containers_changed(); }));
+  }
+}
+
+// The answer of a step may come when the machine is gone.
+template <typename F>
+auto PodMachine::guarded(F fn) {
+  return [weak = weak_from_this(), fn](auto&&... args) {
+    if (auto self = weak.lock()) fn(*self, std::forward<decltype(args)>(args)...);
+  };
+}
+
+void PodMachine::move(State to) {
+  bool known = std::any_of(std::begin(kMoves), std::end(kMoves),
+                           [&](const Move& m) { return m.from == state_ && m.to == to; });
+  CHECK(known);
+  state_ = to;
+  retry_ms_ = 0;
+  timer_.reset();
+}
+
+void PodMachine::start(const Admission& admission, Recovered recovered) {
+  auto at = base::parse_time(pod_->status()["startTime"].as_string());
+  start_time_us_ = at.ok() ? *at : services_.clock.now_us();
+  for (const runtime::SandboxStatus& s : recovered.sandboxes) {
+    sandbox_attempt_ = std::max(sandbox_attempt_, s.config.attempt + 1);
+    if (s.ready && !sandbox_alive_) {
+      sandbox_id_ = s.id;
+      netns_ = s.netns;
+      sandbox_alive_ = true;
+    } else {
+      old_sandboxes_.push_back(s.id);
+    }
+  }
+  recover_containers(recovered.containers);
+  if (!admission.ok() && recovered.sandboxes.empty()) {
+    rejected_ = admission;
+    services_.events.warning(*pod_, "", admission.reason, admission.message);
+    move(State::kDone);
+    publish();
+  } else if (pod_->finished()) {
+    over_ = true;
+    move(State::kStopping);
+  }
+  step();
+}
+
+// The runtime's containers, or, when it has none, what the API remembers of restarts.
+void PodMachine::recover_containers(const std::vector<runtime::ContainerStatus>& containers) {
+  for (size_t i = 0; i < containers_.size(); i++) {
+    const std::string& name = pod_->containers()[i].name;
+    std::vector<runtime::ContainerStatus> mine;
+    for (const runtime::ContainerStatus& c : containers) {
+      if (c.name == name) mine.push_back(c);
+    }
+    std::sort(mine.begin(), mine.end(),
+              [](const auto& a, const auto& b) { return a.attempt > b.attempt; });
+    if (!mine.empty()) {
+      containers_[i]->recover(pod_, sandbox_id_, {}, std::move(mine));
+      if (!sandbox_alive_ && !pod_->finished()) containers_[i]->sandbox_lost();
+      continue;
+    }
+    for (const char* list : {"initContainerStatuses", "containerStatuses"}) {
+      for (const json::Value& s : pod_->status()[list].elements()) {
+        if (s["name"].as_string() == name && s.has("containerID")) {
+          containers_[i]->recover_count(static_cast<int>(s["restartCount"].as_int()));
+        }
+      }
+    }
+  }
+}
+
+void PodMachine::update(PodRef pod) {
+  CHECK(pod->uid() == pod_->uid());
+  pod_ = std::move(pod);
+  step();
+}
+
+void PodMachine::forget() {
+  forgotten_ = true;
+  step();
+}
+
+void PodMachine::fail(const std::string& reason, const std::string& message) {
+  if (!failed_.ok() || !before_stopping(state_)) return;
+  failed_ = {reason, message};
+  step();
+}
+
+// Takes the next step, unless the last one is still under way.
+void PodMachine::step() {
+  bool ends = forgotten_ || pod_->deleting() || !failed_.ok();
+  if (busy_) {
+    if (ends && state_ == State::kRunning) move(State::kStopping);
+    return;
+  }
+  if (ends && before_stopping(state_)) move(State::kStopping);
+  switch (state_) {
+    case State::kVolumes: set_up_volumes(); break;
+    case State::kSandbox: create_sandbox(); break;
+    case State::kNetwork: attach_network(); break;
+    case State::kRunning: run_containers(); break;
+    case State::kStopping:
+      stop_containers(forgotten_ ? 0 : pod_->grace_seconds() * 1000);
+      if (all_stopped()) {
+        move(State::kTeardown);
+        tear_down();
+      }
+      break;
+    case State::kTeardown: break;
+    case State::kDone: done(); break;
+    case State::kRemoving:
+    case State::kGone: break;
+  }
+}
+
+void PodMachine::retry(int64_t first_ms) {
+  retry_ms_ = retry_ms_ == 0 ? first_ms : std::min(retry_ms_ * 2, kMostRetryMs);
+  timer_ = services_.clock.timer([this] { step(); });
+  timer_->start(retry_ms_);
+}
+
+void PodMachine::set_up_volumes() {
+  publish();
+  busy_ = true;
+  services_.volumes.set_up(pod_, guarded([](PodMachine& self, const Result<void>& result) {
+                             self.busy_ = false;
+                             if (!result.ok()) {
+                               self.services_.events.warning(*self.pod_, "", "FailedMount",
+                                                             result.error().message);
+                               self.retry(kFirstRetryMs);
+                               if (self.pod_->deleting() || self.forgotten_) self.step();
+                               return;
+                             }
+                             self.move(State::kSandbox);
+                             self.step();
+                           }));
+}
+
+void PodMachine::create_sandbox() {
+  if (sandbox_alive_) {  // recovered
+    move(State::kNetwork);
+    step();
+    return;
+  }
+  auto config = services_.configurer.sandbox(*pod_, sandbox_attempt_++);
+  if (!config.ok()) {
+    remove_sandbox_then_retry(config.error(), "Failed to create pod sandbox: ");
+    return;
+  }
+  busy_ = true;
+  services_.runtime.create_sandbox(
+      *std::move(config), guarded([](PodMachine& self, Result<runtime::SandboxStatus> result) {
+        self.busy_ = false;
+        if (!result.ok()) {
+          self.remove_sandbox_then_retry(result.error(), "Failed to create pod sandbox: ");
+          return;
+        }
+        self.sandbox_id_ = result->id;
+        self.netns_ = result->netns;
+        self.sandbox_alive_ = true;
+        self.move(State::kNetwork);
+        self.step();
+      }));
+}
+
+void PodMachine::remove_sandbox_then_retry(const Error& error, const char* what) {
+  services_.events.warning(*pod_, "", "FailedCreatePodSandBox", what + error.message);
+  if (!sandbox_id_.empty()) {
+    services_.network.detach(sandbox_id_, [](const Result<void>&) {});
+    services_.runtime.remove_sandbox(sandbox_id_, [](const Result<void>&) {});
+    sandbox_id_.clear();
+    sandbox_alive_ = false;
+  }
+  int64_t delay_ms = retry_ms_;
+  if (state_ == State::kNetwork) move(State::kSandbox);
+  retry_ms_ = delay_ms;
+  retry(kFirstRetryMs);
+}
+
+void PodMachine::attach_network() {
+  if (pod_->host_network()) {
+    pod_ips_ = {services_.host_ip};
+    move(State::kRunning);
+    step();
+    return;
+  }
+  busy_ = true;
+  services_.network.attach(pod_, sandbox_id_, netns_,
+                           guarded([](PodMachine& self, Result<std::vector<std::string>> result) {
+                             self.busy_ = false;
+                             if (!result.ok()) {
+                               self.remove_sandbox_then_retry(
+                                   result.error(),
+                                   "Failed to create pod sandbox: failed to set up the network: ");
+                               return;
+                             }
+                             self.pod_ips_ = *std::move(result);
+                             if (self.state_ == State::kNetwork) self.move(State::kRunning);
+                             self.step();
+                           }));
+}
+
+void PodMachine::run_containers() {
+  Actions actions = decide(facts_of(*pod_, observe().containers));
+  if (actions.finished) {
+    over_ = true;
+    move(State::kStopping);
+    step();
+    return;
+  }
+  for (size_t i : actions.start) containers_[i]->start(pod_, sandbox_id_, pod_ips_);
+  publish();
+}
+
+void PodMachine::containers_changed() {
+  publish();
+  // Not from within the container's own call: it may be in the middle of a move.
+  services_.clock.defer(guarded([](PodMachine& self) { self.step(); }));
+}
+
+// Main containers first; sidecars, last to first, when no main container runs.
+void PodMachine::stop_containers(int64_t grace_ms) {
+  if (failed_.ok() && forgotten_) grace_ms = 0;
+  bool main_left = false;
+  for (size_t i = 0; i < containers_.size(); i++) {
+    if (pod_->containers()[i].kind == ContainerKind::kSidecar) continue;
+    containers_[i]->stop(pod_, grace_ms, "Stopping container " + pod_->containers()[i].name);
+    main_left |= containers_[i]->busy() || containers_[i]->running();
+  }
+  if (main_left) return;
+  for (size_t i = containers_.size(); i-- > 0;) {
+    if (pod_->containers()[i].kind != ContainerKind::kSidecar) continue;
+    containers_[i]->stop(pod_, grace_ms, "Stopping container " + pod_->containers()[i].name);
+    if (containers_[i]->busy() || containers_[i]->running()) return;
+  }
+}
+
+bool PodMachine::all_stopped() const {
+  return std::none_of(containers_.begin(), containers_.end(),
+                      [](const auto& c) { return c->busy() || c->running(); });
+}
+
+void PodMachine::tear_down() {
+  over_ = true;
+  busy_ = true;
+  for (const auto& c : containers_) c->abandon();
+  auto volumes = guarded([](PodMachine& self, const Result<void>& result) {
+    if (!result.ok()) {
+      base::log(base::Level::kWarning, "agent", "volumes of {}: {}", self.pod_->full_name(),
+                result.error().message);
+    }
+    self.torn_down();
+  });
+  auto network = guarded([volumes](PodMachine& self, const Result<void>& result) {
+    if (!result.ok()) {
+      base::log(base::Level::kWarning, "agent", "network of {}: {}", self.pod_->full_name(),
+                result.error().message);
+    }
+    self.services_.volumes.tear_down(self.pod_->uid(), volumes);
+  });
+  auto sandbox = guarded([network](PodMachine& self, const Result<void>& result) {
+    if (!result.ok()) {
+      base::log(base::Level::kWarning, "agent", "sandbox of {}: {}", self.pod_->full_name(),
+                result.error().message);
+    }
+    self.sandbox_alive_ = false;
+    self.services_.network.detach(self.sandbox_id_, network);
+  });
+  if (sandbox_id_.empty()) {
+    services_.volumes.tear_down(pod_->uid(), volumes);
+  } else {
+    services_.runtime.stop_sandbox(sandbox_id_, sandbox);
+  }
+}
+
+void PodMachine::torn_down() {
+  busy_ = false;
+  move(State::kDone);
+  publish();
+  step();
+}
+
+// Finished: the containers stay, for their logs, until the object is deleted.
+void PodMachine::done() {
+  if (pod_->deleting() && !forgotten_) services_.statuses.finish(pod_);
+  if (!forgotten_) return;
+  move(State::kRemoving);
+  remove_everything();
+}
+
+void PodMachine::remove_everything() {
+  if (!sandbox_id_.empty()) old_sandboxes_.push_back(sandbox_id_);
+  services_.images.forget(pod_->uid());
+  auto left = std::make_shared<size_t>(old_sandboxes_.size() + 1);
+  auto one_done = guarded([left](PodMachine& self, const Result<void>& result) {
+    if (!result.ok()) {
+      base::log(base::Level::kWarning, "agent", "remove {}: {}", self.pod_->full_name(),
+                result.error().message);
+    }
+    if (--*left > 0) return;
+    self.move(State::kGone);
+    auto gone = self.gone_;
+    gone();
+  });
+  for (const std::string& id : old_sandboxes_) services_.runtime.remove_sandbox(id, one_done);
+  services_.clock.defer([one_done] { one_done(Result<void>()); });
+}
+
+void PodMachine::on_container_exit(const runtime::ContainerStatus& status) {
+  for (const auto& c : containers_) c->on_exit(status);
+}
+
+void PodMachine::on_sandbox_exit(const std::string& sandbox_id) {
+  if (sandbox_id != sandbox_id_ || !sandbox_alive_) return;
+  sandbox_alive_ = false;
+  for (const auto& c : containers_) c->sandbox_lost();
+  if (state_ != State::kRunning) {
+    step();
+    return;
+  }
+  services_.events.normal(*pod_, "", "SandboxChanged",
+                          "Pod sandbox changed, it will be killed and re-created.");
+  services_.network.detach(sandbox_id_, [](const Result<void>&) {});
+  old_sandboxes_.push_back(sandbox_id_);
+  sandbox_id_.clear();
+  pod_ips_.clear();
+  move(State::kSandbox);
+  step();
+}
+
+const runtime::ContainerStatus* PodMachine::container(std::string_view name, bool previous) const {
+  for (size_t i = 0; i < containers_.size(); i++) {
+    if (pod_->containers()[i].name != name) continue;
+    const ContainerRecord& r = containers_[i]->record();
+    // Between two attempts the newest one is shown as the last one.
+    const auto& chosen = previous ? r.last : r.current ? r.current : r.last;
+    return chosen ? &*chosen : nullptr;
+  }
+  return nullptr;
+}
+
+Observation PodMachine::observe() const {
+  Observation seen;
+  for (const auto& c : containers_) seen.containers.push_back(c->record());
+  seen.sandbox_ready = sandbox_alive_ && state_ == State::kRunning;
+  if (state_ == State::kStopping) seen.sandbox_ready = sandbox_alive_;
+  seen.rejected = !rejected_.ok();
+  seen.failed = !failed_.ok();
+  seen.reason = seen.rejected ? rejected_.reason : failed_.reason;
+  seen.message = seen.rejected ? "Pod was rejected: " + rejected_.message : failed_.message;
+  seen.over = over_ && all_stopped();
+  seen.host_ip = services_.host_ip;
+  seen.pod_ips = pod_ips_;
+  seen.start_time_us = start_time_us_;
+  seen.now_us = services_.clock.now_us();
+  seen.runtime_name = services_.runtime.name();
+  return seen;
+}
+
+void PodMachine::publish() {
+  if (state_ == State::kStopping && over_ && pod_->finished()) return;  // recovered, told already
+  services_.statuses.set(pod_, make_status(*pod_, observe()));
+}
+
+}  // namespace knarr::agent

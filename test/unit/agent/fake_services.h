@@ -1,0 +1,248 @@
+// Fakes with behaviour for the services of a pod machine: a runtime whose containers live in a map,
+// and recorders for the rest.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/services.h"
+#include "support/fake_clock.h"
+
+namespace knarr::test {
+
+class FakeRuntime final : public runtime::Runtime {
+ public:
+  template <typename T>
+  using Done = runtime::Callback<T>;
+
+  explicit FakeRuntime(FakeClock& clock) : clock_(clock) {}
+
+  std::string name() const override { return "knarr"; }
+  std::string version() const override { return "test"; }
+  void set_listener(runtime::EventListener* listener) override { listener_ = listener; }
+  void list(Done<runtime::Inventory> done) override { done(runtime::Inventory()); }
+
+  void create_sandbox(runtime::SandboxConfig config, Done<runtime::SandboxStatus> done) override {
+    runtime::SandboxStatus s;
+    s.id = "sandbox" + std::to_string(++ids_);
+    s.config = std::move(config);
+    s.ready = true;
+    s.netns = "/proc/1/ns/net";
+    sandboxes[s.id] = s;
+    clock_.defer([done, s] { done(s); });
+  }
+  void stop_sandbox(const std::string& id, Done<void> done) override {
+    sandboxes[id].ready = false;
+    clock_.defer([done] { done({}); });
+  }
+  void remove_sandbox(const std::string& id, Done<void> done) override {
+    sandboxes.erase(id);
+    clock_.defer([done] { done({}); });
+  }
+  void create_container(const std::string& sandbox, runtime::ContainerConfig config,
+                        Done<std::string> done) override {
+    runtime::ContainerStatus c;
+    c.id = "c" + std::to_string(++ids_);
+    c.sandbox_id = sandbox;
+    c.name = config.name;
+    c.attempt = config.attempt;
+    c.state = runtime::ContainerState::kCreated;
+    containers[c.id] = c;
+    clock_.defer([done, id = c.id] { done(id); });
+  }
+  void start_container(const std::string& id, Done<runtime::ContainerStatus> done) override {
+    runtime::ContainerStatus& c = containers[id];
+    started.push_back(c.name);
+    if (!start_error.empty()) {
+      clock_.defer([done, error = start_error] { done(make_error(Code::kInvalid, error)); });
+      return;
+    }
+    c.state = runtime::ContainerState::kRunning;
+    c.started_at_ns = clock_.now_us() * 1000;
+    clock_.defer([done, c] { done(c); });
+  }
+  void stop_container(const std::string& id, int64_t grace_ms, Done<void> done) override {
+    stopped.push_back(containers[id].name + " " + std::to_string(grace_ms));
+    clock_.defer([this, id, done] {
+      exit(id, 143);
+      done({});
+    });
+  }
+  void remove_container(const std::string& id, Done<void> done) override {
+    containers.erase(id);
+    done({});
+  }
+  void update_resources(const std::string&, runtime::Resources, Done<void> done) override {
+    done({});
+  }
+  void reopen_log(const std::string&, Done<void> done) override { done({}); }
+  void stats(const std::string&, Done<runtime::ContainerStats> done) override {
+    done(runtime::ContainerStats());
+  }
+  void exec_sync(const std::string&, std::vector<std::string>, int64_t,
+                 Done<runtime::ExecResult> done) override {
+    done(runtime::ExecResult());
+  }
+  void exec(const std::string&, runtime::ExecOptions, runtime::StreamListener&,
+            Done<std::unique_ptr<runtime::Stream>> done) override {
+    done(make_error(Code::kNotFound, "no streams here"));
+  }
+  void attach(const std::string&, runtime::StreamListener&,
+              Done<std::unique_ptr<runtime::Stream>> done) override {
+    done(make_error(Code::kNotFound, "no streams here"));
+  }
+  void dial(const std::string&, uint16_t, Done<int> done) override {
+    done(make_error(Code::kNotFound, "no network here"));
+  }
+  void pull_image(const std::string&, std::vector<runtime::RegistryAuth>,
+                  Done<std::string> done) override {
+    done(std::string("sha256:1"));
+  }
+  void image_status(const std::string&, Done<runtime::ImageSpec> done) override {
+    done(runtime::ImageSpec());
+  }
+  void list_images(Done<std::vector<runtime::ImageSpec>> done) override {
+    done(std::vector<runtime::ImageSpec>());
+  }
+  void remove_image(const std::string&, Done<void> done) override { done({}); }
+  void image_usage(Done<runtime::FilesystemUsage> done) override {
+    done(runtime::FilesystemUsage());
+  }
+
+  // The container of that name ends by itself (or by a signal), and the listener is told.
+  void exit(const std::string& id, int code) {
+    runtime::ContainerStatus& c = containers[id];
+    if (c.state != runtime::ContainerState::kRunning) return;
+    c.state = runtime::ContainerState::kExited;
+    c.exit_code = code;
+    c.reason = code == 0 ? "Completed" : "Error";
+    c.finished_at_ns = clock_.now_us() * 1000;
+    if (on_exit) on_exit(c);
+  }
+  std::string running(const std::string& name) const {
+    for (const auto& [id, c] : containers) {
+      if (c.name == name && c.state == runtime::ContainerState::kRunning) return id;
+    }
+    return "";
+  }
+
+  std::map<std::string, runtime::SandboxStatus> sandboxes;
+  std::map<std::string, runtime::ContainerStatus> containers;
+  std::vector<std::string> started, stopped;
+  std::string start_error;
+  std::function<void(const runtime::ContainerStatus&)> on_exit;
+
+ private:
+  FakeClock& clock_;
+  runtime::EventListener* listener_ = nullptr;
+  int ids_ = 0;
+};
+
+class FakeNetwork final : public agent::PodNetwork {
+ public:
+  void attach(const agent::PodRef&, const std::string& id, const std::string&,
+              agent::Callback<std::vector<std::string>> done) override {
+    attached.push_back(id);
+    done(std::vector<std::string>{"10.42.0.5"});
+  }
+  void detach(const std::string& id, agent::Callback<void> done) override {
+    attached.erase(std::remove(attached.begin(), attached.end(), id), attached.end());
+    done({});
+  }
+  void keep_only(const std::vector<std::string>&) override {}
+  std::vector<std::string> attached;
+};
+
+class FakeVolumes final : public agent::PodVolumes {
+ public:
+  void set_up(const agent::PodRef&, agent::Callback<void> done) override {
+    if (!error.empty()) return done(make_error(Code::kInternalError, error));
+    is_up = true;
+    done({});
+  }
+  Result<std::vector<runtime::Mount>> mounts(const agent::PodRef&,
+                                             const agent::ContainerSpec&) override {
+    return std::vector<runtime::Mount>();
+  }
+  void tear_down(const std::string&, agent::Callback<void> done) override {
+    is_up = false;
+    done({});
+  }
+  void keep_only(const std::vector<std::string>&) override {}
+  bool is_up = false;
+  std::string error;
+};
+
+class FakeConfigurer final : public agent::ContainerConfigurer {
+ public:
+  void configure(Input input, agent::Callback<runtime::ContainerConfig> done) override {
+    if (!error.empty()) return done(make_error(Code::kInvalid, error));
+    runtime::ContainerConfig config;
+    config.name = input.container->name;
+    config.attempt = input.attempt;
+    done(config);
+  }
+  Result<runtime::SandboxConfig> sandbox(const agent::Pod&, uint32_t attempt) override {
+    runtime::SandboxConfig config;
+    config.attempt = attempt;
+    return config;
+  }
+  std::string termination_message(const agent::Pod&, const agent::ContainerSpec&,
+                                  const runtime::ContainerStatus&) override {
+    return "";
+  }
+  std::string error;
+};
+
+class FakeProber final : public agent::Prober {
+ public:
+  void start(Target target, Verdict verdict) override { verdicts[target.container_id] = verdict; }
+  void stop(const std::string& id) override { verdicts.erase(id); }
+  std::map<std::string, Verdict> verdicts;
+};
+
+class FakeHooks final : public agent::LifecycleHooks {
+ public:
+  void run(const agent::Prober::Target&, const json::Value&, int64_t,
+           agent::Callback<void> done) override {
+    done({});
+  }
+};
+
+class FakeImages final : public agent::ImagePuller {
+ public:
+  void ensure(const agent::PodRef&, const agent::ContainerSpec&,
+              std::function<void(Outcome)> done) override {
+    done(outcome);
+  }
+  void forget(const std::string&) override {}
+  Outcome outcome;
+};
+
+class FakeStatuses final : public agent::StatusSink {
+ public:
+  void set(const agent::PodRef&, json::Value status) override { last = std::move(status); }
+  void finish(const agent::PodRef&) override { finished = true; }
+  json::Value last;
+  bool finished = false;
+};
+
+class FakeEvents final : public agent::PodEvents {
+ public:
+  void normal(const agent::Pod&, const std::string&, std::string_view reason,
+              std::string_view message) override {
+    told.push_back(std::string(reason) + ": " + std::string(message));
+  }
+  void warning(const agent::Pod&, const std::string&, std::string_view reason,
+               std::string_view message) override {
+    told.push_back(std::string(reason) + ": " + std::string(message));
+  }
+  bool said(const std::string& text) const {
+    return std::find(told.begin(), told.end(), text) != told.end();
+  }
+  std::vector<std::string> told;
+};
+
+}  // namespace knarr::test

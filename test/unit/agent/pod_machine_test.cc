@@ -1,0 +1,252 @@
+#include "agent/pod_machine.h"
+
+#include <catch2/catch.hpp>
+
+#include "fake_services.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+using json::Value;
+using State = PodMachine::State;
+
+namespace {
+
+Value container(const std::string& name) {
+  return Value::object({{"name", name}, {"image", "busybox"}});
+}
+
+PodRef make_pod(Value spec, bool deleting = false, int64_t grace_seconds = 30) {
+  auto object = std::make_shared<Object>();
+  object->name = {"default", "p"};
+  object->uid = "u1";
+  object->deleting = deleting;
+  Value meta = Value::object({{"name", "p"}, {"namespace", "default"}, {"generation", 1}});
+  if (deleting) meta.set("deletionGracePeriodSeconds", grace_seconds);
+  object->json = json::write(Value::object({{"metadata", meta}, {"spec", std::move(spec)}}));
+  return *Pod::parse(object);
+}
+
+Value spec_of(std::initializer_list<Value> containers, const char* policy = "Always") {
+  return Value::object({{"restartPolicy", policy}, {"containers", Value::array(containers)}});
+}
+
+// A node with one pod on it.
+struct Node {
+  test::FakeClock clock;
+  test::FakeRuntime runtime{clock};
+  test::FakeNetwork network;
+  test::FakeVolumes volumes;
+  test::FakeConfigurer configurer;
+  test::FakeProber prober;
+  test::FakeHooks hooks;
+  test::FakeImages images;
+  test::FakeStatuses statuses;
+  test::FakeEvents events;
+  PodServices services{clock, runtime, network,  volumes, configurer, prober,
+                       hooks, images,  statuses, events,  "192.0.2.1"};
+  std::shared_ptr<PodMachine> machine;
+  bool gone = false;
+  Value spec;
+
+  explicit Node(Value pod_spec) : spec(std::move(pod_spec)) {
+    machine = std::make_shared<PodMachine>(services, make_pod(spec), [this] { gone = true; });
+    runtime.on_exit = [this](const runtime::ContainerStatus& s) { machine->on_container_exit(s); };
+  }
+  void start(Recovered recovered = {}) {
+    machine->start({}, std::move(recovered));
+    clock.settle();
+  }
+  void exit(const std::string& name, int code) {
+    runtime.exit(runtime.running(name), code);
+    clock.settle();
+  }
+  std::string phase() const { return statuses.last["phase"].text(); }
+  const Value& status(size_t i = 0) const { return statuses.last["containerStatuses"][i]; }
+  std::string condition(const std::string& type) const {
+    for (const Value& c : statuses.last["conditions"].elements()) {
+      if (c["type"].as_string() == type) return c["status"].text() + c["reason"].text();
+    }
+    return "";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a pod comes up, is ready, and says so") {
+  Node node(spec_of({container("a"), container("b")}));
+  node.start();
+  CHECK(node.machine->state() == State::kRunning);
+  CHECK(node.phase() == "Running");
+  CHECK(node.condition("Ready") == "True");
+  CHECK(node.status(1)["ready"].as_bool());
+  CHECK(node.statuses.last["podIP"].as_string() == "10.42.0.5");
+  CHECK(node.network.attached.size() == 1);
+}
+
+TEST_CASE("a pod that never restarts ends as its containers did, its sandbox stopped") {
+  for (int code : {0, 3}) {
+    Node node(spec_of({container("a")}, "Never"));
+    node.start();
+    node.exit("a", code);
+    CHECK(node.machine->state() == State::kDone);
+    CHECK(node.phase() == (code == 0 ? "Succeeded" : "Failed"));
+    CHECK(node.condition("Ready") == (code == 0 ? "FalsePodCompleted" : "FalsePodFailed"));
+    CHECK(node.condition("PodReadyToStartContainers") == "False");
+    CHECK(node.network.attached.empty());
+    CHECK_FALSE(node.volumes.is_up);
+    CHECK(node.runtime.containers.size() == 1);  // for its logs
+  }
+}
+
+TEST_CASE("a crashing container restarts at once, then backs off and says so") {
+  Node node(spec_of({container("a")}));
+  node.start();
+  node.exit("a", 1);
+  CHECK(node.runtime.started.size() == 2);
+  CHECK(node.status()["restartCount"].as_int() == 1);
+  node.exit("a", 1);
+  CHECK(node.runtime.started.size() == 2);
+  CHECK(node.status()["state"].has("terminated"));
+  CHECK(node.events.said("BackOff: Back-off restarting failed container a in pod p_default(u1)"));
+  node.clock.advance(10500);
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "CrashLoopBackOff");
+  CHECK(node.status()["lastState"]["terminated"]["exitCode"].as_int() == 1);
+  node.clock.advance(1000);
+  CHECK(node.runtime.started.size() == 3);
+  CHECK(node.status()["restartCount"].as_int() == 2);
+  // Only the newest container and the one before are kept.
+  CHECK(node.runtime.containers.size() == 2);
+}
+
+TEST_CASE("init containers run in order before the rest") {
+  Value spec = spec_of({container("a")});
+  spec.set("initContainers", Value::array({container("i1"), container("i2")}));
+  Node node(spec);
+  node.start();
+  CHECK(node.runtime.started == std::vector<std::string>{"i1"});
+  CHECK(node.phase() == "Pending");
+  CHECK(node.condition("Initialized") == "FalseContainersNotInitialized");
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "PodInitializing");
+  node.exit("i1", 0);
+  node.exit("i2", 0);
+  CHECK(node.runtime.started == std::vector<std::string>{"i1", "i2", "a"});
+  CHECK(node.phase() == "Running");
+  CHECK(node.condition("Initialized") == "True");
+}
+
+TEST_CASE("a deleted pod is stopped with its grace period, then everything goes") {
+  Node node(spec_of({container("a")}));
+  node.start();
+  node.machine->update(make_pod(node.spec, true, 7));
+  node.clock.settle();
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 7000"});
+  CHECK(node.events.said("Killing: Stopping container a"));
+  CHECK(node.machine->state() == State::kDone);
+  CHECK(node.statuses.finished);
+  CHECK_FALSE(node.gone);
+  node.machine->forget();
+  node.clock.settle();
+  CHECK(node.gone);
+  CHECK(node.runtime.sandboxes.empty());
+}
+
+TEST_CASE("a pod deleted while it comes up still ends clean") {
+  Node node(spec_of({container("a")}));
+  node.machine->start({}, {});
+  node.machine->update(make_pod(node.spec, true, 1));
+  node.clock.settle();
+  CHECK(node.machine->state() == State::kDone);
+  CHECK(node.statuses.finished);
+  CHECK(node.runtime.running("a").empty());
+  CHECK(node.network.attached.empty());
+}
+
+TEST_CASE("volumes that fail are tried again, with an event") {
+  Node node(spec_of({container("a")}));
+  node.volumes.error = "MountVolume.SetUp failed";
+  node.start();
+  CHECK(node.machine->state() == State::kVolumes);
+  CHECK(node.events.said("FailedMount: MountVolume.SetUp failed"));
+  node.volumes.error.clear();
+  node.clock.advance(600);
+  CHECK(node.phase() == "Running");
+}
+
+TEST_CASE("a bad configuration waits with its reason") {
+  Node node(spec_of({container("a")}));
+  node.configurer.error = "configmap \"nope\" not found";
+  node.start();
+  CHECK(node.phase() == "Pending");
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "CreateContainerConfigError");
+  CHECK(node.events.said("Failed: Error: configmap \"nope\" not found"));
+  node.configurer.error.clear();
+  node.clock.advance(11000);
+  CHECK(node.phase() == "Running");
+}
+
+TEST_CASE("a command that cannot start is shown as exit 128") {
+  Node node(spec_of({container("a")}, "Never"));
+  node.runtime.start_error = "exec: \"nope\": executable file not found in $PATH";
+  node.start();
+  CHECK(node.phase() == "Failed");
+  CHECK(node.status()["state"]["terminated"]["exitCode"].as_int() == 128);
+  CHECK(node.status()["state"]["terminated"]["reason"].as_string() == "StartError");
+}
+
+TEST_CASE("a failing liveness probe restarts, a failing readiness probe takes the pod out") {
+  Value c = container("a");
+  c.set("livenessProbe", Value::object()).set("readinessProbe", Value::object());
+  Node node(spec_of({c}));
+  node.start();
+  CHECK(node.condition("Ready") == "FalseContainersNotReady");
+  auto verdict = node.prober.verdicts.begin()->second;
+  verdict(ProbeKind::kReadiness, true, "");
+  node.clock.settle();
+  CHECK(node.condition("Ready") == "True");
+  verdict(ProbeKind::kLiveness, false, "");
+  node.clock.settle();
+  CHECK(node.events.said("Killing: Container a failed liveness probe, will be restarted"));
+  CHECK(node.runtime.started.size() == 2);
+  CHECK(node.status()["restartCount"].as_int() == 1);
+  CHECK(node.condition("Ready") == "FalseContainersNotReady");
+}
+
+TEST_CASE("a lost sandbox is made anew, with its containers") {
+  Node node(spec_of({container("a")}));
+  node.start();
+  std::string first = node.machine->sandbox_id();
+  node.machine->on_sandbox_exit(first);
+  node.clock.settle();
+  CHECK(node.machine->sandbox_id() != first);
+  CHECK(node.phase() == "Running");
+  CHECK(node.status()["restartCount"].as_int() == 1);
+  CHECK(node.network.attached.size() == 1);
+}
+
+TEST_CASE("a restarted agent adopts what runs and starts nothing twice") {
+  Node before(spec_of({container("a")}));
+  before.start();
+  Node after(before.spec);
+  after.runtime.sandboxes = before.runtime.sandboxes;
+  after.runtime.containers = before.runtime.containers;
+  Recovered found;
+  found.sandboxes = {before.runtime.sandboxes.begin()->second};
+  found.containers = {before.runtime.containers.begin()->second};
+  after.start(found);
+  CHECK(after.runtime.started.empty());
+  CHECK(after.phase() == "Running");
+  CHECK(after.condition("Ready") == "True");
+  CHECK(after.status()["restartCount"].as_int() == 0);
+  CHECK(after.status()["containerID"].as_string() == "knarr://" + found.containers[0].id);
+}
+
+TEST_CASE("a rejected pod fails without running anything") {
+  Node node(spec_of({container("a")}));
+  node.machine->start({"SysctlForbidden", "forbidden sysctl"}, {});
+  node.clock.settle();
+  CHECK(node.phase() == "Failed");
+  CHECK(node.statuses.last["reason"].as_string() == "SysctlForbidden");
+  CHECK(node.statuses.last["message"].as_string() == "Pod was rejected: forbidden sysctl");
+  CHECK_FALSE(node.statuses.last.has("containerStatuses"));
+  CHECK(node.runtime.sandboxes.empty());
+}
