@@ -2,9 +2,11 @@
 // successful transaction gets the next revision; a put remembers the revision it happened at.
 //
 // Threads: all calls and all callbacks on the loop thread. A backend may do its work elsewhere.
-// Durability: a callback that says ok means the change survives a power cut. Order: callbacks of
-// transactions come in revision order, and the watch event of a change is delivered to every
-// watcher before the callback of its transaction.
+// Durability: a callback that says ok means the change survives a power cut. Order: everything is
+// done and answered in the order it was asked for. For each transaction its events are delivered to
+// every watcher, then its callback comes, then those of the next. A range is answered between the
+// events of its revision and those after. No callback comes before the call that asked returns, nor
+// after the store is destroyed; the store is not destroyed inside a callback of its own.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +44,7 @@ struct RangeResult {
   Revision revision = 0;  // of the store when the range was read
   std::vector<KeyValue> kvs;
   bool more = false;  // the limit cut the result
-  int64_t count = 0;  // of all keys in the range, limit apart
+  int64_t count = 0;  // of all keys in the range; with `more` only when count_only was asked
 };
 
 // Applies when every compare holds. A compare with mod_revision 0 means "the key must not exist".
@@ -60,12 +62,12 @@ struct Op {
 
 struct Txn {
   std::vector<Compare> compares;
-  std::vector<Op> ops;  // at most one an key
+  std::vector<Op> ops;  // at most one a key; deleting what is not there does nothing
 };
 
 struct TxnResult {
   bool succeeded = false;
-  Revision revision = 0;            // of the change, or of the store when a compare failed
+  Revision revision = 0;            // of the change, or of the store when nothing changed
   std::vector<KeyValue> conflicts;  // when !succeeded: what is there now, for each compared key
 };
 
@@ -98,6 +100,16 @@ struct Limits {
   int64_t max_txn_ops = 128;
 };
 
+struct Options {
+  Limits limits;
+  // Keys that begin with one of these live in memory only: writing them costs no disk write, they
+  // vanish with the process, without events. They take their revisions from the one sequence, which
+  // never repeats or goes back: the store keeps a durable mark ahead of it (so the revision jumps
+  // after a crash). They have no history: watches that start in the past do not replay them, reads
+  // at an older revision do not show them. They cannot have leases.
+  std::vector<std::string> volatile_prefixes;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -120,6 +132,8 @@ class Store {
   virtual Revision compacted() const = 0;
 
   // A lease that is not kept alive for ttl_ms is revoked: its keys are deleted in one transaction.
+  // Leases survive a restart, and then have their whole ttl_ms again. A put with a lease that does
+  // not exist is kNotFound.
   virtual void lease_grant(int64_t ttl_ms, Callback<int64_t> done) = 0;
   virtual Result<void> lease_keep_alive(int64_t lease) = 0;
   virtual void lease_revoke(int64_t lease, Callback<Revision> done) = 0;

@@ -1,0 +1,58 @@
+#include "store/request_check.h"
+
+#include <set>
+
+#include "base/format.h"
+
+namespace knarr::kv {
+
+Result<void> check_txn(const Txn& txn, const Options& options) {
+  auto max_ops = static_cast<size_t>(options.limits.max_txn_ops);
+  if (txn.ops.size() > max_ops || txn.compares.size() > max_ops) {
+    return make_error(Code::kRequestEntityTooLarge,
+                      fmt::format("too many operations in transaction: limit {}", max_ops));
+  }
+  std::set<std::string_view> seen;
+  for (const Op& op : txn.ops) {
+    if (op.key.empty()) return make_error(Code::kBadRequest, "key is not provided");
+    if (op.value.size() > static_cast<size_t>(options.limits.max_value_bytes)) {
+      return make_error(Code::kRequestEntityTooLarge,
+                        fmt::format("value of {} has {} bytes: limit {}", op.key, op.value.size(),
+                                    options.limits.max_value_bytes));
+    }
+    if (op.lease != 0 && is_volatile(op.key, options)) {
+      return make_error(Code::kBadRequest, fmt::format("volatile key {} with a lease", op.key));
+    }
+    if (txn.ops.size() > 1 && !seen.insert(op.key).second) {
+      return make_error(Code::kBadRequest, "duplicate key given in transaction");
+    }
+  }
+  return {};
+}
+
+bool is_volatile(std::string_view key, const Options& options) {
+  for (const std::string& prefix : options.volatile_prefixes) {
+    if (key.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+bool in_range(std::string_view key, std::string_view begin, std::string_view end) {
+  return end.empty() ? key == begin : begin <= key && key < end;
+}
+
+Error compacted_error(Revision asked, Revision compacted) {
+  return make_error(Code::kExpired,
+                    fmt::format("required revision {} has been compacted ({})", asked, compacted));
+}
+
+Error future_error(Revision asked, Revision newest) {
+  return make_error(Code::kBadRequest,
+                    fmt::format("required revision {} is a future revision ({})", asked, newest));
+}
+
+Error lease_not_found(int64_t lease) {
+  return make_error(Code::kNotFound, fmt::format("requested lease {} not found", lease));
+}
+
+}  // namespace knarr::kv

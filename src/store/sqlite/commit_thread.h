@@ -1,0 +1,62 @@
+// The thread that owns the engine. The loop thread queues work; this thread takes all there is,
+// commits every run of writes in it as one batch, and posts the answers back, in order. It sleeps
+// when nothing is queued and no maintenance is due.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/loop.h"
+#include "store/sqlite/engine.h"
+
+namespace knarr::kv {
+
+class CommitThread {
+ public:
+  // Completions run on the loop thread; none runs after the destructor.
+  using Completion = std::function<void()>;
+
+  CommitThread(base::Loop& loop, std::unique_ptr<Engine> engine);
+  ~CommitThread();  // finishes the batch at hand, drops what is queued behind it
+  CommitThread(const CommitThread&) = delete;
+  CommitThread& operator=(const CommitThread&) = delete;
+
+  void write(Write write, std::function<void(Outcome)> done);
+  // Runs on the commit thread between batches; what it returns runs on the loop thread.
+  void run(std::function<Completion(Engine&)> work);
+  void backup(std::string path, Callback<Revision> done);
+
+ private:
+  struct Job {
+    Write write;
+    std::function<void(Outcome)> done;        // of a write
+    std::function<Completion(Engine&)> work;  // else
+  };
+
+  void push(Job job);
+  void main();
+  bool take(std::vector<Job>& jobs, bool wait);
+  void process(std::vector<Job>& jobs);
+  size_t commit_run(std::vector<Job>& jobs, size_t from);
+  bool do_maintenance();
+  void step_backup();
+  void post(std::vector<Completion> completions);
+
+  base::Loop& loop_;
+  std::unique_ptr<Engine> engine_;  // commit thread only, once started
+  Callback<Revision> backup_done_;  // commit thread; set while a backup runs
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // loop thread
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Job> queue_;  // guarded by mutex_
+  bool stopping_ = false;   // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace knarr::kv
