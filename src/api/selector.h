@@ -67,7 +67,7 @@ class LabelSelector {
   bool nothing_ = false;
 };
 
-// meta/v1 LabelSelector as text, for tables; nullopt-like error when it is malformed.
+// meta/v1 LabelSelector as text, for tables; an error when it is malformed.
 Result<std::string> label_selector_text(const json::Value& selector);
 
 struct FieldTerm {

@@ -1,0 +1,28 @@
+// The rules of metadata, common to all kinds.
+#pragma once
+
+#include "api/names.h"
+#include "api/validation/errors.h"
+
+namespace knarr::api {
+
+// What is wrong with a name; `prefix`: it is a generateName.
+using NameCheck = Problems (*)(std::string_view name, bool prefix);
+
+Problems name_is_dns_subdomain(std::string_view name, bool prefix);
+Problems name_is_dns_label(std::string_view name, bool prefix);
+Problems name_is_dns1035_label(std::string_view name, bool prefix);
+Problems name_is_path_segment(std::string_view name, bool prefix);
+
+void validate_metadata(const json::Value& metadata, bool namespaced, NameCheck check,
+                       const Path& path, ErrorList& errors);
+void validate_metadata_update(const json::Value& metadata, const json::Value& old, const Path& path,
+                              ErrorList& errors);
+
+// Built-in kinds ask more of a finalizer: a prefix, or a standard name.
+void validate_kube_finalizers(const json::Value& finalizers, const Path& path, ErrorList& errors);
+
+void validate_labels(const json::Value& labels, const Path& path, ErrorList& errors);
+void validate_annotations(const json::Value& annotations, const Path& path, ErrorList& errors);
+
+}  // namespace knarr::api
