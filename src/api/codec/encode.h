@@ -17,7 +17,8 @@ void append_json(std::string& out, const Type& type, const json::Value& value);
 // Any JSON, in Go's number format.
 void append_any_json(std::string& out, const json::Value& value);
 
-// `json` with metadata.resourceVersion set to `revision` (inserted or replaced), by splicing bytes.
+// `json` with metadata.resourceVersion set to `revision` (inserted, replaced, or of 0
+// removed), by splicing bytes.
 // `json` must be canonical.
 std::string with_resource_version(std::string_view json, int64_t revision);
 

@@ -9,6 +9,10 @@
 #include <span>
 #include <string_view>
 
+namespace knarr::json {
+class Value;
+}
+
 namespace knarr::api {
 
 enum class TypeKind : uint8_t {
@@ -54,8 +58,9 @@ struct Inline {
 
 // What few fields have. Absent texts are null.
 struct FieldFacts {
-  const char* default_json;
-  const char* enum_values;   // closed set: "TCP|UDP|SCTP"
+  const char* default_json;  // published with the schema, and filled in
+  const char* fill_json;    // filled in when unset or zero: default_json, or a rule of the server's
+  const char* enum_values;  // closed set: "TCP|UDP|SCTP"
   const char* known_values;  // open set
   const char* merge_key;     // of strategic merge patch
   const char* gate;          // feature gates, comma separated
@@ -74,6 +79,7 @@ struct Field {
   static constexpr uint16_t kAtomic = 128;       // server-side apply owns the value as a whole
   static constexpr uint16_t kGateOff = 256;      // its feature gate is off by default at 1.36
   static constexpr uint16_t kTypeMeta = 512;     // kind, apiVersion: not in the protobuf message
+  static constexpr uint16_t kWrapped = 1024;  // protobuf wraps each list in a message (items = 1)
 
   const char* name_text;
   const Type* type;
@@ -93,6 +99,7 @@ struct Type {
   TypeKind kind;
   Merge merge;              // of lists, maps and structs
   uint8_t key_count;        // of `keys`
+  bool has_defaults;        // here or somewhere below
   uint16_t field_count;     // of `fields`
   const char* name;         // "PodSpec"; of scalars the Go name without package ("RestartPolicy")
   const char* go_name;      // as Go's errors print it: "v1.PodSpec", "[]v1.Container", "int32"
@@ -102,6 +109,7 @@ struct Type {
   const Field* field_rows;  // in canonical order; embedded structs flattened
   const uint16_t* by_name;  // indices into `fields`, sorted by name
   const char* const* keys;  // of a list that merges by key
+  void (*default_hook)(json::Value&);  // what `fill_json` can't say; may be null
 
   std::span<const Field> fields() const { return {field_rows, field_count}; }
   std::span<const char* const> merge_keys() const { return {keys, key_count}; }

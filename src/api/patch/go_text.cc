@@ -1,0 +1,41 @@
+#include "api/patch/go_text.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "api/codec/encode.h"
+
+namespace knarr::api {
+
+std::string go_text(const json::Value& value) {
+  switch (value.kind()) {
+    case json::Kind::kNull: return "<nil>";
+    case json::Kind::kString: return value.text();
+    case json::Kind::kArray: {
+      std::string out = "[";
+      for (const json::Value& element : value.elements()) {
+        if (out.size() > 1) out += ' ';
+        out += go_text(element);
+      }
+      return out + "]";
+    }
+    case json::Kind::kObject: {
+      std::vector<std::pair<std::string_view, const json::Value*>> sorted;
+      for (json::Member member : value.members()) sorted.emplace_back(member.key, &member.value);
+      std::sort(sorted.begin(), sorted.end());
+      std::string out = "map[";
+      for (const auto& [key, member] : sorted) {
+        if (out.size() > 4) out += ' ';
+        out += std::string(key) + ":" + go_text(*member);
+      }
+      return out + "]";
+    }
+    default: {
+      std::string out;
+      append_any_json(out, value);
+      return out;
+    }
+  }
+}
+
+}  // namespace knarr::api
