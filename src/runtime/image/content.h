@@ -5,6 +5,7 @@
 // Any thread. Two ingests of one digest at once are the caller's to prevent (see Downloads).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -52,18 +53,22 @@ class ContentStore;
 class Ingest {
  public:
   Ingest(Ingest&&) = default;
-  int64_t offset() const { return offset_; }  // bytes that are there already
+  int64_t offset() const { return offset_; }               // bytes that are there already
+  std::string digest() const { return hasher_.digest(); }  // of the bytes so far
   Result<void> append(std::string_view bytes);
   Result<void> restart();  // forgets what is there
-  // Verifies, syncs, renames. kInvalid when the bytes are not the digest's: they are dropped.
-  Result<void> commit();
+  // Verifies, syncs, renames; answers the digest. kInvalid when the bytes are not those of the
+  // digest that was asked for: they are dropped.
+  Result<std::string> commit();
 
  private:
   friend class ContentStore;
-  Ingest(ContentStore& store, std::string digest) : store_(&store), digest_(std::move(digest)) {}
+  Ingest(ContentStore& store, std::string digest, std::string path)
+      : store_(&store), digest_(std::move(digest)), path_(std::move(path)) {}
 
   ContentStore* store_;
-  std::string digest_;
+  std::string digest_;  // empty: whatever it will be
+  std::string path_;
   base::UniqueFd fd_;
   Hasher hasher_;
   int64_t offset_ = 0;
@@ -79,6 +84,7 @@ class ContentStore {
   int64_t size(std::string_view digest) const;  // -1 when absent
   bool has(std::string_view digest) const { return size(digest) >= 0; }
   Result<Ingest> ingest(const std::string& digest);
+  Result<Ingest> ingest_unnamed();  // for bytes whose digest is known only at their end
   Result<void> put(const std::string& digest, std::string_view bytes);
   // Verified again. For manifests and configs.
   Result<std::string> read(const std::string& digest, int64_t limit_bytes) const;
@@ -91,6 +97,7 @@ class ContentStore {
  private:
   std::string root_;
   Leases leases_;
+  std::atomic<int> unnamed_ = 0;
 };
 
 }  // namespace knarr::runtime

@@ -73,7 +73,6 @@ class ImageStore {
   void change(std::function<Result<void>(Index&)> apply, Callback<void> done);
   void next_change();
   void run_collect();
-  std::set<std::string> live() const;
 
   std::string root_;
   ContentStore content_;

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -39,7 +40,7 @@ class LayerStore {
   // All layers into one directory: what a snapshot is when there is no overlay.
   Result<void> flatten(const std::vector<ImageLayer>& layers, const std::string& target);
 
-  // Removes layers whose name() is not in `keep` and that are not leased.
+  // Removes layers whose name() is not in `keep` and not leased.
   Result<void> collect(const std::set<std::string>& keep);
   void usage(uint64_t& bytes, uint64_t& inodes) const;
 
@@ -49,9 +50,11 @@ class LayerStore {
   std::string root_;
   ContentStore& content_;
   bool overlay_ = false;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::set<std::string> busy_;  // names being unpacked; guarded by mutex_
+  // Guarded by mutex_: names being unpacked, and bytes and inodes of layers once measured.
+  std::set<std::string> busy_;
+  mutable std::map<std::string, std::pair<uint64_t, uint64_t>> measured_;
 };
 
 }  // namespace knarr::runtime

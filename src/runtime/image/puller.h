@@ -48,7 +48,7 @@ class Puller {
     std::shared_ptr<CancelToken> cancel;
     std::vector<Callback<ImageRef>> waiting;
   };
-  void finish(const std::string& key, Result<Image> image);
+  void finish(const std::string& key, Result<ImageRef> image);
 
   ImageStore& store_;
   PullerOptions options_;
@@ -56,6 +56,7 @@ class Puller {
   std::unique_ptr<WorkPool> download_threads_;
   std::unique_ptr<Downloads> downloads_;
   std::unique_ptr<WorkPool> pull_threads_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // late answers look at it
 };
 
 }  // namespace knarr::runtime

@@ -46,6 +46,7 @@ struct SnapshotUsage {
 class SnapshotStore {
  public:
   explicit SnapshotStore(ImageStore& images);
+  ~SnapshotStore();
 
   // After ImageStore::open. Reads what exists, holds its layers. Once.
   void open(Callback<void> done);
