@@ -1,0 +1,301 @@
+// One HTTP/2 connection of a server: each stream becomes a request when its body is complete.
+#include <algorithm>
+#include <unordered_set>
+
+#include "knarr/check.h"
+#include "net/http2_session.h"
+#include "net/server_core.h"
+
+namespace knarr::net {
+
+namespace {
+
+constexpr size_t kBufferedBytes = 32 * 1024 * 1024;  // bodies of all streams of a connection
+
+class Http2Connection;
+
+class Http2Exchange final : public Exchange {
+ public:
+  explicit Http2Exchange(Http2Stream* stream) : stream_(stream) {}
+  ~Http2Exchange() override;
+
+  void respond(int status, Headers headers, Buffers body) override;
+  void start(int status, Headers headers) override;
+  bool write(Buffers bytes) override;
+  void finish() override;
+  void abort() override;
+  bool started() const override { return started_; }
+  bool open() const override { return stream_ != nullptr && !finished_; }
+  size_t queued_bytes() const override { return stream_ == nullptr ? 0 : stream_->out.size(); }
+  void on_drain(std::function<void()> fn) override {
+    if (open()) drain_ = std::move(fn);
+  }
+  void on_close(std::function<void()> fn) override {
+    if (open()) close_ = std::move(fn);
+  }
+  Result<std::unique_ptr<ByteStream>> upgrade(Headers) override {
+    return make_error(Code::kBadRequest, "HTTP/2 connections can not be upgraded");
+  }
+
+  void drained() {
+    auto fn = drain_;
+    if (fn) fn();
+  }
+  void closed() {
+    stream_ = nullptr;
+    drain_ = nullptr;
+    auto fn = std::exchange(close_, nullptr);
+    if (fn) fn();
+  }
+
+ private:
+  Headers head(int status, const Headers& headers);
+  void over() {
+    finished_ = true;
+    drain_ = nullptr;
+    close_ = nullptr;
+  }
+
+  Http2Stream* stream_;  // null when the peer has gone
+  bool started_ = false;
+  bool finished_ = false;
+  bool bodiless_ = false;
+  std::function<void()> drain_;
+  std::function<void()> close_;
+};
+
+// A request that is being read, then answered. Owns itself: deleted when its stream is closed.
+class ServerStream final : public Http2Stream::User {
+ public:
+  ServerStream(Http2Connection* connection, Http2Stream& stream)
+      : connection_(connection), stream_(stream) {}
+  ~ServerStream() override;
+
+  void on_headers(bool end) override;
+  void on_data(std::string_view bytes) override;
+  void on_end() override;
+  void on_drain() override {
+    if (auto exchange = exchange_.lock()) exchange->drained();
+  }
+  void on_close(uint32_t) override {
+    auto exchange = exchange_.lock();
+    delete this;
+    if (exchange) exchange->closed();
+  }
+  const std::string& date();
+  void abandon() {
+    stream_.session->reset(stream_, NGHTTP2_INTERNAL_ERROR);
+    delete this;
+  }
+  void refuse(int status);
+
+ private:
+  Http2Connection* connection_;  // outlives its streams
+  Http2Stream& stream_;
+  std::weak_ptr<Http2Exchange> exchange_;
+  std::string body_;
+  bool refused_ = false;
+};
+
+class Http2Connection final : public ServerConnection,
+                              public std::enable_shared_from_this<Http2Connection> {
+ public:
+  Http2Connection(ServerCore& core, std::unique_ptr<Socket> socket) : core_(core) {
+    info_ = std::make_shared<const ConnectionInfo>(socket->info());
+    session_ =
+        std::make_shared<Http2Session>(Http2Session::Role::kServer, std::move(socket), core.turns,
+                                       core.limits.header_bytes, core.limits.http2_streams);
+  }
+  ~Http2Connection() override { session_->stop(); }
+
+  void start() override {
+    Http2Session::Events events;
+    events.on_stream = [this](Http2Stream& stream) {
+      stream.user = new ServerStream(this, stream);
+    };
+    events.on_activity = [this] { update_deadline(); };
+    events.on_close = [this](const Error&) { close(); };
+    session_->start(std::move(events));
+    core_.set_deadline(*this, core_.limits.idle_timeout_ms);
+  }
+  void drain() override { session_->goaway(); }
+  void expire() override {
+    if (incomplete_.empty()) return session_->goaway();
+    auto late = incomplete_;
+    for (ServerStream* stream : late) {
+      if (incomplete_.count(stream) != 0) stream->refuse(408);
+    }
+  }
+
+  ServerCore& core() { return core_; }
+  const std::shared_ptr<const ConnectionInfo>& info() const { return info_; }
+  void incomplete(ServerStream* stream, bool is) {
+    if (is) {
+      incomplete_.insert(stream);
+      core_.set_deadline(*this, core_.limits.body_timeout_ms);
+    } else {
+      incomplete_.erase(stream);
+    }
+  }
+  // Counts bytes of bodies that are being read. false: too many at once.
+  bool buffered(int64_t change) {
+    buffered_ += change;
+    return buffered_ <= static_cast<int64_t>(kBufferedBytes);
+  }
+
+ private:
+  void update_deadline() {
+    bool idle = session_->streams() == 0;
+    if (idle && core_.draining) session_->goaway();
+    if (!incomplete_.empty() || idle == idle_) return;
+    idle_ = idle;
+    core_.set_deadline(*this, idle ? core_.limits.idle_timeout_ms : 0);
+  }
+  void close() {
+    auto keep = shared_from_this();
+    core_.remove(this);
+  }
+
+  ServerCore& core_;
+  std::shared_ptr<const ConnectionInfo> info_;
+  std::shared_ptr<Http2Session> session_;
+  std::unordered_set<ServerStream*> incomplete_;
+  int64_t buffered_ = 0;
+  bool idle_ = true;
+};
+
+ServerStream::~ServerStream() {
+  connection_->buffered(-static_cast<int64_t>(body_.size()));
+  connection_->incomplete(this, false);
+}
+
+const std::string& ServerStream::date() { return connection_->core().date(); }
+
+void ServerStream::on_headers(bool end) {
+  if (stream_.too_large) return refuse(431);
+  if (end) return;
+  connection_->incomplete(this, true);
+  std::string_view length = stream_.head.get("content-length");
+  if (length.size() > 18 ||
+      strtoull(std::string(length).c_str(), nullptr, 10) > connection_->core().limits.body_bytes) {
+    refuse(413);
+  }
+}
+
+void ServerStream::on_data(std::string_view bytes) {
+  if (refused_) return;
+  if (body_.size() + bytes.size() > connection_->core().limits.body_bytes) return refuse(413);
+  body_ += bytes;
+  if (!connection_->buffered(static_cast<int64_t>(bytes.size()))) refuse(429);
+}
+
+void ServerStream::on_end() {
+  connection_->incomplete(this, false);
+  if (refused_) return;
+  auto exchange = std::make_shared<Http2Exchange>(&stream_);
+  Request& request = exchange->request;
+  if (!split_target(stream_.path, request)) return refuse(400);
+  exchange_ = exchange;
+  request.method = std::move(stream_.method);
+  request.headers = std::move(stream_.head);
+  if (!request.headers.has("host")) request.headers.add("host", stream_.authority);
+  connection_->buffered(-static_cast<int64_t>(body_.size()));
+  request.body = std::exchange(body_, {});
+  request.version = 20;
+  request.connection = connection_->info();
+  connection_->core().handler(std::move(exchange));
+}
+
+void ServerStream::refuse(int status) {
+  if (std::exchange(refused_, true)) return;
+  connection_->incomplete(this, false);
+  connection_->buffered(-static_cast<int64_t>(body_.size()));
+  body_ = std::string();
+  std::string text = std::to_string(status) + " " + std::string(reason_phrase(status));
+  Headers headers{{":status", std::to_string(status)},
+                  {"content-type", "text/plain; charset=utf-8"},
+                  {"content-length", std::to_string(text.size())}};
+  stream_.session->respond(stream_, headers, true);
+  stream_.session->write(stream_, std::move(text));
+  stream_.session->finish(stream_);
+}
+
+Http2Exchange::~Http2Exchange() {
+  if (!open()) return;
+  close_ = nullptr;
+  if (started_) {
+    abort();
+  } else {
+    respond(500, {{"Content-Type", "text/plain; charset=utf-8"}}, "Internal Server Error\n");
+  }
+}
+
+Headers Http2Exchange::head(int status, const Headers& headers) {
+  Headers out;
+  out.add(":status", std::to_string(status));
+  out.add("date", static_cast<ServerStream*>(stream_->user)->date());
+  for (const Headers::Field& field : headers) {
+    std::string value(field.value);
+    std::replace_if(
+        value.begin(), value.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; },
+        ' ');
+    out.add(field.name, value);
+  }
+  return out;
+}
+
+void Http2Exchange::respond(int status, Headers headers, Buffers body) {
+  if (!open()) return;
+  CHECK(!started_);
+  started_ = true;
+  bool empty = status < 200 || status == 204 || status == 304;
+  bool head_only = request.method == "HEAD";
+  if (!empty && !(head_only && body.empty() && headers.has("content-length"))) {
+    headers.set("content-length", std::to_string(body.size()));
+  }
+  bool has_body = !empty && !head_only && !body.empty();
+  Http2Session& session = *stream_->session;
+  session.respond(*stream_, head(status, headers), has_body);
+  if (has_body) {
+    session.write(*stream_, std::move(body));
+    session.finish(*stream_);
+  }
+  over();
+}
+
+void Http2Exchange::start(int status, Headers headers) {
+  if (!open()) return;
+  CHECK(!started_);
+  started_ = true;
+  bodiless_ = status == 204 || status == 304 || request.method == "HEAD";
+  stream_->session->respond(*stream_, head(status, headers), !bodiless_);
+}
+
+bool Http2Exchange::write(Buffers bytes) {
+  if (!open()) return false;
+  CHECK(started_);
+  if (bodiless_ || bytes.empty()) return true;
+  return stream_->session->write(*stream_, std::move(bytes));
+}
+
+void Http2Exchange::finish() {
+  if (!open()) return;
+  CHECK(started_);
+  if (!bodiless_) stream_->session->finish(*stream_);
+  over();
+}
+
+void Http2Exchange::abort() {
+  if (!open()) return;
+  over();
+  static_cast<ServerStream*>(std::exchange(stream_, nullptr)->user)->abandon();
+}
+
+}  // namespace
+
+std::shared_ptr<ServerConnection> make_http2_connection(ServerCore& core,
+                                                        std::unique_ptr<Socket> socket) {
+  return std::make_shared<Http2Connection>(core, std::move(socket));
+}
+
+}  // namespace knarr::net
