@@ -139,11 +139,24 @@ class Builder : public YAML::EventHandler {
   std::vector<std::string> duplicates_;
 };
 
+// A tab stands where indentation should, on line `number` counted from 0.
+bool tab_indents(std::string_view text, int number) {
+  for (; number > 0; number--) {
+    size_t end = text.find('\n');
+    if (end == std::string_view::npos) return false;
+    text.remove_prefix(end + 1);
+  }
+  size_t first = text.find_first_not_of(' ');
+  return first != std::string_view::npos && text[first] == '\t';
+}
+
 // yaml-cpp's complaint in the words of go-yaml, as far as they have the same ones.
-Error yaml_error(const YAML::Exception& e) {
+Error yaml_error(std::string_view text, const YAML::Exception& e) {
   std::string why = e.msg;
-  if (why.find("end of map") != std::string::npos ||
-      why.find("illegal map value") != std::string::npos) {
+  if (tab_indents(text, e.mark.line)) {
+    why = "found character that cannot start any token";
+  } else if (why.find("end of map") != std::string::npos ||
+             why.find("illegal map value") != std::string::npos) {
     why = "did not find expected key";
   } else if (why.find("unknown token") != std::string::npos ||
              why.find("illegal tab") != std::string::npos) {
@@ -170,7 +183,7 @@ Result<YamlDocument> parse_yaml(std::string_view text) {
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
   } catch (const YAML::Exception& e) {
-    return yaml_error(e);
+    return yaml_error(text, e);
   } catch (const TooDeep&) {
     return make_error(Code::kBadRequest, "yaml: document contains excessive aliasing");
   }
@@ -189,7 +202,7 @@ Result<std::vector<json::Value>> parse_yaml_stream(std::string_view text) {
       if (!document.value.is_null()) documents.push_back(std::move(document.value));
     }
   } catch (const YAML::Exception& e) {
-    return yaml_error(e);
+    return yaml_error(text, e);
   } catch (const TooDeep&) {
     return make_error(Code::kBadRequest, "yaml: document contains excessive aliasing");
   }

@@ -68,6 +68,22 @@ void append_map(std::string& out, const json::Value& value, size_t indent, bool 
   }
 }
 
+void append_list(std::string& out, const json::Value& value, size_t indent, bool inline_first) {
+  for (const json::Value& element : value.elements()) {
+    if (!inline_first) out.append(indent, ' ');
+    inline_first = false;
+    out += "- ";
+    if (element.is_object() && !element.empty()) {
+      append_map(out, element, indent + 2, true);
+    } else if (is_block(element)) {
+      append_list(out, element, indent + 2, true);
+    } else {
+      append_value(out, element, indent + 2);
+      out += '\n';
+    }
+  }
+}
+
 void append_value(std::string& out, const json::Value& value, size_t indent) {
   if (value.is_string()) {
     append_text(out, value.as_string(), indent);
@@ -76,19 +92,7 @@ void append_value(std::string& out, const json::Value& value, size_t indent) {
   } else if (value.is_object()) {
     append_map(out, value, indent, false);
   } else {
-    for (const json::Value& element : value.elements()) {
-      out.append(indent, ' ').append("- ");
-      if (element.is_object() && !element.empty()) {
-        append_map(out, element, indent + 2, true);
-      } else if (is_block(element)) {
-        out.pop_back();
-        out += '\n';
-        append_value(out, element, indent + 2);
-      } else {
-        append_value(out, element, indent + 2);
-        out += '\n';
-      }
-    }
+    append_list(out, value, indent, false);
   }
 }
 

@@ -38,14 +38,16 @@ TEST_CASE("label selector: parse and print") {
       {"a!=1", "a!=1"},
       {"a in (y, x)", "a in (x,y)"},
       {"a notin (x)", "a notin (x)"},
-      {"a in ()", "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' "
-                  "operators, values set can't be empty"},
+      {"a in ()",
+       "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' "
+       "operators, values set can't be empty"},
       {"a in (,)", "a in ()"},
       {"a=", "a="},
       {"n>4", "n>4"},
       {"in in (in)", "in in (in)"},
-      {"n>abc", "unable to parse requirement: values[0]: Invalid value: \"abc\": for 'Gt', 'Lt' "
-                "operators, the value must be an integer"},
+      {"n>abc",
+       "unable to parse requirement: values[0]: Invalid value: \"abc\": for 'Gt', 'Lt' "
+       "operators, the value must be an integer"},
       {"n>=4", "unable to parse requirement: found '=', expected: identifier"},
       {"app in (x", "unable to parse requirement: found '', expected: ',' or ')'"},
       {"app in x", "unable to parse requirement: found 'x' expected: '('"},
@@ -62,7 +64,8 @@ TEST_CASE("label selector: parse and print") {
     INFO(c.text);
     CHECK(parsed(c.text) == c.printed);
   }
-  CHECK(parsed("a/b/c").find("unable to parse requirement: <nil>: Invalid value: \"a/b/c\": ") == 0);
+  CHECK(parsed("a/b/c").find("unable to parse requirement: <nil>: Invalid value: \"a/b/c\": ") ==
+        0);
   CHECK(parsed("a=\"x\"").find("unable to parse requirement: values[0][a]: Invalid value: "
                                "\"\\\"x\\\"\": a valid label") == 0);
 }
