@@ -24,6 +24,18 @@ using Callback = std::function<void(Result<T>)>;
 
 enum class NamespaceMode { kPod, kNode, kContainer };
 
+// 0 or empty means "not set" throughout.
+struct Resources {
+  int64_t cpu_shares = 0;
+  int64_t cpu_quota_us = 0;
+  int64_t cpu_period_us = 0;
+  int64_t memory_limit_bytes = 0;
+  int64_t memory_swap_limit_bytes = 0;
+  int64_t pids_limit = 0;
+  int oom_score_adj = 0;
+  std::map<std::string, std::string> unified;  // cgroup v2 files
+};
+
 struct SandboxConfig {
   std::string pod_uid;
   std::string pod_name;
@@ -36,6 +48,7 @@ struct SandboxConfig {
   NamespaceMode pid = NamespaceMode::kContainer;  // kPod: shareProcessNamespace
   NamespaceMode ipc = NamespaceMode::kPod;
   std::map<std::string, std::string> sysctls;
+  Resources resources;  // of the pod's own cgroup
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> annotations;  // kept and given back, never read
 };
@@ -60,18 +73,6 @@ struct Device {
   std::string host_path;
   std::string container_path;
   std::string permissions;  // of "rwm"
-};
-
-// 0 or empty means "not set" throughout.
-struct Resources {
-  int64_t cpu_shares = 0;
-  int64_t cpu_quota_us = 0;
-  int64_t cpu_period_us = 0;
-  int64_t memory_limit_bytes = 0;
-  int64_t memory_swap_limit_bytes = 0;
-  int64_t pids_limit = 0;
-  int oom_score_adj = 0;
-  std::map<std::string, std::string> unified;  // cgroup v2 files
 };
 
 struct SeccompProfile {
@@ -107,6 +108,8 @@ struct ContainerConfig {
   std::vector<Mount> mounts;
   std::vector<Device> devices;
   std::string log_path;  // absolute, CRI log format
+  int64_t log_max_bytes = 0;  // then the runtime rotates it; 0: as it was told for all
+  int log_max_files = 0;      // kept, the current one included
   bool stdin_open = false;
   bool stdin_once = false;
   bool tty = false;
@@ -252,8 +255,8 @@ class Runtime {
                     Callback<std::unique_ptr<Stream>> done) = 0;
   virtual void attach(const std::string& id, StreamListener& listener,
                       Callback<std::unique_ptr<Stream>> done) = 0;
-  // A TCP connection to localhost:port inside the sandbox's network namespace: a connected socket
-  // whose owner the caller becomes.
+  // A TCP connection to localhost:port inside the sandbox's network namespace: a connected,
+  // non-blocking socket whose owner the caller becomes.
   virtual void dial(const std::string& sandbox_id, uint16_t port, Callback<int> done) = 0;
 
   // `ref` as the user wrote it. pull answers the image id. Errors carry the kubelet's words.

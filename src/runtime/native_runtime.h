@@ -19,11 +19,12 @@ class Puller;
 class SnapshotStore;
 
 struct NativeOptions {
-  std::string state_dir;               // on a tmpfs: "/run/knarr/runtime"
-  std::string cgroup_root = "knarr";   // below each hierarchy's root
-  std::string executable = "/proc/self/exe";  // run as "<executable> shim <folder>": calls shim_main
-  std::string seccomp_profile_dir;     // of localhost profiles: "/var/lib/kubelet/seccomp"
-  int64_t log_max_bytes = 10 << 20;    // of one log file, for containers that do not say
+  std::string state_dir;              // on a tmpfs: "/run/knarr/runtime"
+  std::string cgroup_root = "knarr";  // below each hierarchy's root
+  std::string executable =
+      "/proc/self/exe";              // run as "<executable> shim <folder>": calls shim_main
+  std::string seccomp_profile_dir;   // of localhost profiles: "/var/lib/kubelet/seccomp"
+  int64_t log_max_bytes = 10 << 20;  // of one log file, for containers that do not say
   int log_max_files = 5;
 };
 

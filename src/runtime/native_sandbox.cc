@@ -1,0 +1,138 @@
+// Sandboxes: made with their shim, stopped through it, removed with all that belongs to them.
+#include "base/format.h"
+#include "base/log.h"
+#include "runtime/image/files.h"
+#include "runtime/native.h"
+#include "runtime/shim_container.h"
+
+namespace knarr::runtime {
+
+void NativeRuntime::create_sandbox(SandboxConfig config, Callback<SandboxStatus> done) {
+  for (const auto& [id, sandbox] : sandboxes_) {
+    const SandboxConfig& other = sandbox.record.config;
+    if (sandbox.ready() && !config.pod_uid.empty() && other.pod_uid == config.pod_uid &&
+        other.attempt == config.attempt) {
+      return done(status(sandbox));
+    }
+  }
+  SandboxRecord record;
+  record.id = new_id();
+  record.created_at_ns = wall_clock_ns();
+  std::string parent = config.cgroup_parent.empty() ? "pod" + record.id : config.cgroup_parent;
+  record.cgroup_path = "kubepods/" + parent;
+  if (config.ipc != NamespaceMode::kNode) record.shm_path = sandbox_folder(record.id) + "/shm";
+  record.config = std::move(config);
+
+  auto work = [record, folder = sandbox_folder(record.id), executable = options_.executable,
+               cgroups = cgroups_]() -> Result<base::UniqueFd> {
+    TRY(cgroups.create(record.cgroup_path, record.config.resources, nullptr, false));
+    return spawn_shim(executable, folder, record);
+  };
+  pool_->run<base::UniqueFd>(
+      work, [this, record, done = std::move(done)](Result<base::UniqueFd> socket) {
+        std::string id = record.id;
+        sandboxes_[id].record = record;
+        auto failed = [this, id, done](const Error& error) {
+          remove_sandbox(id, [done, error](const Result<void>&) { done(error); });
+        };
+        if (!socket.ok()) return failed(socket.error());
+        adopt_shim(id, std::move(*socket), [this, id, done, failed](const Result<void>& adopted) {
+          if (!adopted.ok()) return failed(adopted.error());
+          Sandbox* sandbox = find_sandbox(id);
+          if (sandbox == nullptr) return done(make_error(Code::kCanceled, "sandbox was removed"));
+          done(status(*sandbox));
+        });
+      });
+}
+
+// Greets a shim; from the answer on the sandbox is ready.
+void NativeRuntime::adopt_shim(const std::string& id, base::UniqueFd socket, Callback<void> done) {
+  Sandbox& sandbox = sandboxes_[id];
+  sandbox.shim = std::make_shared<ShimClient>(loop_, std::move(socket));
+  sandbox.shim->open([this](Message& message) { on_shim_event(message); },
+                     [this, id] { on_shim_gone(id); });
+  sandbox.shim->call("hello", Message(), [this, id, done = std::move(done)](Result<Message> reply) {
+    Sandbox* sandbox = find_sandbox(id);
+    if (!reply.ok()) return done(reply.error());
+    if (sandbox != nullptr) sandbox->pid = static_cast<int>(reply->body["pid"].as_int());
+    done({});
+  });
+}
+
+// Normal after a stop. Otherwise somebody killed it: what it held has lost its parent, and goes.
+void NativeRuntime::on_shim_gone(const std::string& id) {
+  Sandbox* sandbox = find_sandbox(id);
+  if (sandbox == nullptr) return;
+  bool was_ready = sandbox->pid > 0;
+  sandbox->pid = 0;
+  std::vector<std::function<void()>> waiting = std::exchange(sandbox->on_gone, {});
+  if (was_ready && waiting.empty()) {
+    base::log(base::Level::kWarning, "runtime", "shim of sandbox {} ended unasked", id);
+    cgroups_.kill(sandbox->record.cgroup_path);
+  }
+  for (auto& [container_id, container] : containers_) {
+    if (container.record.sandbox_id != id) continue;
+    if (container.progress.state != ContainerState::kRunning) continue;
+    ContainerProgress progress = container.progress;
+    progress.state = ContainerState::kExited;
+    progress.exit_code = 137;
+    progress.finished_at_ns = wall_clock_ns();
+    [[maybe_unused]] Result<void> written = write_file(
+        container_folder(container_id) + "/exit.json", json::write(to_json(progress)), false);
+    container_ended(container, std::move(progress));
+  }
+  for (std::function<void()>& fn : waiting) fn();
+  if (was_ready && listener_ != nullptr) listener_->on_sandbox_exit(id);
+}
+
+void NativeRuntime::stop_sandbox(const std::string& id, Callback<void> done) {
+  Sandbox* sandbox = find_sandbox(id);
+  if (sandbox == nullptr || sandbox->shim == nullptr || !sandbox->shim->alive()) return done({});
+  auto finish = [this, id, done = std::move(done)] {
+    Sandbox* sandbox = find_sandbox(id);
+    if (sandbox == nullptr) return done({});
+    pool_->run<void>(
+        [record = sandbox->record]() -> Result<void> {
+          unmount_shm(record);
+          return {};
+        },
+        done);
+  };
+  sandbox->on_gone.push_back(std::move(finish));
+  if (sandbox->on_gone.size() == 1) sandbox->shim->tell("shutdown", Message());
+}
+
+void NativeRuntime::remove_sandbox(const std::string& id, Callback<void> done) {
+  if (find_sandbox(id) == nullptr) return done({});
+  stop_sandbox(id, [this, id, done = std::move(done)](const Result<void>&) {
+    std::deque<std::string> ids;
+    for (const auto& [container_id, container] : containers_) {
+      if (container.record.sandbox_id == id) ids.push_back(container_id);
+    }
+    remove_containers(std::move(ids), [this, id, done](const Result<void>& removed) {
+      Sandbox* sandbox = find_sandbox(id);
+      if (!removed.ok() || sandbox == nullptr) return done(removed);
+      SandboxRecord record = sandbox->record;
+      sandboxes_.erase(id);
+      pool_->run<void>(
+          [record, folder = sandbox_folder(id), cgroups = cgroups_]() -> Result<void> {
+            unmount_shm(record);
+            cgroups.remove(record.cgroup_path);
+            return remove_tree(folder);
+          },
+          done);
+    });
+  });
+}
+
+void NativeRuntime::remove_containers(std::deque<std::string> ids, Callback<void> done) {
+  if (ids.empty()) return done({});
+  std::string first = ids.front();
+  ids.pop_front();
+  remove_container(first, [this, ids = std::move(ids), done](const Result<void>& removed) {
+    if (!removed.ok()) return done(removed);
+    remove_containers(ids, done);
+  });
+}
+
+}  // namespace knarr::runtime
