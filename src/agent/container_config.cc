@@ -136,7 +136,7 @@ Result<runtime::ContainerConfig> Configurer::build(const Input& input, const Obj
   config.command = expanded(spec["command"], config.env);
   config.args = expanded(spec["args"], config.env);
   config.working_dir = spec["workingDir"].text();
-  TRY_ASSIGN(config.mounts, volumes_.mounts(input.pod, *input.container));
+  TRY_ASSIGN(config.mounts, volumes_.mounts(input.pod, *input.container, config.env));
   TRY(add_files(input, config));
   config.stdin_open = spec["stdin"].as_bool();
   config.stdin_once = spec["stdinOnce"].as_bool();
@@ -158,7 +158,7 @@ Result<void> Configurer::add_files(const Input& input, runtime::ContainerConfig&
   auto add = [&](const char* name, const char* path, const std::string& content) -> Result<void> {
     if (mounts_at(config.mounts, path)) return {};
     std::string file = folder + "/" + name;
-    TRY(base::write_file(file, content));
+    TRY(base::write_file(file, content, 0644, base::Durability::kPlain));
     config.mounts.push_back({file, path, false, runtime::Mount::Propagation::kPrivate});
     return {};
   };
@@ -174,7 +174,7 @@ Result<void> Configurer::add_files(const Input& input, runtime::ContainerConfig&
 
   std::string message_file = message_path(pod, config.name, config.attempt);
   TRY(base::make_dirs(message_file.substr(0, message_file.rfind('/')), 0750));
-  TRY(base::write_file(message_file, "", 0666));
+  TRY(base::write_file(message_file, "", 0666, base::Durability::kPlain));
   std::string at(
       (*input.container->spec)["terminationMessagePath"].as_string("/dev/termination-log"));
   config.mounts.push_back({message_file, at, false, runtime::Mount::Propagation::kPrivate});

@@ -121,6 +121,7 @@ void PodMachine::recover_containers(const std::vector<runtime::ContainerStatus>&
 void PodMachine::update(PodRef pod) {
   CHECK(pod->uid() == pod_->uid());
   pod_ = std::move(pod);
+  services_.volumes.update(pod_);
   step();
 }
 

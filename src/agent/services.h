@@ -38,10 +38,13 @@ class PodVolumes {
   // Makes every volume of the pod, or finds it made. The error has a kubelet's words
   // ("MountVolume.SetUp failed for volume ..."); the caller tries again.
   virtual void set_up(const PodRef& pod, Callback<void> done) = 0;
-  // A changed pod, or changed configMaps and secrets: contents are brought up to date by itself.
-  // The mounts of one container, its subPaths made; after set_up.
+  // The pod's object changed. (Changed configMaps and secrets reach their files unasked.)
+  virtual void update(const PodRef& pod) = 0;
+  // The mounts of one container, its subPaths made; after set_up. subPathExpr uses the environment.
+  using Variables = std::vector<std::pair<std::string, std::string>>;
   virtual Result<std::vector<runtime::Mount>> mounts(const PodRef& pod,
-                                                     const ContainerSpec& container) = 0;
+                                                     const ContainerSpec& container,
+                                                     const Variables& environment) = 0;
   virtual void tear_down(const std::string& pod_uid, Callback<void> done) = 0;
   // After a restart: folders of pods that are not among these are torn down.
   virtual void keep_only(const std::vector<std::string>& pod_uids) = 0;

@@ -29,12 +29,15 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
   return {};
 }
 
-Result<void> write_synced(const std::string& path, std::string_view content, mode_t mode) {
+Result<void> write_new(const std::string& path, std::string_view content, mode_t mode,
+                       Durability durability) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd.valid()) return errno_error(errno, "create " + path);
   if (fchmod(fd.get(), mode) != 0) return errno_error(errno, "chmod " + path);
   TRY(write_all(fd.get(), content, path));
-  if (fsync(fd.get()) != 0) return errno_error(errno, "fsync " + path);
+  if (durability == Durability::kSynced && fsync(fd.get()) != 0) {
+    return errno_error(errno, "fsync " + path);
+  }
   return {};
 }
 
@@ -54,15 +57,17 @@ Result<std::string> read_file(const std::string& path) {
   }
 }
 
-Result<void> write_file(const std::string& path, std::string_view content, mode_t mode) {
+Result<void> write_file(const std::string& path, std::string_view content, mode_t mode,
+                        Durability durability) {
   std::string temporary = path + ".new";
-  if (auto written = write_synced(temporary, content, mode); !written.ok()) {
+  if (auto written = write_new(temporary, content, mode, durability); !written.ok()) {
     ::unlink(temporary.c_str());
     return written;
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     return errno_error(errno, "rename " + temporary + " to " + path);
   }
+  if (durability == Durability::kPlain) return {};
   UniqueFd folder(::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid() || fsync(folder.get()) != 0) {
     return errno_error(errno, "fsync the folder of " + path);

@@ -13,9 +13,11 @@ namespace knarr::base {
 
 Result<std::string> read_file(const std::string& path);
 
-// The new content is there whole or not at all, also after a power cut: written beside the file,
-// fsynced, renamed, the folder fsynced.
-Result<void> write_file(const std::string& path, std::string_view content, mode_t mode = 0644);
+// The new content is there whole or not at all: written beside the file and renamed. kSynced: also
+// after a power cut (the file and its folder are fsynced, which takes milliseconds).
+enum class Durability { kSynced, kPlain };
+Result<void> write_file(const std::string& path, std::string_view content, mode_t mode = 0644,
+                        Durability durability = Durability::kSynced);
 
 // Every missing folder of the path. What exists keeps its mode.
 Result<void> make_dirs(const std::string& path, mode_t mode = 0755);

@@ -163,9 +163,11 @@ class FakeVolumes final : public agent::PodVolumes {
     done({});
   }
   Result<std::vector<runtime::Mount>> mounts(const agent::PodRef&,
-                                             const agent::ContainerSpec&) override {
+                                             const agent::ContainerSpec&,
+                                             const Variables&) override {
     return std::vector<runtime::Mount>();
   }
+  void update(const agent::PodRef&) override {}
   void tear_down(const std::string&, agent::Callback<void> done) override {
     is_up = false;
     done({});

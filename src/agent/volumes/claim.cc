@@ -1,0 +1,77 @@
+// persistentVolumeClaim: follows the claim to its volume, and mounts what is a path of this node
+// (hostPath, local).
+#include "agent/volumes/volume.h"
+#include "base/file.h"
+#include "base/format.h"
+
+namespace knarr::agent {
+
+namespace {
+
+class Claim final : public Volume {
+ public:
+  explicit Claim(VolumeContext context) : context_(std::move(context)) {}
+  ~Claim() override { *alive_ = false; }
+
+  void set_up(Callback<void> done) override {
+    const json::Value& spec = context_.spec()["persistentVolumeClaim"];
+    read_only_ = spec["readOnly"].as_bool();
+    std::string name = spec["claimName"].text();
+    get("persistentvolumeclaims", context_.pod->ns(), name,
+        [this, name, done](Result<json::Value> claim) {
+          if (!claim.ok()) return done(claim.error());
+          std::string volume = (*claim)["spec"]["volumeName"].text();
+          if ((*claim)["status"]["phase"].as_string() != "Bound" || volume.empty()) {
+            return done(
+                make_error(Code::kServiceUnavailable,
+                           fmt::format("PVC {}/{} is not bound", context_.pod->ns(), name)));
+          }
+          get("persistentvolumes", "", volume, [this, volume, done](Result<json::Value> pv) {
+            done(pv.ok() ? use(volume, *pv) : Result<void>(pv.error()));
+          });
+        });
+  }
+  std::string path() const override { return path_; }
+  bool read_only() const override { return read_only_; }
+
+ private:
+  void get(const char* resource, const std::string& ns, const std::string& name,
+           Callback<json::Value> done) {
+    client::Request request;
+    request.target = {"", "v1", resource, ns, name, ""};
+    std::weak_ptr<bool> alive = alive_;
+    context_.client->call(std::move(request), [alive, done](Result<ObjectRef> reply) {
+      if (alive.expired()) return;
+      done(reply.ok() ? json::parse((*reply)->json) : Result<json::Value>(reply.error()));
+    });
+  }
+
+  Result<void> use(const std::string& name, const json::Value& pv) {
+    const json::Value& spec = pv["spec"];
+    if (spec["hostPath"].is_object()) {
+      path_ = spec["hostPath"]["path"].text();
+      TRY(check_host_path(path_, spec["hostPath"]["type"].text()));
+    } else if (spec["local"].is_object()) {
+      path_ = spec["local"]["path"].text();
+      if (!base::file_exists(path_)) {
+        return make_error(Code::kNotFound, fmt::format("path \"{}\" does not exist", path_));
+      }
+    } else {
+      return make_error(Code::kInvalid, "no volume plugin matched name: " + name);
+    }
+    return give_to_group(path_, context_.ownership(false));
+  }
+
+  VolumeContext context_;
+  std::string path_;
+  bool read_only_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace
+
+std::unique_ptr<Volume> make_claim(VolumeContext context) {
+  return std::make_unique<Claim>(std::move(context));
+}
+
+}  // namespace knarr::agent

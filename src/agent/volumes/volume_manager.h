@@ -1,0 +1,55 @@
+// The volumes of all pods of the node: the agent's PodVolumes. A volume's folder is
+// <pods_dir>/<uid>/volumes/<name>; binds of subPaths are
+// <pods_dir>/<uid>/subpaths/<container>/<index>.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/services.h"
+#include "agent/volumes/volume.h"
+
+namespace knarr::agent {
+
+class VolumeManager final : public PodVolumes {
+ public:
+  VolumeManager(std::string pods_dir, const NodeFacts& node, client::Client& client, Clock& clock);
+  ~VolumeManager() override;
+
+  void set_up(const PodRef& pod, Callback<void> done) override;
+  Result<std::vector<runtime::Mount>> mounts(const PodRef& pod, const ContainerSpec& container,
+                                             const Variables& environment) override;
+  void update(const PodRef& pod) override;
+  void tear_down(const std::string& pod_uid, Callback<void> done) override;
+  void keep_only(const std::vector<std::string>& pod_uids) override;
+
+ private:
+  struct Entry {
+    std::string name;
+    std::unique_ptr<Volume> volume;
+    bool ready = false;
+  };
+  struct Set {
+    std::vector<Entry> volumes;
+    size_t waiting = 0;
+    Result<void> result;
+    Callback<void> done;
+  };
+
+  void one_ready(const std::string& uid, const std::string& name, const Result<void>& result);
+  std::string folder(const std::string& uid) const { return pods_dir_ + "/" + uid; }
+  Result<std::string> sub_path(const PodRef& pod, const ContainerSpec& container, size_t index,
+                               const Volume& volume, const std::string& path);
+  Result<void> remove_folder(const std::string& uid);
+
+  std::string pods_dir_;
+  const NodeFacts& node_;
+  client::Client& client_;
+  Clock& clock_;
+  std::map<std::string, std::unique_ptr<Set>> sets_;  // by pod uid
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace knarr::agent

@@ -1,0 +1,125 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "agent/volumes/atomic_writer.h"
+#include "agent/volumes/mount_point.h"
+#include "agent/volumes/volume.h"
+#include "base/file.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+using json::Value;
+
+namespace {
+
+// A folder that goes with the test, whatever is mounted below it.
+struct Folder {
+  std::string path;
+  Folder() {
+    char name[] = "/tmp/knarr-volumes-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() {
+    (void)unmount_below(path);
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+  }
+};
+
+std::string read(const std::string& path) {
+  auto text = base::read_file(path);
+  return text.ok() ? *text : "<" + text.error().message + ">";
+}
+
+}  // namespace
+
+TEST_CASE("the files of a configMap or secret") {
+  Value object = *json::parse(R"({"data":{"a":"MQ==","b":"Mg=="}})");
+  auto check = [&](const char* spec, const Value& found, const std::string& want) {
+    Value volume = *json::parse(spec);
+    Payload payload;
+    auto sources = payload_sources(volume);
+    auto result = add_object(sources[0], found, default_mode(volume), payload);
+    std::string got;
+    for (const auto& [path, file] : payload) got += path + "=" + file.content + ";";
+    CHECK((result.ok() ? got : result.error().message) == want);
+  };
+  check(R"({"secret":{"secretName":"s"}})", object, "a=1;b=2;");
+  check(R"({"secret":{"secretName":"s","items":[{"key":"a","path":"d/x"}]}})", object, "d/x=1;");
+  check(R"({"secret":{"secretName":"s","items":[{"key":"z","path":"x"}]}})", object,
+        "references non-existent secret key: z");
+  check(R"({"secret":{"secretName":"s"}})", Value(), "secret \"s\" not found");
+  check(R"({"secret":{"secretName":"s","optional":true}})", Value(), "");
+  check(R"({"configMap":{"name":"m","defaultMode":256}})", object, "a=MQ==;b=Mg==;");
+}
+
+TEST_CASE("a volume's files are replaced all at once") {
+  Folder folder;
+  REQUIRE(write_payload(folder.path, {{"a", {"1", 0644}}, {"d/b", {"2", 0440}}}, {}, 1).ok());
+  std::string first = std::filesystem::read_symlink(folder.path + "/..data");
+  CHECK(read(folder.path + "/a") == "1");
+  CHECK(read(folder.path + "/d/b") == "2");
+  CHECK(std::filesystem::read_symlink(folder.path + "/d") == "..data/d");
+  struct stat st;
+  REQUIRE(stat((folder.path + "/d/b").c_str(), &st) == 0);
+  CHECK((st.st_mode & 0777) == 0440);
+
+  REQUIRE(write_payload(folder.path, {{"a", {"1", 0644}}, {"d/b", {"2", 0440}}}, {}, 2).ok());
+  CHECK(std::filesystem::read_symlink(folder.path + "/..data") == first);
+
+  REQUIRE(write_payload(folder.path, {{"a", {"3", 0644}}}, {}, 3000000).ok());
+  CHECK(read(folder.path + "/a") == "3");
+  CHECK_FALSE(std::filesystem::exists(std::filesystem::symlink_status(folder.path + "/d")));
+  CHECK_FALSE(std::filesystem::exists(folder.path + "/" + first));
+}
+
+TEST_CASE("a path inside a volume stays inside, whatever links say") {
+  Folder folder;
+  std::filesystem::create_directory(folder.path + "/v");
+  REQUIRE(base::write_file(folder.path + "/secret", "x").ok());
+  REQUIRE(symlink("../secret", (folder.path + "/v/up").c_str()) == 0);
+  REQUIRE(symlink("/", (folder.path + "/v/root").c_str()) == 0);
+  CHECK_FALSE(open_inside(folder.path + "/v", "up", false).ok());
+  CHECK(open_inside(folder.path + "/v", "root", false).ok());  // the volume itself
+  CHECK_FALSE(open_inside(folder.path + "/v", "root/etc", false).ok());
+  CHECK(open_inside(folder.path + "/v", "a/b/c", true).ok());
+  CHECK(std::filesystem::is_directory(folder.path + "/v/a/b/c"));
+}
+
+TEST_CASE("hostPath types") {
+  Folder folder;
+  CHECK(check_host_path(folder.path, "Directory").ok());
+  CHECK(check_host_path(folder.path + "/new/dir", "DirectoryOrCreate").ok());
+  CHECK(check_host_path(folder.path + "/file", "FileOrCreate").ok());
+  CHECK(check_host_path(folder.path + "/file", "File").ok());
+  CHECK(check_host_path("/dev/null", "CharDevice").ok());
+  CHECK(check_host_path(folder.path + "/file", "Directory").error().message ==
+        "hostPath type check failed: " + folder.path + "/file is not a directory");
+  CHECK_FALSE(check_host_path(folder.path + "/none", "Socket").ok());
+}
+
+TEST_CASE("tmpfs mounts come and go", "[root]") {
+  Folder folder;
+  std::string at = folder.path + "/t m";  // mountinfo escapes the blank
+  std::filesystem::create_directory(at);
+  REQUIRE(mount_tmpfs(at, 1 << 20).ok());
+  REQUIRE(mount_tmpfs(at, 1 << 20).ok());
+  CHECK(is_mount_point(at));
+  REQUIRE(unmount_below(folder.path).ok());
+  CHECK_FALSE(is_mount_point(at));
+}
+
+TEST_CASE("a group owns its files", "[root]") {
+  Folder folder;
+  REQUIRE(write_payload(folder.path, {{"d/x", {"1", 0440}}}, {777, true}, 1).ok());
+  REQUIRE(give_to_group(folder.path, {777, false}).ok());
+  struct stat st;
+  REQUIRE(stat((folder.path + "/d/x").c_str(), &st) == 0);
+  CHECK(st.st_gid == 777);
+  CHECK((st.st_mode & 0777) == 0440);
+  REQUIRE(stat(folder.path.c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 02770);
+}
