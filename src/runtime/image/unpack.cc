@@ -84,7 +84,7 @@ class Unpacker {
   Result<int> parent(const std::vector<std::string>& parts);
   Result<void> make_parent(const std::vector<std::string>& parts, size_t count);
   Result<void> whiteout(const Place& place);
-  Result<void> clear_lower(const std::string& directory);
+  Result<void> clear_lower(std::string directory);
   Result<void> clear_lower_at(int fd, const std::string& directory);
   Result<bool> make_room(const Place& place, bool for_directory);
   Result<void> create(const TarEntry& entry, const Place& place);
@@ -104,7 +104,8 @@ class Unpacker {
   int root_fd_;
   base::UniqueFd parent_fd_;  // of the last entry: neighbours share it
   std::string parent_path_;
-  std::unordered_set<std::string> made_;  // by this layer: an opaque mark spares them
+  // Of this layer, with the directories on the way: an opaque mark spares them.
+  std::unordered_set<std::string> made_;
   std::vector<std::pair<std::string, int64_t>> directories_;  // times are set when all is in them
 };
 
@@ -131,7 +132,6 @@ Result<void> Unpacker::make_parent(const std::vector<std::string>& parts, size_t
     base::UniqueFd above = open_in_root(root_fd_, join(parts, i - 1), O_PATH | O_DIRECTORY);
     if (!above.valid()) return failed("open", join(parts, i - 1));
     if (mkdirat(above.get(), parts[i - 1].c_str(), 0755) != 0) return failed("mkdir", path);
-    made_.insert(path);
   }
   return {};
 }
@@ -158,7 +158,8 @@ Result<void> Unpacker::apply(const TarEntry& entry) {
   if (entry.type == TarType::kHardLink && path_parts(entry.link) == parts) return {};
   TRY_ASSIGN(bool there, make_room(place, entry.type == TarType::kDirectory));
   if (!there) TRY(create(entry, place));
-  made_.insert(place.path);
+  for (size_t n = parts.size(); n > 0 && made_.insert(join(parts, n)).second; --n) {
+  }
   if (entry.type == TarType::kDirectory) directories_.emplace_back(place.path, entry.mtime_ns);
   return set_owner_and_mode(entry, place);
 }
@@ -177,7 +178,7 @@ Result<void> Unpacker::whiteout(const Place& place) {
 }
 
 // An opaque directory shows nothing of the layers below.
-Result<void> Unpacker::clear_lower(const std::string& directory) {
+Result<void> Unpacker::clear_lower(std::string directory) {
   base::UniqueFd fd = open_in_root(root_fd_, directory, O_RDONLY | O_DIRECTORY);
   if (!fd.valid()) return failed("open", directory);
   forget_parent();
