@@ -20,7 +20,8 @@ struct WatchState {
   WatchOptions options;
   GroupResource resource;
   WatchSink* sink = nullptr;  // null: ended
-  kv::Revision told = 0;      // everything up to here was told, or came before the watch
+  kv::Revision after = 0;     // changes up to here come before the watch
+  kv::Revision told = 0;      // the last revision a call named
   bool started = false;
 
   bool shows(const ObjectRef& object) const;

@@ -28,7 +28,7 @@ bool WatchState::shows(const ObjectRef& object) const {
 }
 
 void WatchState::tell(const std::shared_ptr<const Change>& change, const Restamp& restamp) {
-  if (sink == nullptr || change->revision() <= told) return;
+  if (sink == nullptr || change->revision() <= after) return;
   if (!in_scope(options, change->name())) return;
   bool was = shows(change->previous());
   bool is = shows(change->object());
@@ -65,7 +65,7 @@ Result<std::unique_ptr<Watch>> Cache::watch(const GroupResource& name, WatchOpti
   state->options = std::move(options);
   state->resource = name;
   state->sink = &sink;
-  state->told = from;
+  state->after = state->told = from;
   if (state->options.bookmarks) ++impl_->bookmark_watches;
   resource->watches.push_back(state);
   auto hub = [weak = std::weak_ptr<Impl>(impl_), state](bool end) {
@@ -87,17 +87,17 @@ void Cache::Impl::start(const std::shared_ptr<WatchState>& watch) {
   watch->started = true;
   auto alive = shared_from_this();
   if (!watch->options.initial_state) {
-    if (watch->told < resource->window.start()) {
+    if (watch->after < resource->window.start()) {
       std::exchange(watch->sink, nullptr)
-          ->on_error(expired_watch(watch->told, resource->window.start()));
+          ->on_error(expired_watch(watch->after, resource->window.start()));
       return;
     }
-    for (const auto& change : resource->window.since(watch->told)) {
+    for (const auto& change : resource->window.since(watch->after)) {
       watch->tell(change, options.restamp);
     }
     return;
   }
-  watch->told = revision;
+  watch->after = watch->told = revision;
   std::vector<ObjectRef> objects;
   resource->table.walk(watch->options.ns, nullptr, [&](const ObjectRef& object) {
     if (watch->shows(object)) objects.push_back(object);
