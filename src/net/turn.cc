@@ -1,5 +1,7 @@
 #include "net/turn.h"
 
+#include <csignal>
+
 #include "knarr/check.h"
 
 namespace knarr::net {
@@ -19,6 +21,9 @@ struct TurnQueue::Handles {
 };
 
 TurnQueue::TurnQueue(uv_loop_t* loop) : loop_(loop), handles_(new Handles) {
+  // libuv writes with write(2): a peer that left must be EPIPE, not the end of the process.
+  static const auto ignored = signal(SIGPIPE, SIG_IGN);
+  (void)ignored;
   handles_->queue = this;
   CHECK(uv_check_init(loop, &handles_->check) == 0);
   CHECK(uv_idle_init(loop, &handles_->idle) == 0);

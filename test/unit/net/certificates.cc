@@ -68,13 +68,13 @@ Identity issue(const std::string& name, const std::vector<std::string>& organiza
 }
 
 TestCertificates make() {
-  Identity ca = issue("test-ca", {}, nullptr,
-                      {{NID_basic_constraints, "critical,CA:TRUE"},
-                       {NID_key_usage, "critical,keyCertSign"}});
+  Identity ca =
+      issue("test-ca", {}, nullptr,
+            {{NID_basic_constraints, "critical,CA:TRUE"}, {NID_key_usage, "critical,keyCertSign"}});
   Identity other = issue("other-ca", {}, nullptr, {{NID_basic_constraints, "critical,CA:TRUE"}});
-  Identity server = issue("server", {}, &ca,
-                          {{NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"},
-                           {NID_ext_key_usage, "serverAuth"}});
+  Identity server = issue(
+      "server", {}, &ca,
+      {{NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"}, {NID_ext_key_usage, "serverAuth"}});
   Identity client =
       issue("jane", {"dev", "system:masters"}, &ca, {{NID_ext_key_usage, "clientAuth"}});
   Identity stranger = issue("mallory", {"x"}, &other, {{NID_ext_key_usage, "clientAuth"}});

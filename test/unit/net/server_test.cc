@@ -35,7 +35,9 @@ TEST_CASE("HTTP/1.1: a request is answered, and the next on the same connection"
   CHECK(peer.received.find("Content-Length: 15\r\n") != std::string::npos);
   peer.send("POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
   REQUIRE(peer.wait_for("POST /b  abc"));
-  peer.send("PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+  peer.send(
+      "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
   REQUIRE(peer.wait_for("PUT /c  abc"));
   CHECK_FALSE(peer.ended);
 }
@@ -169,8 +171,9 @@ TEST_CASE("timeouts end what does not get on") {
   ServerLimits limits;
   limits.header_timeout_ms = limits.body_timeout_ms = limits.idle_timeout_ms =
       limits.handshake_timeout_ms = 20;
-  for (const char* part : {"", "GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na",
-                           "GET / HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+  for (const char* part :
+       {"", "GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na",
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n"}) {
     Fixture f(echo, limits);
     RawPeer peer(f.loop, f.server);
     if (*part != 0) peer.send(part);
