@@ -49,35 +49,42 @@ Error parse_error(const DecodeOptions& expected, const std::string& why, std::st
   return unrecognized(expected, "couldn't get version/kind; json parse error: " + why, body);
 }
 
-// The string member of the top-level object `json`; an error text when it is of another type.
-std::string top_level_text(std::string_view json, std::string_view wanted, std::string& error) {
-  size_t at = 0;
-  std::string found;
+// "array", "string", ... as Go names the JSON value that starts with this byte.
+const char* json_word(char c) {
+  switch (c) {
+    case '{': return "object";
+    case '[': return "array";
+    case '"': return "string";
+    case 't':
+    case 'f': return "bool";
+    default: return "number";
+  }
+}
+
+// apiVersion and kind of the top-level object `json`; an error text when one is no string.
+KindInBody read_kind(std::string_view json, size_t at, std::string& error) {
+  KindInBody found;
   auto skip_space = [&] {
     while (at < json.size() && is_json_space(json[at])) at++;
   };
-  skip_space();
-  if (json[at] != '{') return found;
   at++;
   for (skip_space(); json[at] == '"'; skip_space()) {
     size_t key = at;
     at = skip_json_value(json, at);
-    bool match = json.substr(key + 1, at - key - 2) == wanted;
+    std::string_view name = json.substr(key + 1, at - key - 2);
+    std::string* target = name == "kind"         ? &found.kind
+                          : name == "apiVersion" ? &found.api_version
+                                                 : nullptr;
     skip_space();
     at++;
     skip_space();
     size_t value = at;
     at = skip_json_value(json, at);
-    if (match && json[value] == '"') {
-      found = unescape_json_string(json.substr(value + 1, at - value - 2));
-    } else if (match && json[value] != 'n' && error.empty()) {
-      char c = json[value];
-      const char* word = c == '{'               ? "object"
-                         : c == '['             ? "array"
-                         : c == 't' || c == 'f' ? "bool"
-                                                : "number";
-      error = std::string("json: cannot unmarshal ") + word + " into Go struct field ." +
-              std::string(wanted) + " of type string";
+    if (target != nullptr && json[value] == '"') {
+      *target = unescape_json_string(json.substr(value + 1, at - value - 2));
+    } else if (target != nullptr && json[value] != 'n' && error.empty()) {
+      error = std::string("json: cannot unmarshal ") + json_word(json[value]) +
+              " into Go struct field ." + std::string(name) + " of type string";
     }
     skip_space();
     if (json[at] != ',') break;
@@ -92,23 +99,17 @@ Result<KindInBody> find_kind_in(const DecodeOptions& expected, std::string_view 
     return parse_error(expected, valid.error().message, body);
   }
   size_t start = json.find_first_not_of(" \t\r\n");
-  char c = json[start];
-  if (c != '{' && c != 'n') {
-    const char* word = c == '['               ? "array"
-                       : c == '"'             ? "string"
-                       : c == 't' || c == 'f' ? "bool"
-                                              : "number";
+  if (json[start] == 'n') return KindInBody{};
+  if (json[start] != '{') {
     return parse_error(expected,
-                       std::string("json: cannot unmarshal ") + word +
+                       std::string("json: cannot unmarshal ") + json_word(json[start]) +
                            " into Go value of type struct { APIVersion string "
                            "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
                            "\"json:\\\"kind,omitempty\\\"\" }",
                        body);
   }
-  KindInBody found;
   std::string error;
-  found.api_version = top_level_text(json, "apiVersion", error);
-  found.kind = top_level_text(json, "kind", error);
+  KindInBody found = read_kind(json, start, error);
   if (!error.empty()) return parse_error(expected, error, body);
   return found;
 }
@@ -122,6 +123,11 @@ bool known_in_old_version(std::string_view group, std::string_view version, std:
     std::string_view kinds;
   };
   static constexpr Old kOld[] = {
+      {"admissionregistration.k8s.io", "v1beta1",
+       "|MutatingWebhookConfiguration|ValidatingAdmissionPolicy|ValidatingAdmissionPolicyBinding|"
+       "ValidatingWebhookConfiguration|MutatingAdmissionPolicy|MutatingAdmissionPolicyBinding|"},
+      {"apiextensions.k8s.io", "v1beta1", "|CustomResourceDefinition|"},
+      {"apiregistration.k8s.io", "v1beta1", "|APIService|"},
       {"apps", "v1beta1", "|ControllerRevision|Deployment|Scale|StatefulSet|"},
       {"apps", "v1beta2", "|ControllerRevision|DaemonSet|Deployment|ReplicaSet|Scale|StatefulSet|"},
       {"autoscaling", "v2beta1", "|HorizontalPodAutoscaler|"},
@@ -132,10 +138,15 @@ bool known_in_old_version(std::string_view group, std::string_view version, std:
       {"discovery.k8s.io", "v1beta1", "|EndpointSlice|"},
       {"events.k8s.io", "v1beta1", "|Event|"},
       {"extensions", "v1beta1", "|DaemonSet|Deployment|Ingress|NetworkPolicy|ReplicaSet|Scale|"},
+      {"flowcontrol.apiserver.k8s.io", "v1beta3", "|FlowSchema|PriorityLevelConfiguration|"},
       {"networking.k8s.io", "v1beta1", "|Ingress|IngressClass|IPAddress|ServiceCIDR|"},
       {"node.k8s.io", "v1beta1", "|RuntimeClass|"},
       {"policy", "v1beta1", "|Eviction|PodDisruptionBudget|"},
       {"rbac.authorization.k8s.io", "v1beta1", "|ClusterRole|ClusterRoleBinding|Role|RoleBinding|"},
+      {"resource.k8s.io", "v1beta1",
+       "|DeviceClass|ResourceClaim|ResourceClaimTemplate|ResourceSlice|"},
+      {"resource.k8s.io", "v1beta2",
+       "|DeviceClass|ResourceClaim|ResourceClaimTemplate|ResourceSlice|"},
       {"scheduling.k8s.io", "v1beta1", "|PriorityClass|"},
       {"storage.k8s.io", "v1beta1", "|CSIDriver|CSINode|StorageClass|VolumeAttachment|"},
   };
@@ -154,6 +165,17 @@ bool is_kind(const Type* type) {
 std::string_view internal_package(std::string_view group) {
   if (group.empty() || group == "events.k8s.io") return "core";
   return group.substr(0, group.find('.'));
+}
+
+// What upstream calls the registry of types that serves a group.
+std::string_view scheme_of(std::string_view group) {
+  if (group == "apiextensions.k8s.io") {
+    return "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:55";
+  }
+  if (group == "apiregistration.k8s.io") {
+    return "k8s.io/kube-aggregator/pkg/apiserver/scheme/scheme.go:28";
+  }
+  return "pkg/api/legacyscheme/scheme.go:30";
 }
 
 struct Kind {
@@ -205,8 +227,8 @@ Result<Kind> resolve(const DecodeOptions& expected, const KindInBody& found,
     return cannot_handle(actual, expected,
                          "no kind \"" + std::string(actual.kind) +
                              "\" is registered for version \"" +
-                             api_version_of(actual.group, actual.version) +
-                             "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"");
+                             api_version_of(actual.group, actual.version) + "\" in scheme \"" +
+                             std::string(scheme_of(expected.group)) + "\"");
   }
   return actual;
 }

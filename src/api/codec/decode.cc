@@ -50,9 +50,10 @@ void canonicalize_members(const Type& type, json::Value& value) {
 
 }  // namespace
 
-Result<Decoded> decode_json(const Type& type, std::string_view text) {
-  TRY(check_json(text));
-  Decoder decoder(text);
+namespace {
+
+Result<Decoded> run(const Type& type, std::string_view text, ErrorWords words) {
+  Decoder decoder(text, words);
   Decoded out;
   decoder.decode(type, out.value);
   if (!decoder.error().empty()) return make_error(Code::kBadRequest, decoder.error());
@@ -61,10 +62,17 @@ Result<Decoded> decode_json(const Type& type, std::string_view text) {
   return out;
 }
 
-Result<Decoded> decode_value(const Type& type, const json::Value& value) {
+}  // namespace
+
+Result<Decoded> decode_json(const Type& type, std::string_view text) {
+  TRY(check_json(text));
+  return run(type, text, ErrorWords::kJson);
+}
+
+Result<Decoded> decode_value(const Type& type, const json::Value& value, ErrorWords words) {
   std::string text;
   append_any_json(text, value);
-  return decode_json(type, text);
+  return run(type, text, words);
 }
 
 std::string strict_error_text(const std::vector<std::string>& strict_errors) {

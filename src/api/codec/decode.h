@@ -1,7 +1,8 @@
 // Bytes from a client -> a json::Value in canonical form, checked against a schema type, with
-// errors in the words of kube-apiserver. Canonical form: schema order, unknown fields gone, nulls
-// dropped, zero values dropped where Go's omitempty drops them, required ones and structs written,
-// times, durations and quantities in their canonical texts. Pure; any thread.
+// errors in the words of kube-apiserver. Canonical form: unknown fields gone, nulls
+// dropped, zero values dropped where Go's omitempty drops them, required ones and structs there,
+// times, durations and quantities in their canonical texts. Members keep the order they came in:
+// encode_json writes them in schema order. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -30,8 +31,14 @@ struct Decoded {
 // into Go struct field ObjectMeta.metadata.name of type string".
 Result<Decoded> decode_json(const Type& type, std::string_view text);
 
+// Whose words type errors are in: those of encoding/json, or of apimachinery's converter from
+// unstructured content, which upstream uses for strategic merge patches ("cannot convert int64 to
+// string").
+enum class ErrorWords { kJson, kConverter };
+
 // The same for a value that exists already, as the result of a patch.
-Result<Decoded> decode_value(const Type& type, const json::Value& value);
+Result<Decoded> decode_value(const Type& type, const json::Value& value,
+                             ErrorWords words = ErrorWords::kJson);
 
 struct DecodeOptions {
   // What the endpoint expects; fills in a body that does not say its kind.

@@ -28,6 +28,18 @@ const char* json_word(char c) {
   }
 }
 
+// The kind of Go value that unstructured content holds for a JSON value.
+std::string converter_kind(char first, std::string_view literal) {
+  switch (first) {
+    case '{': return "map";
+    case '[': return "slice";
+    case '"': return "string";
+    case 't':
+    case 'f': return "bool";
+    default: return literal.find_first_of(".eE") == literal.npos ? "int64" : "float64";
+  }
+}
+
 std::string trimmed(std::string_view text) {
   while (!text.empty() && is_json_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_json_space(text.back())) text.remove_suffix(1);
@@ -146,8 +158,27 @@ void Decoder::type_error(const std::string& what, const char* go_type, bool fata
   }
 }
 
-void Decoder::mismatch(const char* go_type, bool fatal) {
-  type_error(json_word(peek()), go_type, fatal);
+void Decoder::mismatch(const Type& type) {
+  if (words_ == ErrorWords::kJson) {
+    type_error(json_word(peek()), type.go_name, false);
+    skip();
+    return;
+  }
+  char first = peek();
+  std::string kind = converter_kind(first, literal());
+  switch (type.kind) {
+    case TypeKind::kStruct: return fail("cannot restore struct from: " + kind);
+    case TypeKind::kMap: return fail("cannot restore map from " + kind);
+    case TypeKind::kList: return fail("cannot restore slice from " + kind);
+    default: break;
+  }
+  if (kind == "map") kind = "map[string]interface {}";
+  if (kind == "slice") kind = "[]interface {}";
+  fail("cannot convert " + kind + " to " + type.go_name);
+}
+
+void Decoder::mismatch_inside(const char* go_type) {
+  type_error(json_word(peek()), go_type, true);
   skip();
 }
 
@@ -185,11 +216,11 @@ void Decoder::decode(const Type& type, json::Value& into) {
   char c = peek();
   switch (type.kind) {
     case TypeKind::kString:
-      if (c != '"') return mismatch(type.go_name);
+      if (c != '"') return mismatch(type);
       into = string_value();
       return;
     case TypeKind::kBool:
-      if (c != 't' && c != 'f') return mismatch(type.go_name);
+      if (c != 't' && c != 'f') return mismatch(type);
       into = json::Value(c == 't');
       skip();
       return;
@@ -213,7 +244,7 @@ void Decoder::decode(const Type& type, json::Value& into) {
 }
 
 void Decoder::decode_struct(const Type& type, json::Value& into) {
-  if (peek() != '{') return mismatch(type.go_name);
+  if (peek() != '{') return mismatch(type);
   bool merge = into.is_object();
   if (!merge) into = json::Value::object();
   std::vector<bool> seen(type.field_count);
@@ -274,7 +305,7 @@ void Decoder::add_missing(const Type& type, const std::vector<bool>& seen, json:
 }
 
 void Decoder::decode_map(const Type& type, json::Value& into) {
-  if (peek() != '{') return mismatch(type.go_name);
+  if (peek() != '{') return mismatch(type);
   bool merge = into.is_object();
   if (!merge) into = json::Value::object();
   std::vector<std::string> seen;  // only when the keys of `into` can't tell
@@ -296,7 +327,7 @@ void Decoder::decode_map(const Type& type, json::Value& into) {
 }
 
 void Decoder::decode_list(const Type& type, json::Value& into) {
-  if (peek() != '[') return mismatch(type.go_name);
+  if (peek() != '[') return mismatch(type);
   into = json::Value::array();
   size_t index = 0;
   for (bool more = next(']', true); more; more = next(']', false)) {
@@ -314,7 +345,7 @@ void Decoder::decode_element(const Type& type, json::Value& into) {
 }
 
 void Decoder::decode_int(const Type& type, json::Value& into) {
-  if (peek() != '-' && (peek() < '0' || peek() > '9')) return mismatch(type.go_name);
+  if (peek() != '-' && (peek() < '0' || peek() > '9')) return mismatch(type);
   std::string_view digits = literal();
   int64_t value = 0;
   auto end = digits.data() + digits.size();
@@ -326,7 +357,7 @@ void Decoder::decode_int(const Type& type, json::Value& into) {
 }
 
 void Decoder::decode_double(const Type& type, json::Value& into) {
-  if (peek() != '-' && (peek() < '0' || peek() > '9')) return mismatch(type.go_name);
+  if (peek() != '-' && (peek() < '0' || peek() > '9')) return mismatch(type);
   std::string_view digits = literal();
   double value = 0;
   auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -337,7 +368,7 @@ void Decoder::decode_double(const Type& type, json::Value& into) {
 }
 
 void Decoder::decode_bytes(const Type& type, json::Value& into) {
-  if (peek() != '"') return mismatch(type.go_name);
+  if (peek() != '"') return mismatch(type);
   std::string encoded = string();
   long bad = base64_error(encoded);
   if (bad >= 0) {
@@ -348,7 +379,7 @@ void Decoder::decode_bytes(const Type& type, json::Value& into) {
 }
 
 void Decoder::decode_text(const Type& type, json::Value& into) {
-  if (peek() != '"') return mismatch("string", true);
+  if (peek() != '"') return mismatch_inside("string");
   std::string text = string();
   auto canonical = type.kind == TypeKind::kTime        ? canonical_time(text)
                    : type.kind == TypeKind::kMicroTime ? canonical_micro_time(text)
@@ -371,7 +402,7 @@ void Decoder::decode_int_or_string(json::Value& into) {
     into = string_value();
     return;
   }
-  if (peek() != '-' && (peek() < '0' || peek() > '9')) return mismatch("int32", true);
+  if (peek() != '-' && (peek() < '0' || peek() > '9')) return mismatch_inside("int32");
   std::string_view digits = literal();
   int32_t value = 0;
   auto end = digits.data() + digits.size();
@@ -396,7 +427,7 @@ void Decoder::decode_schema_form(const Type& type, json::Value& into) {
       } else if (peek() == '"') {
         element = string_value();
       } else {
-        mismatch("string", true);
+        mismatch_inside("string");
       }
       into.push_back(std::move(element));
     }

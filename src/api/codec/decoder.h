@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/codec/decode.h"
 #include "api/schema/schema.h"
 #include "base/json.h"
 #include "knarr/result.h"
@@ -17,7 +18,8 @@ namespace knarr::api {
 
 class Decoder {
  public:
-  explicit Decoder(std::string_view text) : text_(text) {}
+  explicit Decoder(std::string_view text, ErrorWords words = ErrorWords::kJson)
+      : text_(text), words_(words) {}
 
   // `into` is null, or an earlier value of the same field.
   void decode(const Type& type, json::Value& into);
@@ -64,13 +66,15 @@ class Decoder {
   std::string_view literal();  // the scalar at `at_`, consumed
   void skip();
   // Keeps "cannot unmarshal <what> into ... of type <go_type>" and skips the value.
-  void mismatch(const char* go_type, bool fatal = false);
+  void mismatch(const Type& type);
+  void mismatch_inside(const char* go_type);  // in a type that parses its own text: fatal
   void type_error(const std::string& what, const char* go_type, bool fatal);
   void fail(std::string message);  // ends the walk
   void strict_error(const char* kind, std::string_view name);
   std::string field_path() const;
 
   std::string_view text_;
+  ErrorWords words_;
   size_t at_ = 0;
   bool aborted_ = false;
   int quiet_ = 0;  // inside types that decode themselves, unknown fields go unnoticed

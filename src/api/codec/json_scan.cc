@@ -60,10 +60,16 @@ class Scanner {
   void skip_space() {
     while (!end() && is_json_space(text_[at_])) at_++;
   }
-  bool fail(const char* context) {
-    error_ = end() ? make_error(Code::kBadRequest, "unexpected end of JSON input")
-                   : make_error(Code::kBadRequest,
-                                "invalid character " + quote_byte(text_[at_]) + " " + context);
+  // At the end Go's scanner feeds itself a space: what can't be followed by one says so.
+  bool fail(std::string_view context) {
+    bool space_fits = !context.starts_with("in ") && context.find("decimal") == context.npos;
+    if (end() && space_fits) {
+      error_ = make_error(Code::kBadRequest, "unexpected end of JSON input");
+    } else {
+      error_ = make_error(
+          Code::kBadRequest,
+          "invalid character " + quote_byte(end() ? ' ' : text_[at_]) + " " + std::string(context));
+    }
     return false;
   }
   bool open(In in) {
@@ -160,7 +166,7 @@ class Scanner {
   }
 
   bool escape() {
-    if (end()) return fail("");
+    if (end()) return fail("in string escape code");
     char c = text_[at_];
     if (std::string_view("\"\\/bfnrt").find(c) != std::string_view::npos) {
       at_++;
@@ -176,10 +182,8 @@ class Scanner {
 
   bool literal(const char* word) {
     for (size_t i = 0; word[i] != 0; i++, at_++) {
-      if (end()) return fail("");
-      if (text_[at_] != word[i]) {
-        std::string context = std::string("in literal ") + word + " (expecting '" + word[i] + "')";
-        return fail(context.c_str());
+      if (end() || text_[at_] != word[i]) {
+        return fail(std::string("in literal ") + word + " (expecting '" + word[i] + "')");
       }
     }
     return true;

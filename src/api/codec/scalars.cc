@@ -1,5 +1,6 @@
 #include "api/codec/scalars.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -255,6 +256,24 @@ long base64_error(std::string_view text) {
     skip_breaks();
     return i == text.size() ? -1 : static_cast<long>(in_quantum == 2 ? i : padding + 1);
   }
+}
+
+std::string to_base64(std::string_view bytes) {
+  static constexpr char kAlphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    size_t n = std::min<size_t>(3, bytes.size() - i);
+    uint32_t block = 0;
+    for (size_t j = 0; j < 3; j++) {
+      block = block << 8 | (j < n ? static_cast<unsigned char>(bytes[i + j]) : 0);
+    }
+    for (size_t j = 0; j < 4; j++) {
+      out += j <= n ? kAlphabet[(block >> (18 - 6 * j)) & 63] : '=';
+    }
+  }
+  return out;
 }
 
 std::string canonical_base64(std::string_view text) {

@@ -18,6 +18,7 @@ Result<std::string> canonical_duration(std::string_view text);
 
 // -1 when well formed, else the offset that Go reports as illegal. Line breaks are ignored.
 long base64_error(std::string_view text);
+std::string to_base64(std::string_view bytes);
 // Without line breaks; the text must be well formed.
 std::string canonical_base64(std::string_view text);
 

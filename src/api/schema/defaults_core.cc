@@ -1,4 +1,5 @@
 // Defaults of the core group that need more than one field. Those of pods are in defaults_pod.cc.
+#include "api/codec/scalars.h"
 #include "api/schema/default_hooks.h"
 
 namespace knarr::api {
@@ -57,6 +58,27 @@ void default_core_v1_Service(json::Value& service) {
   if (ingress == nullptr) return;
   for (json::Value& entry : ingress->elements()) {
     if (!blank(entry, "ip")) fill(entry, "ipMode", "VIP");
+  }
+}
+
+// stringData is write-only: it overrides data, encoded.
+void default_core_v1_Secret(json::Value& secret) {
+  const json::Value plain = secret["stringData"];
+  if (!secret.erase("stringData") || plain.empty()) return;
+  json::Value& data = secret.member("data");
+  for (json::Member member : plain.members()) {
+    data.set(member.key, to_base64(member.value.as_string()));
+  }
+}
+
+// The single range and the list of ranges say the same.
+void default_core_v1_NodeSpec(json::Value& spec) {
+  std::string one = spec["podCIDR"].text();
+  const json::Value first = spec["podCIDRs"][0];
+  if (!one.empty() && first.as_string() != one) {
+    spec.set("podCIDRs", json::Value::array({one}));
+  } else if (one.empty() && first.is_string()) {
+    spec.set("podCIDR", first);
   }
 }
 

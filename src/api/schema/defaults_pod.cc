@@ -135,6 +135,26 @@ void default_core_v1_Volume(json::Value& volume) {
   }
 }
 
+// serviceAccount is the old name of serviceAccountName: both are shown.
+void default_core_v1_PodSpec(json::Value& spec) {
+  std::string name = spec["serviceAccountName"].text();
+  if (name.empty()) name = spec["serviceAccount"].text();
+  if (name.empty()) return;
+  spec.set("serviceAccountName", name);
+  spec.set("serviceAccount", name);
+}
+
+// The single address wins over a list that starts with another.
+void default_core_v1_PodStatus(json::Value& status) {
+  std::string one = status["podIP"].text();
+  const json::Value first = status["podIPs"][0]["ip"];
+  if (!one.empty() && first.as_string() != one) {
+    status.set("podIPs", json::Value::array({json::Value::object({{"ip", one}})}));
+  } else if (one.empty() && first.is_string()) {
+    status.set("podIP", first);
+  }
+}
+
 void default_core_v1_Pod(json::Value& pod) {
   json::Value& spec = pod.member("spec");
   if (!spec.is_object()) spec = json::Value::object();

@@ -43,6 +43,10 @@ TEST_CASE("syntax errors are Go's") {
       {"{} trailing", "invalid character 't' after top-level value"},
       {"{}{", "invalid character '{' after top-level value"},
       {"{\"a\":tru }", "invalid character ' ' in literal true (expecting 'e')"},
+      {"{\"a\":tru", "invalid character ' ' in literal true (expecting 'e')"},
+      {"[1.", "invalid character ' ' after decimal point in numeric literal"},
+      {"[\"a\\", "invalid character ' ' in string escape code"},
+      {"[\"a", "unexpected end of JSON input"},
       {"{\"a\":01}", "invalid character '1' after object key:value pair"},
       {"[1 2]", "invalid character '2' after array element"},
       {"{\"a\" 1}", "invalid character '1' after object key"},
@@ -192,6 +196,27 @@ TEST_CASE("fields of gates that are off are dropped silently") {
   CHECK(decoded->strict_errors.empty());
 }
 
+TEST_CASE("results of strategic merge are converted, with the converter's words") {
+  struct {
+    const char* text;
+    const char* error;
+  } cases[] = {
+      {R"({"data":{"x":5}})", "cannot convert int64 to string"},
+      {R"({"data":{"x":{}}})", "cannot convert map[string]interface {} to string"},
+      {R"({"data":"x"})", "cannot restore map from string"},
+      {R"({"metadata":[]})", "cannot restore struct from: slice"},
+      {R"({"metadata":{"finalizers":{}}})", "cannot restore slice from map"},
+      {R"({"immutable":1.5})", "cannot convert float64 to bool"},
+  };
+  for (const auto& c : cases) {
+    auto value = json::parse(c.text);
+    REQUIRE(value.ok());
+    auto decoded = decode_value(type_of("", "ConfigMap"), *value, ErrorWords::kConverter);
+    REQUIRE_FALSE(decoded.ok());
+    CHECK(decoded.error().message == c.error);
+  }
+}
+
 TEST_CASE("durations, numbers and base64") {
   CHECK(*canonical_duration("90s") == "1m30s");
   CHECK(*canonical_duration("1.5h") == "1h30m0s");
@@ -206,6 +231,8 @@ TEST_CASE("durations, numbers and base64") {
     append_double(out, value);
     CHECK(out == text);
   }
+  CHECK(to_base64("é") == "w6k=");
+  CHECK(to_base64("root!!") == "cm9vdCEh");
   CHECK(base64_error("aGk=") == -1);
   CHECK(base64_error("aGk") == 0);
   CHECK(base64_error("aGk=x") == 4);

@@ -97,7 +97,8 @@ TEST_CASE("YAML is written as kubectl prints it, and reads back") {
   REQUIRE(value.ok());
   std::string text = write_yaml(*value);
   CHECK(text ==
-        "a:\n  empty: {}\n  list:\n  - m: []\n    \"n\": 1\n  - \"yes\"\n  - - x\ncolon: 'a: b'\ncut: "
+        "a:\n  empty: {}\n  list:\n  - m: []\n    \"n\": 1\n  - \"yes\"\n  - - x\ncolon: 'a: "
+        "b'\ncut: "
         "|-\n  x\n  y\n"
         "date: '2026-01-01T00:00:00Z'\ne: ''\nkind: X\n\"n\": \"5\"\nneg: -1.5\n\"null\": null\nq: "
         "\"true\"\ns: |\n"
