@@ -1,0 +1,279 @@
+#include "server/http/front.h"
+
+#include "api/validation/errors.h"
+#include "base/format.h"
+#include "server/http/watch_stream.h"
+#include "server/http/write_options.h"
+#include "server/status/errors.h"
+
+namespace knarr::server {
+namespace {
+
+constexpr size_t kBodyLimit = 3 * 1024 * 1024;
+
+Error body_too_large() {
+  return make_error(Code::kRequestEntityTooLarge, "Request entity too large: limit is 3145728");
+}
+
+Attributes attributes_of(const RequestInfo& info, UserRef user) {
+  Attributes a;
+  a.user = std::move(user);
+  a.verb = info.verb;
+  a.resource_request = info.resource_request;
+  a.path = info.path;
+  a.group = info.group;
+  a.version = info.version;
+  a.resource = info.resource;
+  a.subresource = info.subresource;
+  a.ns = info.ns;
+  a.name = info.name;
+  return a;
+}
+
+Error refusal(const Attributes& a, const Decision& decision) {
+  std::string why;
+  auto details = std::make_shared<ErrorDetails>();
+  std::string message;
+  if (!a.resource_request) {
+    message = fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", a.user->name, a.verb,
+                          a.path);
+  } else {
+    std::string resource = a.subresource.empty() ? a.resource : a.resource + "/" + a.subresource;
+    std::string where = a.ns.empty() ? "at the cluster scope"
+                                     : fmt::format("in the namespace \"{}\"", a.ns);
+    message = qualified(a.group, a.resource);
+    if (!a.name.empty()) message += fmt::format(" \"{}\"", a.name);
+    message += fmt::format(
+        " is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}", a.user->name,
+        a.verb, resource, a.group, where);
+    details->group = a.group;
+    details->kind = a.resource;
+    details->name = a.name;
+  }
+  if (!decision.reason.empty()) message += ": " + decision.reason;
+  return Error{Code::kForbidden, std::move(message), std::move(details)};
+}
+
+UserRef anonymous() {
+  static const UserRef user = [] {
+    auto u = std::make_shared<UserInfo>();
+    u->name = kAnonymousUser;
+    u->groups = {kUnauthenticatedGroup};
+    return u;
+  }();
+  return user;
+}
+
+}  // namespace
+
+Front::Front(Deps deps, FrontOptions options)
+    : deps_(std::move(deps)),
+      options_(std::move(options)),
+      core_(aggregated_discovery(true)),
+      groups_(aggregated_discovery(false)) {}
+
+void Front::handle(net::ExchangePtr exchange) {
+  auto call = std::make_shared<Call>();
+  call->query = net::Query::parse(exchange->request.query);
+  call->exchange = exchange;
+  Result<RequestInfo> info =
+      parse_request(exchange->request.method, exchange->request.path, call->query);
+  if (!info.ok()) return send_error(exchange, info.error());
+  call->info = *std::move(info);
+  deps_.authenticator.authenticate(exchange->request, [this, call](Result<UserRef> user) {
+    if (!user.ok()) return send_error(call->exchange, unauthorized());
+    call->user = *user == nullptr ? anonymous() : *std::move(user);
+    authenticated(call);
+  });
+}
+
+void Front::authenticated(const CallPtr& call) {
+  Attributes attributes = attributes_of(call->info, call->user);
+  Decision decision = deps_.authorizer.authorize(attributes);
+  if (!decision.allowed) return send_error(call->exchange, refusal(attributes, decision));
+  if (call->exchange->request.body.size() > kBodyLimit) {
+    return send_error(call->exchange, body_too_large());
+  }
+  if (call->info.resource_request) return serve_resource(call);
+  serve_path(call);
+}
+
+void Front::serve_resource(const CallPtr& call) {
+  const RequestInfo& info = call->info;
+  const net::ExchangePtr& exchange = call->exchange;
+  if (!info.group.empty() && !group_exists(info.group)) {
+    return send_text(exchange, 404, "404 page not found\n");
+  }
+  const api::ResourceInfo* resource =
+      api::find_resource(info.group, info.version, info.resource);
+  if (resource == nullptr || info.too_deep || info.path.find("//") != std::string::npos) {
+    return send_error(exchange, unknown_path());
+  }
+  if (!info.subresource.empty()) {
+    call->sub = resource->subresource(info.subresource);
+    if (call->sub == nullptr) return send_error(exchange, unknown_path());
+  }
+  call->resource = resource;
+  bool is_namespace = info.group.empty() && info.resource == "namespaces";
+  bool scoped = !info.ns.empty() && !is_namespace;
+  if (resource->namespaced ? (!scoped && !info.name.empty()) : scoped) {
+    return send_error(exchange, unknown_path());
+  }
+  if (info.name == "." || info.name == "..") {
+    return send_error(exchange, bad_request(fmt::format("Name parameter invalid: \"{}\": may not "
+                                                        "be '{}'",
+                                                        info.name, info.name)));
+  }
+  if (info.name.find('/') != std::string::npos) return send_error(exchange, unknown_path());
+  std::optional<api::VerbBit> verb = verb_bit(info.verb, exchange->request.method);
+  uint16_t allowed = call->sub != nullptr ? call->sub->verbs : resource->verbs;
+  bool everywhere = resource->namespaced && !scoped && verb &&
+                    (*verb == api::kVerbCreate || *verb == api::kVerbDeleteCollection);
+  if (info.verb == "create" && !info.name.empty() && call->sub == nullptr) verb.reset();
+  if (info.verb == "update" && info.name.empty()) verb.reset();
+  if (info.verb == "patch" && info.name.empty()) verb.reset();
+  bool watched = info.verb == "watch" && resource->can(api::kVerbWatch);
+  if (!verb || everywhere || (!watched && (allowed & *verb) == 0)) {
+    return send_error(exchange, method_not_allowed());
+  }
+  if (is_node_subresource(*resource, call->sub)) return serve_node(call);
+
+  Result<Wanted> wanted = negotiate(exchange->request.headers.get("Accept"), Accepts::kForms);
+  if (!wanted.ok()) return send_error(exchange, wanted.error());
+  Reply reply;
+  reply.exchange = exchange;
+  reply.wanted = *wanted;
+  reply.include_object = call->query.get("includeObject");
+  bool read = info.verb == "get" || info.verb == "list" || info.verb == "watch";
+  if (read) return serve_read(call, std::move(reply));
+  serve_write(call, std::move(reply));
+}
+
+void Front::serve_read(const CallPtr& call, Reply reply) {
+  const RequestInfo& info = call->info;
+  Request request;
+  request.resource = call->resource;
+  request.sub = call->sub;
+  request.ns = info.ns;
+  request.name = info.name;
+  request.user = call->user;
+  int64_t now_us = deps_.registry.clock().now_us();
+  if (info.verb == "get") {
+    std::string_view version = call->query.get("resourceVersion");
+    for (char c : version) {
+      if (c < '0' || c > '9') {
+        return send_status(
+            reply, make_error(Code::kUnknown,
+                              fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: "
+                                          "parsing {}: invalid syntax",
+                                          api::go_quote(version), api::go_quote(version))));
+      }
+    }
+    Result<Answer> answer = deps_.registry.get_subresource(request);
+    if (!answer.ok()) return send_status(reply, answer.error());
+    if (answer->object == nullptr) return send_json(reply, 200, std::move(answer->json));
+    return send_object(reply, 200, *call->resource, answer->object, now_us);
+  }
+  bool watch = info.verb == "watch";
+  request.name.clear();
+  Result<ListQuery> query =
+      parse_list_query(*call->resource, raw_list_query(call->query, watch, info.name));
+  if (!query.ok()) return send_status(reply, query.error());
+  if (!watch) {
+    Result<ListPage> page = deps_.registry.list(request, *query);
+    if (!page.ok()) return send_status(reply, page.error());
+    return send_list(reply, *call->resource, *page, now_us);
+  }
+  // Watches that name no time end after 30 to 60 minutes, not all at once.
+  int64_t timeout_ms = query->timeout_seconds > 0
+                           ? query->timeout_seconds * 1000
+                           : static_cast<int64_t>(1800000 + deps_.random.below(1800000));
+  stream_watch(deps_.registry, std::move(reply), request, *query, timeout_ms);
+}
+
+void Front::serve_write(const CallPtr& call, Reply reply) {
+  net::Request& http = call->exchange->request;
+  auto request = std::make_shared<Request>();
+  request->resource = call->resource;
+  request->sub = call->sub;
+  request->ns = call->info.ns;
+  request->name = call->info.name;
+  request->user = call->user;
+  request->user_agent = http.headers.get("User-Agent");
+  Result<void> options = read_write_options(call->query, call->info.verb, *request);
+  if (!options.ok()) return send_status(reply, options.error());
+
+  Body body;
+  if (call->info.verb == "patch") {
+    std::optional<client::PatchType> type = patch_type_of(http.headers.get("Content-Type"));
+    if (!type) {
+      Error error = unsupported_media_type();
+      error.message = "415: Unsupported Media Type";
+      error.details = std::make_shared<ErrorDetails>();
+      return send_status(reply, error);
+    }
+  } else if (!http.body.empty()) {
+    std::optional<api::Media> media = media_of(http.headers.get("Content-Type"));
+    if (!media) return send_status(reply, unsupported_media_type());
+    body.media = *media;
+  }
+  body.bytes = std::move(http.body);
+  run_write(call, std::move(reply), std::move(request), std::move(body));
+}
+
+void Front::run_write(const CallPtr& call, Reply reply, RequestPtr request, Body body) {
+  const std::string& verb = call->info.verb;
+  Done done = [this, call, reply, request](Result<Answer> answer) mutable {
+    reply.warnings = std::move(request->warnings);
+    if (!answer.ok()) return send_status(reply, answer.error());
+    if (answer->object == nullptr) {
+      return send_json(reply, answer->code, std::move(answer->json));
+    }
+    send_object(reply, answer->code, *call->resource, answer->object,
+                deps_.registry.clock().now_us());
+  };
+  if (verb == "create") {
+    return deps_.registry.create(std::move(request), std::move(body), std::move(done));
+  }
+  if (verb == "update") {
+    return deps_.registry.update(std::move(request), std::move(body), std::move(done));
+  }
+  if (verb == "patch") {
+    client::PatchType type =
+        *patch_type_of(call->exchange->request.headers.get("Content-Type"));
+    return deps_.registry.patch(std::move(request), type, std::move(body), std::move(done));
+  }
+  if (body.bytes.empty()) body.bytes = delete_options_of(call->query);
+  if (verb == "delete") {
+    return deps_.registry.remove(std::move(request), std::move(body), std::move(done));
+  }
+  Result<ListQuery> query =
+      parse_list_query(*call->resource, raw_list_query(call->query, false, ""));
+  if (!query.ok()) return send_status(reply, query.error());
+  deps_.registry.remove_collection(std::move(request), std::move(body), *query, std::move(done));
+}
+
+void Front::serve_node(const CallPtr& call) {
+  const RequestInfo& info = call->info;
+  Request request;
+  request.resource = call->resource;
+  request.ns = info.ns;
+  request.name = info.name;
+  if (info.subresource == "proxy") request.name = proxied_name(info.name);
+  Result<ObjectRef> object = deps_.registry.get(request);
+  if (!object.ok()) return send_error(call->exchange, object.error());
+  if (deps_.nodes == nullptr) {
+    return send_error(call->exchange,
+                      make_error(Code::kServiceUnavailable, "no node can be reached"));
+  }
+  NodeRequest node;
+  node.kind = node_kind(*call->resource, info.subresource);
+  node.object = *std::move(object);
+  node.name = info.name;
+  node.path = info.rest;
+  node.query = call->query;
+  node.user = call->user;
+  deps_.nodes->handle(call->exchange, std::move(node));
+}
+
+}  // namespace knarr::server

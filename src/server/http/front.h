@@ -1,0 +1,73 @@
+// The HTTP front of the API server: every request is authenticated, authorised and routed here: to
+// the registry, to discovery, to health checks, or to a node. Loop thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "knarr/random.h"
+#include "net/http.h"
+#include "server/auth/auth.h"
+#include "server/auth/token_issuer.h"
+#include "server/http/discovery.h"
+#include "server/http/node_proxy.h"
+#include "server/http/reply.h"
+#include "server/http/request_info.h"
+#include "server/registry/registry.h"
+
+namespace knarr::server {
+
+struct FrontOptions {
+  std::string advertised;  // "10.0.0.1:6443", in /api
+  std::string git_version = "v1.36.2";
+};
+
+class Front {
+ public:
+  struct Deps {
+    Registry& registry;
+    Authenticator& authenticator;
+    Authorizer& authorizer;
+    Random& random;
+    TokenIssuer* tokens = nullptr;    // of the OpenID documents
+    NodeProxy* nodes = nullptr;       // null: exec and its kin answer 503
+    std::function<bool()> ready;      // of /readyz; empty: always
+  };
+  Front(Deps deps, FrontOptions options);
+
+  // A handler for net::Server.
+  void handle(net::ExchangePtr exchange);
+  void set_node_proxy(NodeProxy* nodes) { deps_.nodes = nodes; }
+
+ private:
+  // One request on its way, kept alive by the callbacks.
+  struct Call {
+    net::ExchangePtr exchange;
+    RequestInfo info;
+    net::Query query;
+    UserRef user;
+    const api::ResourceInfo* resource = nullptr;
+    const api::Subresource* sub = nullptr;
+  };
+  using CallPtr = std::shared_ptr<Call>;
+
+  void authenticated(const CallPtr& call);
+  void serve_path(const CallPtr& call);
+  bool serve_discovery(const CallPtr& call);
+  bool serve_health(const CallPtr& call);
+  bool serve_openapi(const CallPtr& call);
+  void serve_resource(const CallPtr& call);
+  void serve_read(const CallPtr& call, Reply reply);
+  void serve_write(const CallPtr& call, Reply reply);
+  void serve_node(const CallPtr& call);
+  void run_write(const CallPtr& call, Reply reply, RequestPtr request, Body body);
+  void reply_discovery(const CallPtr& call, std::string json);
+
+  Deps deps_;
+  FrontOptions options_;
+  AggregatedDiscovery core_;
+  AggregatedDiscovery groups_;
+};
+
+}  // namespace knarr::server

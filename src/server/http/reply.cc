@@ -1,0 +1,209 @@
+#include "server/http/reply.h"
+
+#include "api/codec/encode.h"
+#include "api/codec/yaml.h"
+#include "api/table/table.h"
+#include "base/format.h"
+#include "server/status/errors.h"
+
+namespace knarr::server {
+namespace {
+
+using json::Value;
+
+std::string warning_text(const std::string& warning) {
+  std::string out = "299 - \"";
+  for (char c : warning) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20) out += c;
+  }
+  return out + "\"";
+}
+
+void send_bytes(const Reply& reply, int code, net::Buffers body) {
+  net::Headers headers = answer_headers(reply, content_type(reply.wanted.media));
+  reply.exchange->respond(code, std::move(headers), std::move(body));
+}
+
+Value page_metadata(const ListPage& page) {
+  Value meta = Value::object({{"resourceVersion", std::to_string(page.revision)}});
+  if (!page.continue_token.empty()) meta.set("continue", page.continue_token);
+  if (page.remaining) meta.set("remainingItemCount", *page.remaining);
+  return meta;
+}
+
+// The package that holds the group's internal types, as 406 messages name it.
+std::string_view package_of(std::string_view group) {
+  if (group.empty() || group == "events.k8s.io") return "core";
+  return group.substr(0, group.find('.'));
+}
+
+Error wrong_form(const api::ResourceInfo& resource, bool list) {
+  std::string_view asked = list ? "PartialObjectMetadata" : "PartialObjectMetadataList";
+  std::string_view is = list ? "is a list" : "is not a list";
+  return not_acceptable(fmt::format("you requested {}, but the requested object {} (*{}.{})", asked,
+                                    is, package_of(resource.group),
+                                    list ? resource.list_kind : resource.kind));
+}
+
+std::string list_head(std::string_view kind, std::string_view version, const Value& meta) {
+  return fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[", kind,
+                     version, json::write(meta));
+}
+
+}  // namespace
+
+net::Headers answer_headers(const Reply& reply, std::string_view type) {
+  net::Headers headers{{"Cache-Control", "no-cache, private"}};
+  if (!type.empty()) headers.add("Content-Type", type);
+  for (size_t i = 0; i < reply.warnings.size(); i++) {
+    bool repeated = false;
+    for (size_t j = 0; j < i; j++) repeated = repeated || reply.warnings[j] == reply.warnings[i];
+    if (!repeated) headers.add("Warning", warning_text(reply.warnings[i]));
+  }
+  return headers;
+}
+
+void send_json(const Reply& reply, int code, std::string json) {
+  if (reply.wanted.media == api::Media::kYaml) {
+    Result<Value> value = json::parse(json);
+    if (value.ok()) return send_bytes(reply, code, api::write_yaml(*value));
+  }
+  json += '\n';
+  send_bytes(reply, code, std::move(json));
+}
+
+void send_status(const Reply& reply, const Error& error) {
+  send_json(reply, http_status(error.code), status_json(error));
+}
+
+void send_error(const net::ExchangePtr& exchange, const Error& error) {
+  Reply reply;
+  reply.exchange = exchange;
+  send_status(reply, error);
+}
+
+void send_text(const net::ExchangePtr& exchange, int code, std::string text) {
+  net::Headers headers{{"Cache-Control", "no-cache, private"},
+                       {"Content-Type", "text/plain; charset=utf-8"},
+                       {"X-Content-Type-Options", "nosniff"}};
+  exchange->respond(code, std::move(headers), std::move(text));
+}
+
+std::string partial_json(std::string_view object_json, std::string_view version) {
+  Result<Value> value = json::parse(object_json);
+  Value meta = value.ok() ? (*value)["metadata"] : Value::object();
+  return json::write(Value::object({{"kind", "PartialObjectMetadata"},
+                                    {"apiVersion", "meta.k8s.io/" + std::string(version)},
+                                    {"metadata", std::move(meta)}}));
+}
+
+Result<Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
+                       const std::vector<ObjectRef>& objects, Value metadata, bool columns,
+                       int64_t now_us) {
+  const std::string& include = reply.include_object;
+  if (!include.empty() && include != "None" && include != "Metadata" && include != "Object") {
+    return bad_request(fmt::format(
+        "Unable to convert to Table as requested: includeObject: Invalid value: \"{}\": must be "
+        "'Metadata', 'Object', 'None', or empty",
+        include));
+  }
+  std::vector<Value> values;
+  values.reserve(objects.size());
+  for (const ObjectRef& object : objects) {
+    Result<Value> value = json::parse(presented_json(resource, *object));
+    values.push_back(value.ok() ? *std::move(value) : Value::object());
+  }
+  api::Table table = api::to_table(resource.group, resource.plural, values, now_us);
+  std::string version = "meta.k8s.io/" + reply.wanted.version;
+  Value rows = Value::array();
+  for (size_t i = 0; i < table.rows.size(); i++) {
+    Value row = api::table_row_json(table.rows[i]);
+    if (include == "Object") {
+      row.set("object", std::move(values[i]));
+    } else if (include != "None") {
+      row.set("object", Value::object({{"kind", "PartialObjectMetadata"},
+                                       {"apiVersion", version},
+                                       {"metadata", values[i]["metadata"]}}));
+    } else {
+      row.set("object", Value());
+    }
+    rows.push_back(std::move(row));
+  }
+  Value out = Value::object({{"kind", "Table"}, {"apiVersion", version}});
+  out.set("metadata", std::move(metadata));
+  out.set("columnDefinitions", columns ? api::table_columns_json(table) : Value());
+  out.set("rows", std::move(rows));
+  return out;
+}
+
+void send_object(const Reply& reply, int code, const api::ResourceInfo& resource,
+                 const ObjectRef& object, int64_t now_us) {
+  switch (reply.wanted.form) {
+    case Form::kTable: {
+      Value meta = Value::object();
+      if (object->revision > 0) meta.set("resourceVersion", std::to_string(object->revision));
+      Result<Value> table = table_of(reply, resource, {object}, std::move(meta), true, now_us);
+      if (!table.ok()) return send_status(reply, table.error());
+      return send_json(reply, code, json::write(*table));
+    }
+    case Form::kPartial:
+      return send_json(
+          reply, code, partial_json(presented_json(resource, *object), reply.wanted.version));
+    case Form::kPartialList:
+      return send_status(reply, wrong_form(resource, false));
+    default:
+      break;
+  }
+  if (reply.wanted.media == api::Media::kYaml || !presented_as_stored(resource)) {
+    return send_json(reply, code, presented_json(resource, *object));
+  }
+  net::Buffers body(net::Slice(object, object->json));
+  body.append(net::Slice::constant("\n"));
+  send_bytes(reply, code, std::move(body));
+}
+
+void send_list(const Reply& reply, const api::ResourceInfo& resource, const ListPage& page,
+               int64_t now_us) {
+  Value meta = page_metadata(page);
+  switch (reply.wanted.form) {
+    case Form::kTable: {
+      Result<Value> table = table_of(reply, resource, page.items, std::move(meta), true, now_us);
+      if (!table.ok()) return send_status(reply, table.error());
+      return send_json(reply, 200, json::write(*table));
+    }
+    case Form::kPartial:
+      return send_status(reply, wrong_form(resource, true));
+    case Form::kPartialList: {
+      std::string out = list_head("PartialObjectMetadataList",
+                                  "meta.k8s.io/" + reply.wanted.version, meta);
+      for (size_t i = 0; i < page.items.size(); i++) {
+        if (i > 0) out += ',';
+        out += partial_json(page.items[i]->json, reply.wanted.version);
+      }
+      return send_json(reply, 200, out + "]}");
+    }
+    default:
+      break;
+  }
+  std::string head = list_head(resource.list_kind, resource.api_version(), meta);
+  bool stored = presented_as_stored(resource);
+  if (reply.wanted.media == api::Media::kYaml || !stored) {
+    for (size_t i = 0; i < page.items.size(); i++) {
+      if (i > 0) head += ',';
+      head += item_json(resource, *page.items[i]);
+    }
+    return send_json(reply, 200, head + "]}");
+  }
+  net::Buffers body(std::move(head));
+  size_t skip = page.items.empty() ? 0 : type_meta_size(page.items[0]->json);
+  for (size_t i = 0; i < page.items.size(); i++) {
+    const ObjectRef& object = page.items[i];
+    body.append(net::Slice::constant(i > 0 ? ",{" : "{"));
+    body.append(net::Slice(object, std::string_view(object->json).substr(skip)));
+  }
+  body.append(net::Slice::constant("]}\n"));
+  send_bytes(reply, 200, std::move(body));
+}
+
+}  // namespace knarr::server

@@ -1,0 +1,47 @@
+// Answers on the wire: a Status, an object, a list, in the form and encoding that was negotiated.
+// Loop thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/resource.h"
+#include "knarr/object.h"
+#include "net/http.h"
+#include "server/http/media.h"
+#include "server/registry/registry.h"
+
+namespace knarr::server {
+
+// What every answer to one request shares.
+struct Reply {
+  net::ExchangePtr exchange;
+  Wanted wanted;
+  std::string include_object;  // of Tables: "", "None", "Metadata", "Object"
+  bool gzip = false;
+  std::vector<std::string> warnings;
+};
+
+// The headers of any answer of the API server.
+net::Headers answer_headers(const Reply& reply, std::string_view type);
+
+void send_json(const Reply& reply, int code, std::string json);
+void send_status(const Reply& reply, const Error& error);
+// For where nothing was negotiated: JSON.
+void send_error(const net::ExchangePtr& exchange, const Error& error);
+void send_text(const net::ExchangePtr& exchange, int code, std::string text);
+
+void send_object(const Reply& reply, int code, const api::ResourceInfo& resource,
+                 const ObjectRef& object, int64_t now_us);
+void send_list(const Reply& reply, const api::ResourceInfo& resource, const ListPage& page,
+               int64_t now_us);
+
+// {"kind":"PartialObjectMetadata",...} of an object.
+std::string partial_json(std::string_view object_json, std::string_view version);
+// A Table of these objects. `columns`: with columnDefinitions (a watch sends them once).
+// kBadRequest for an unknown include_object.
+Result<json::Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
+                             const std::vector<ObjectRef>& objects, json::Value metadata,
+                             bool columns, int64_t now_us);
+
+}  // namespace knarr::server

@@ -1,0 +1,163 @@
+#include "server/http/watch_stream.h"
+
+#include "api/codec/encode.h"
+#include "base/log.h"
+#include "server/status/errors.h"
+
+namespace knarr::server {
+namespace {
+
+using json::Value;
+
+// A reader that lets this much wait, beyond the initial state, is cut off and lists again.
+constexpr size_t kQueueLimit = 8 * 1024 * 1024;
+
+// Numbers of shared encodings; the rest is made for each watcher.
+constexpr int kJson = 0;
+constexpr int kPartialJson = 1;
+
+std::string_view type_name(EventType type) {
+  switch (type) {
+    case EventType::kAdded:
+      return "ADDED";
+    case EventType::kModified:
+      return "MODIFIED";
+    default:
+      return "DELETED";
+  }
+}
+
+std::string line(std::string_view type, std::string_view object) {
+  std::string out;
+  out.reserve(object.size() + type.size() + 24);
+  out.append("{\"type\":\"").append(type).append("\",\"object\":").append(object).append("}\n");
+  return out;
+}
+
+class WatchStream final : public WatchSink, public std::enable_shared_from_this<WatchStream> {
+ public:
+  WatchStream(Registry& registry, Reply reply, const api::ResourceInfo& resource)
+      : registry_(registry), reply_(std::move(reply)), resource_(resource) {}
+
+  void begin(const Request& request, const ListQuery& query, int64_t timeout_ms) {
+    Result<std::unique_ptr<Watch>> watch = registry_.watch(request, query, *this);
+    if (!watch.ok() && watch.error().code != Code::kExpired) {
+      return send_status(reply_, watch.error());
+    }
+    if (reply_.wanted.form == Form::kTable) {
+      Result<Value> probe = table_of(reply_, resource_, {}, Value::object(), false, 0);
+      if (!probe.ok()) return send_status(reply_, probe.error());
+    }
+    const net::ExchangePtr& exchange = reply_.exchange;
+    exchange->start(200, answer_headers(reply_, "application/json"));
+    if (!watch.ok()) return on_error(watch.error());
+    auto self = shared_from_this();
+    exchange->on_close([self] { self->stop(); });
+    timer_ = registry_.clock().timer([this] { finish(); });
+    timer_->start(timeout_ms);
+    watch_ = *std::move(watch);
+    watch_->start();
+  }
+
+  void on_event(const WatchEvent& event) override {
+    if (over_) return;
+    if (reply_.wanted.form == Form::kPartialList) return;
+    if (!event.initial && reply_.exchange->queued_bytes() > kQueueLimit) {
+      base::log(base::Level::kInfo, "http", "watch of {}: reader too slow, closed",
+                resource_.plural);
+      auto self = shared_from_this();
+      reply_.exchange->abort();
+      return stop();
+    }
+    if (reply_.wanted.form == Form::kTable) return write(table_line(event));
+    bool shared = reply_.wanted.form == Form::kPlain ? presented_as_stored(resource_)
+                                                     : reply_.wanted.version == "v1";
+    if (!shared) return write(encode(event.type, *event.object()));
+    int encoding = reply_.wanted.form == Form::kPlain ? kJson : kPartialJson;
+    Encoded text = event.encoded(encoding, [this](EventType type, const Object& object) {
+      return encode(type, object);
+    });
+    reply_.exchange->write(net::Buffers(std::move(text)));
+  }
+
+  void on_bookmark(kv::Revision revision, bool initial_end) override {
+    if (over_ || reply_.wanted.form == Form::kPartialList) return;
+    Value meta = Value::object({{"resourceVersion", std::to_string(revision)}});
+    if (initial_end) {
+      meta.set("annotations", Value::object({{"k8s.io/initial-events-end", "true"}}));
+    }
+    Value object = Value::object({{"kind", resource_.kind},
+                                  {"apiVersion", resource_.api_version()},
+                                  {"metadata", meta}});
+    std::string json = api::encode_json(*resource_.type, object);
+    if (reply_.wanted.form == Form::kPartial) json = partial_json(json, reply_.wanted.version);
+    if (reply_.wanted.form == Form::kTable) {
+      auto shown = std::make_shared<Object>();
+      shown->json = json;
+      shown->revision = revision;
+      write(line("BOOKMARK", table_json(shown)));
+      return;
+    }
+    write(line("BOOKMARK", json));
+  }
+
+  void on_error(const Error& error) override {
+    if (over_) return;
+    write(line("ERROR", status_json(error)));
+    finish();
+  }
+
+ private:
+  std::string encode(EventType type, const Object& object) const {
+    if (reply_.wanted.form == Form::kPartial) {
+      return line(type_name(type), partial_json(object.json, reply_.wanted.version));
+    }
+    if (presented_as_stored(resource_)) return line(type_name(type), object.json);
+    return line(type_name(type), presented_json(resource_, object));
+  }
+
+  std::string table_json(const ObjectRef& object) {
+    Value meta = Value::object({{"resourceVersion", std::to_string(object->revision)}});
+    Result<Value> table = table_of(reply_, resource_, {object}, std::move(meta), !told_columns_,
+                                   registry_.clock().now_us());
+    told_columns_ = true;
+    return table.ok() ? json::write(*table) : "null";
+  }
+
+  std::string table_line(const WatchEvent& event) {
+    return line(type_name(event.type), table_json(event.object()));
+  }
+
+  void write(std::string text) { reply_.exchange->write(net::Buffers(std::move(text))); }
+
+  void finish() {
+    if (over_) return;
+    auto self = shared_from_this();
+    reply_.exchange->finish();
+    stop();
+  }
+
+  void stop() {
+    over_ = true;
+    watch_.reset();
+    if (timer_ != nullptr) timer_->stop();
+  }
+
+  Registry& registry_;
+  Reply reply_;
+  const api::ResourceInfo& resource_;
+  std::unique_ptr<Watch> watch_;
+  std::unique_ptr<Timer> timer_;
+  bool over_ = false;
+  bool told_columns_ = false;
+};
+
+}  // namespace
+
+void stream_watch(Registry& registry, Reply reply, const Request& request, const ListQuery& query,
+                  int64_t timeout_ms) {
+  std::make_shared<WatchStream>(registry, std::move(reply), *request.resource)
+      ->begin(request, query, timeout_ms);
+}
+
+}  // namespace knarr::server

@@ -1,0 +1,126 @@
+#include "server/http/write_options.h"
+
+#include <charconv>
+
+#include "api/validation/errors.h"
+#include "base/json.h"
+#include "server/http/request_info.h"
+
+namespace knarr::server {
+namespace {
+
+std::string_view options_kind(std::string_view verb) {
+  if (verb == "create") return "CreateOptions";
+  if (verb == "update") return "UpdateOptions";
+  if (verb == "patch") return "PatchOptions";
+  return "DeleteOptions";
+}
+
+int64_t number(std::string_view text) {
+  int64_t v = 0;
+  std::from_chars(text.data(), text.data() + text.size(), v);
+  return v;
+}
+
+}  // namespace
+
+Result<void> read_write_options(const net::Query& query, std::string_view verb, Request& request) {
+  api::ErrorList errors;
+  for (std::string_view value : query.all("dryRun")) {
+    if (value == "All") {
+      request.dry_run = true;
+    } else {
+      errors.not_supported(api::Path("dryRun"), json::Value(value), {"All"});
+    }
+  }
+  request.field_manager = query.get("fieldManager");
+  if (request.field_manager.size() > 128) errors.too_long(api::Path("fieldManager"), 128);
+  if (query.has("force")) {
+    request.force = query_bool(query, "force");
+    request.force_given = request.force;
+  }
+  std::string_view validation = query.get("fieldValidation");
+  if (validation == "Strict") {
+    request.validation = api::FieldValidation::kStrict;
+  } else if (validation == "Ignore") {
+    request.validation = api::FieldValidation::kIgnore;
+  } else if (!validation.empty() && validation != "Warn") {
+    errors.not_supported(api::Path("fieldValidation"), json::Value(validation),
+                         {"Ignore", "Strict", "Warn"});
+  }
+  if (errors.empty()) return {};
+  return api::invalid_error("meta.k8s.io", options_kind(verb), "", errors);
+}
+
+std::string delete_options_of(const net::Query& query) {
+  json::Value v = json::Value::object();
+  if (query.has("gracePeriodSeconds")) {
+    v.set("gracePeriodSeconds", number(query.get("gracePeriodSeconds")));
+  }
+  if (query.has("propagationPolicy")) v.set("propagationPolicy", query.get("propagationPolicy"));
+  if (query.has("orphanDependents")) {
+    v.set("orphanDependents", query_bool(query, "orphanDependents"));
+  }
+  if (v.empty()) return "";
+  v.set("kind", "DeleteOptions");
+  v.set("apiVersion", "v1");
+  return json::write(v);
+}
+
+RawListQuery raw_list_query(const net::Query& query, bool watch, std::string_view name) {
+  RawListQuery raw;
+  raw.watch = watch;
+  raw.label_selector = query.get("labelSelector");
+  raw.field_selector = query.get("fieldSelector");
+  if (!name.empty()) {
+    if (!raw.field_selector.empty()) raw.field_selector += ",";
+    raw.field_selector += "metadata.name=" + std::string(name);
+  }
+  raw.resource_version = query.get("resourceVersion");
+  raw.resource_version_match = query.get("resourceVersionMatch");
+  raw.continue_token = query.get("continue");
+  raw.limit = number(query.get("limit"));
+  raw.allow_bookmarks = query_bool(query, "allowWatchBookmarks");
+  if (query.has("sendInitialEvents")) {
+    raw.send_initial_events = query_bool(query, "sendInitialEvents");
+  }
+  raw.timeout_seconds = number(query.get("timeoutSeconds"));
+  return raw;
+}
+
+std::optional<api::VerbBit> verb_bit(std::string_view verb, std::string_view method) {
+  if (method == "HEAD") return std::nullopt;
+  for (api::VerbBit bit : api::all_verbs()) {
+    if (api::verb_name(bit) == verb) return bit;
+  }
+  return std::nullopt;
+}
+
+bool is_node_subresource(const api::ResourceInfo& resource, const api::Subresource* sub) {
+  if (sub == nullptr || !resource.group.empty()) return false;
+  std::string_view s = sub->name;
+  return s == "log" || s == "exec" || s == "attach" || s == "portforward" || s == "proxy";
+}
+
+NodeRequest::Kind node_kind(const api::ResourceInfo& resource, std::string_view subresource) {
+  using Kind = NodeRequest::Kind;
+  if (subresource == "exec") return Kind::kExec;
+  if (subresource == "attach") return Kind::kAttach;
+  if (subresource == "portforward") return Kind::kPortForward;
+  if (subresource == "log") return Kind::kLog;
+  if (resource.plural == "services") return Kind::kServiceProxy;
+  return resource.plural == "nodes" ? Kind::kNodeProxy : Kind::kPodProxy;
+}
+
+std::string proxied_name(std::string_view name) {
+  size_t first = name.find(':');
+  if (first == std::string_view::npos) return std::string(name);
+  size_t second = name.find(':', first + 1);
+  // "scheme:name:port", or "name:port".
+  if (second != std::string_view::npos) {
+    return std::string(name.substr(first + 1, second - first - 1));
+  }
+  return std::string(name.substr(0, first));
+}
+
+}  // namespace knarr::server
