@@ -69,6 +69,17 @@ Result<Decoded> decode_json(const Type& type, std::string_view text) {
   return run(type, text, ErrorWords::kJson);
 }
 
+Result<Decoded> decode_any(std::string_view text) {
+  TRY(check_json(text));
+  Decoder decoder(text);
+  decoder.note_any_duplicates();
+  Decoded out;
+  decoder.decode(any_type(), out.value);
+  if (!decoder.error().empty()) return make_error(Code::kBadRequest, decoder.error());
+  out.strict_errors = decoder.take_strict_errors();
+  return out;
+}
+
 Result<Decoded> decode_value(const Type& type, const json::Value& value, ErrorWords words) {
   std::string text;
   append_any_json(text, value);

@@ -40,6 +40,9 @@ enum class ErrorWords { kJson, kConverter };
 Result<Decoded> decode_value(const Type& type, const json::Value& value,
                              ErrorWords words = ErrorWords::kJson);
 
+// A patch: any JSON, with the duplicate fields in it. Errors are Go's bare words.
+Result<Decoded> decode_any(std::string_view text);
+
 struct DecodeOptions {
   // What the endpoint expects; fills in a body that does not say its kind.
   std::string_view group;

@@ -454,6 +454,32 @@ json::Value Decoder::any_number(std::string_view digits) {
   return value;
 }
 
+void Decoder::decode_any_list(json::Value& into) {
+  into = json::Value::array();
+  size_t index = 0;
+  for (bool more = next(']', true); more; more = next(']', false)) {
+    steps_.push_back({nullptr, nullptr, {}, index++, true});
+    json::Value element;
+    decode_any(element);
+    steps_.pop_back();
+    into.push_back(std::move(element));
+  }
+}
+
+void Decoder::decode_any_object(json::Value& into) {
+  into = json::Value::object();
+  std::string storage;
+  for (bool more = next('}', true); more; more = next('}', false)) {
+    std::string name(key(storage));
+    if (any_duplicates_ && into.has(name)) strict_error("duplicate", name);
+    steps_.push_back({nullptr, nullptr, name, 0, false});
+    json::Value member;
+    decode_any(member);
+    steps_.pop_back();
+    into.set(name, std::move(member));
+  }
+}
+
 void Decoder::decode_any(json::Value& into) {
   skip_space();
   if (steps_.size() > kMaxSteps) return fail("exceeded max depth");
@@ -465,29 +491,8 @@ void Decoder::decode_any(json::Value& into) {
       into = json::Value(peek() == 't');
       skip();
       return;
-    case '[':
-      into = json::Value::array();
-      steps_.push_back({nullptr, nullptr, {}, 0, true});
-      for (bool more = next(']', true); more; more = next(']', false)) {
-        json::Value element;
-        decode_any(element);
-        into.push_back(std::move(element));
-      }
-      steps_.pop_back();
-      return;
-    case '{': {
-      into = json::Value::object();
-      std::string storage;
-      steps_.push_back({nullptr, nullptr, {}, 0, true});
-      for (bool more = next('}', true); more; more = next('}', false)) {
-        std::string name(key(storage));
-        json::Value member;
-        decode_any(member);
-        into.set(name, std::move(member));
-      }
-      steps_.pop_back();
-      return;
-    }
+    case '[': return decode_any_list(into);
+    case '{': return decode_any_object(into);
     default: into = any_number(literal());
   }
 }

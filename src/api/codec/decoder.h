@@ -24,6 +24,9 @@ class Decoder {
   // `into` is null, or an earlier value of the same field.
   void decode(const Type& type, json::Value& into);
 
+  // Notes duplicate fields inside values of any shape, too.
+  void note_any_duplicates() { any_duplicates_ = true; }
+
   // Empty when there was none.
   const std::string& error() const { return error_; }
   std::vector<std::string> take_strict_errors() { return std::move(strict_); }
@@ -61,6 +64,8 @@ class Decoder {
   void decode_int_or_string(json::Value& into);
   void decode_schema_form(const Type& type, json::Value& into);
   void decode_any(json::Value& into);
+  void decode_any_list(json::Value& into);
+  void decode_any_object(json::Value& into);
   json::Value any_number(std::string_view literal);
 
   std::string_view literal();  // the scalar at `at_`, consumed
@@ -77,6 +82,7 @@ class Decoder {
   ErrorWords words_;
   size_t at_ = 0;
   bool aborted_ = false;
+  bool any_duplicates_ = false;
   int quiet_ = 0;  // inside types that decode themselves, unknown fields go unnoticed
   std::string error_;
   std::vector<Step> steps_;

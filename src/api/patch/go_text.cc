@@ -38,4 +38,19 @@ std::string go_text(const json::Value& value) {
   }
 }
 
+const char* json_word(const json::Value& value) {
+  switch (value.kind()) {
+    case json::Kind::kObject: return "object";
+    case json::Kind::kArray: return "array";
+    case json::Kind::kString: return "string";
+    case json::Kind::kBool: return "bool";
+    default: return "number";
+  }
+}
+
+std::string not_a_map_text(const json::Value& value) {
+  return std::string("json: cannot unmarshal ") + json_word(value) +
+         " into Go value of type map[string]interface {}";
+}
+
 }  // namespace knarr::api

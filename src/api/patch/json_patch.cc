@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/codec/json_scan.h"
+#include "api/patch/go_text.h"
 
 namespace knarr::api {
 
@@ -187,11 +188,7 @@ Result<json::Value> apply_json_patch(json::Value document, std::string_view text
   TRY_ASSIGN(json::Value patch, json::parse(text));
   if (patch.is_null()) return document;
   if (!patch.is_array()) {
-    const char* word = patch.is_object()   ? "object"
-                       : patch.is_string() ? "string"
-                       : patch.is_bool()   ? "bool"
-                                           : "number";
-    return not_a_patch(std::string("json: cannot unmarshal ") + word +
+    return not_a_patch(std::string("json: cannot unmarshal ") + json_word(patch) +
                        " into Go value of type []handlers.jsonPatchOp");
   }
   if (patch.size() > kMaxOperations) {
@@ -202,11 +199,7 @@ Result<json::Value> apply_json_patch(json::Value document, std::string_view text
   Patch run(std::move(document));
   for (const json::Value& operation : patch.elements()) {
     if (!operation.is_object()) {
-      return not_a_patch("json: cannot unmarshal " +
-                         std::string(operation.is_string()  ? "string"
-                                     : operation.is_array() ? "array"
-                                     : operation.is_bool()  ? "bool"
-                                                            : "number") +
+      return not_a_patch(std::string("json: cannot unmarshal ") + json_word(operation) +
                          " into Go value of type handlers.jsonPatchOp");
     }
     if (!run.apply(operation)) return rejected();

@@ -205,17 +205,18 @@ class Merger {
 
 }  // namespace
 
+Result<Decoded> parse_strategic_patch(std::string_view text) {
+  TRY_ASSIGN(Decoded patch, decode_any(text));
+  if (!patch.value.is_null() && !patch.value.is_object()) {
+    return make_error(Code::kBadRequest, not_a_map_text(patch.value));
+  }
+  return patch;
+}
+
 Result<json::Value> apply_strategic_merge(const Type& type, json::Value document,
                                           const json::Value& patch) {
   if (patch.is_null()) return document;
-  if (!patch.is_object()) {
-    const char* word = patch.is_array()    ? "array"
-                       : patch.is_string() ? "string"
-                       : patch.is_bool()   ? "bool"
-                                           : "number";
-    return make_error(Code::kBadRequest, std::string("json: cannot unmarshal ") + word +
-                                             " into Go value of type map[string]interface {}");
-  }
+  if (!patch.is_object()) return make_error(Code::kBadRequest, not_a_map_text(patch));
   return Merger().merge_map(std::move(document), patch, &type);
 }
 

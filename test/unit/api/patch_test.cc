@@ -156,3 +156,20 @@ TEST_CASE("strategic merge of scalars and maps") {
   for (const auto& c : cases)
     CHECK(strategic("ObjectMeta", "meta.k8s.io", c.document, c.patch) == c.expected);
 }
+
+TEST_CASE("patches are read from text") {
+  CHECK(parse_merge_patch("[]").error().message ==
+        "error decoding patch: json: cannot unmarshal array into Go value of type "
+        "map[string]interface {}");
+  CHECK(parse_merge_patch("null").error().message == "Invalid JSON Patch");
+  CHECK(parse_merge_patch("{").error().message ==
+        "error decoding patch: unexpected end of JSON input");
+  CHECK(parse_strategic_patch("5").error().message ==
+        "json: cannot unmarshal number into Go value of type map[string]interface {}");
+  CHECK(parse_strategic_patch("null").ok());
+  auto patch = parse_merge_patch(R"({"data":{"k":"1","k":"2"},"l":[{"a":1,"a":2}]})");
+  REQUIRE(patch.ok());
+  CHECK(patch->strict_errors ==
+        std::vector<std::string>{"duplicate field \"data.k\"", "duplicate field \"l[0].a\""});
+  CHECK(patch->value["data"]["k"].as_string() == "2");
+}
