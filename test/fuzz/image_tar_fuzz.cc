@@ -1,16 +1,35 @@
 // Layers come from anywhere: the reader ends, and no path leads out of the root.
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "runtime/image/byte_source.h"
 #include "runtime/image/tar_reader.h"
 #include "runtime/image/unpack.h"
 
+namespace {
+
+void fix_checksums(std::string& bytes) {
+  for (size_t at = 0; at + 512 <= bytes.size(); at += 512) {
+    char* header = bytes.data() + at;
+    if (std::memcmp(header + 257, "ustar", 5) != 0) continue;
+    std::memset(header + 148, ' ', 8);
+    unsigned sum = 0;
+    for (size_t i = 0; i < 512; ++i) sum += static_cast<unsigned char>(header[i]);
+    std::snprintf(header + 148, 8, "%06o", sum);
+  }
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knarr::runtime;
   std::string bytes(reinterpret_cast<const char*>(data), size);
+  // Half of the inputs get checksums that fit, or hardly one would get past its first header.
+  if (size % 2 == 0) fix_checksums(bytes);
   auto source = decompressed(string_source(std::move(bytes)));
   if (!source.ok()) return 0;
   TarReader reader(**source);

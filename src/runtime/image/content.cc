@@ -125,8 +125,9 @@ Result<Ingest> ContentStore::ingest_unnamed() {
 
 Result<void> ContentStore::put(const std::string& digest, std::string_view bytes) {
   if (has(digest)) return {};
-  TRY_ASSIGN(Ingest ingest, ContentStore::ingest(digest));
-  TRY(ingest.restart());
+  // Not the digest's own ingest: a download may be writing to that.
+  TRY_ASSIGN(Ingest ingest, ingest_unnamed());
+  ingest.digest_ = digest;
   TRY(ingest.append(bytes));
   TRY(ingest.commit());
   return {};

@@ -37,7 +37,8 @@ class Puller {
   ~Puller();  // cancels what is running, and waits for its threads
 
   // `ref` as the user wrote it. Answers the image, registered and unpacked. The error's message is
-  // what the kubelet shows for ErrImagePull.
+  // what the kubelet shows for ErrImagePull. A reference that is none is answered before the call
+  // returns.
   void pull(const std::string& ref, std::vector<RegistryAuth> auths, Callback<ImageRef> done);
   // Its callbacks get kCanceled. What was downloaded is kept for the next try.
   void cancel(const std::string& ref);

@@ -6,8 +6,8 @@
 // itself on an overlay, say), a snapshot is a full copy: slower to make, and its space is not
 // shared.
 //
-// SnapshotStore is used on the loop thread. mount_snapshot is for whoever builds the container's
-// mount namespace.
+// SnapshotStore is used on the loop thread, and ends before its ImageStore. mount_snapshot is for
+// whoever builds the container's mount namespace.
 #pragma once
 
 #include <map>
@@ -51,8 +51,9 @@ class SnapshotStore {
   // After ImageStore::open. Reads what exists, holds its layers. Once.
   void open(Callback<void> done);
 
-  // Idempotent for one id and image. kNotFound when the image is absent. Unpacks layers that are
-  // missing. `id` is a single path component.
+  // Idempotent for one id and image, but not twice at once. kNotFound when the image is absent.
+  // Unpacks layers that are missing. `id` is a single path component. What needs no work is
+  // answered before the call returns.
   void prepare(const std::string& id, const std::string& image_id, Callback<MountPlan> done);
   // The rootfs must be unmounted. Idempotent.
   void remove(const std::string& id, Callback<void> done);
