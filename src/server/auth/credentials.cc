@@ -1,0 +1,161 @@
+#include "server/auth/credentials.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <future>
+
+#include "base/file.h"
+#include "base/format.h"
+
+namespace knarr::server {
+
+namespace {
+
+constexpr int64_t kRenewBeforeSeconds = 90 * 86400;
+constexpr int kRsaBits = 2048;
+
+Result<KeyPair> read_pair(const std::string& stem) {
+  KeyPair pair;
+  TRY_ASSIGN(pair.certificate, base::read_file(stem + ".crt"));
+  TRY_ASSIGN(pair.key, base::read_file(stem + ".key"));
+  return pair;
+}
+
+// The key first: a certificate without its key would never be looked at again.
+Result<void> write_pair(const std::string& stem, const KeyPair& pair) {
+  TRY(base::write_file(stem + ".key", pair.key, 0600));
+  return base::write_file(stem + ".crt", pair.certificate, 0644);
+}
+
+Result<KeyPair> load_ca(const std::string& stem, int64_t now_seconds) {
+  if (base::file_exists(stem + ".crt")) return read_pair(stem);
+  TRY_ASSIGN(KeyPair ca, make_ca(fmt::format("knarr-ca@{}", now_seconds), now_seconds));
+  TRY(write_pair(stem, ca));
+  return ca;
+}
+
+bool same_names(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+bool still_good(const KeyPair& leaf, const KeyPair& ca, const CertificateRequest& wanted,
+                int64_t now_seconds) {
+  auto info = read_certificate(leaf.certificate);
+  return info.ok() && info->common_name == wanted.common_name &&
+         same_names(info->organizations, wanted.organizations) &&
+         same_names(info->dns_names, wanted.dns_names) &&
+         same_names(info->ip_addresses, wanted.ip_addresses) &&
+         info->not_after_seconds > now_seconds + kRenewBeforeSeconds &&
+         signed_by(leaf.certificate, ca.certificate);
+}
+
+Result<KeyPair> load_leaf(const std::string& stem, const KeyPair& ca,
+                          const CertificateRequest& request, int64_t now_seconds) {
+  auto found = read_pair(stem);
+  if (found.ok() && still_good(*found, ca, request, now_seconds)) return found;
+  TRY_ASSIGN(KeyPair leaf, make_leaf(ca, request, now_seconds));
+  TRY(write_pair(stem, leaf));
+  return leaf;
+}
+
+void add_new(std::vector<std::string>& list, const std::string& value) {
+  if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
+}
+
+CertificateRequest serving_request(const CredentialNames& names) {
+  CertificateRequest request;
+  request.common_name = "knarr";
+  request.organizations = {"knarr"};
+  request.dns_names = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                       "kubernetes.default.svc.cluster.local", "localhost"};
+  request.ip_addresses = {"127.0.0.1", "::1"};
+  for (const std::string& name : names.dns_names) add_new(request.dns_names, name);
+  for (const std::string& ip : names.ip_addresses) add_new(request.ip_addresses, ip);
+  request.server = true;
+  return request;
+}
+
+CertificateRequest client_request(const std::string& name, const std::string& organization) {
+  CertificateRequest request;
+  request.common_name = name;
+  request.organizations = {organization};
+  request.client = true;
+  return request;
+}
+
+}  // namespace
+
+Result<Credentials> load_credentials(const std::string& tls_dir, const CredentialNames& names,
+                                     int64_t now_seconds) {
+  TRY(base::make_dirs(tls_dir, 0700));
+  Credentials c;
+  // The slow one is made while the others are.
+  std::string rsa_path = tls_dir + "/service-account.key";
+  std::future<Result<std::string>> rsa;
+  if (!base::file_exists(rsa_path)) {
+    rsa = std::async(std::launch::async, [] { return generate_rsa_key(kRsaBits); });
+  }
+  TRY_ASSIGN(c.ca, load_ca(tls_dir + "/ca", now_seconds));
+  TRY_ASSIGN(c.serving, load_leaf(tls_dir + "/serving", c.ca, serving_request(names), now_seconds));
+  TRY_ASSIGN(c.admin, load_leaf(tls_dir + "/admin", c.ca,
+                                client_request("system:admin", "system:masters"), now_seconds));
+  TRY_ASSIGN(
+      c.kubelet_client,
+      load_leaf(tls_dir + "/kubelet-client", c.ca,
+                client_request("kube-apiserver-kubelet-client", "system:masters"), now_seconds));
+  if (!names.node_name.empty()) {
+    CertificateRequest request;
+    request.common_name = "system:node:" + names.node_name;
+    request.organizations = {"system:nodes"};
+    request.dns_names = {names.node_name, "localhost"};
+    request.ip_addresses = {"127.0.0.1"};
+    for (const std::string& ip : names.ip_addresses) add_new(request.ip_addresses, ip);
+    request.server = request.client = true;
+    TRY_ASSIGN(c.kubelet_serving, load_leaf(tls_dir + "/kubelet", c.ca, request, now_seconds));
+  }
+  if (rsa.valid()) {
+    TRY_ASSIGN(std::string key, rsa.get());
+    TRY(base::write_file(rsa_path, key, 0600));
+  }
+  TRY_ASSIGN(c.service_account_key, base::read_file(rsa_path));
+  return c;
+}
+
+std::string base64_encode(std::string_view bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3), '\0');
+  // EVP_EncodeBlock ends its output with a NUL, for which std::string has room.
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
+  return out;
+}
+
+std::string kubeconfig(const std::string& name, const std::string& server_url,
+                       const std::string& ca_certificate, const KeyPair& client) {
+  return fmt::format(
+      "apiVersion: v1\n"
+      "kind: Config\n"
+      "clusters:\n"
+      "- name: {0}\n"
+      "  cluster:\n"
+      "    server: {1}\n"
+      "    certificate-authority-data: {2}\n"
+      "contexts:\n"
+      "- name: {0}\n"
+      "  context:\n"
+      "    cluster: {0}\n"
+      "    user: {0}\n"
+      "current-context: {0}\n"
+      "users:\n"
+      "- name: {0}\n"
+      "  user:\n"
+      "    client-certificate-data: {3}\n"
+      "    client-key-data: {4}\n",
+      name, server_url, base64_encode(ca_certificate), base64_encode(client.certificate),
+      base64_encode(client.key));
+}
+
+}  // namespace knarr::server

@@ -1,0 +1,41 @@
+// The identity of a cluster on disk, in <data-dir>/server/tls: its authority, the certificates of
+// the server and of those who talk to it from this machine, the key that signs service account
+// tokens. Made at first start, read after that; leaves are made anew when they run out or their
+// names change.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "knarr/result.h"
+#include "server/auth/pki.h"
+
+namespace knarr::server {
+
+struct CredentialNames {
+  std::vector<std::string> dns_names;  // of the server, beside those every cluster has
+  std::vector<std::string> ip_addresses;
+  std::string node_name;  // empty: no node here
+};
+
+struct Credentials {
+  KeyPair ca;
+  KeyPair serving;         // of the API server
+  KeyPair admin;           // O=system:masters
+  KeyPair kubelet_client;  // the API server's own, towards kubelets
+  KeyPair kubelet_serving;
+  std::string service_account_key;  // RSA, PEM
+};
+
+// Blocking. The first time takes up to 0.3 s (RSA).
+Result<Credentials> load_credentials(const std::string& tls_dir, const CredentialNames& names,
+                                     int64_t now_seconds);
+
+// Text of a kubeconfig with one cluster, user and context, all named `name`.
+std::string kubeconfig(const std::string& name, const std::string& server_url,
+                       const std::string& ca_certificate, const KeyPair& client);
+
+// RFC 4648 with padding, as kubeconfig's *-data members want it.
+std::string base64_encode(std::string_view bytes);
+
+}  // namespace knarr::server

@@ -1,0 +1,143 @@
+#include "server/auth/service_account_tokens.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+
+namespace knarr::server {
+
+using json::Value;
+
+namespace {
+
+constexpr int64_t kLeewaySeconds = 60;  // clocks differ
+
+Error refused(const char* why) { return make_error(Code::kUnauthorized, why); }
+
+Value named(const std::string& name, const std::string& uid) {
+  return Value::object({{"name", name}, {"uid", uid}});
+}
+
+bool intended_for(const Value& claim, const std::vector<std::string>& audiences) {
+  for (const Value& a : claim.elements()) {
+    if (std::find(audiences.begin(), audiences.end(), a.as_string()) != audiences.end()) {
+      return true;
+    }
+  }
+  return std::find(audiences.begin(), audiences.end(), claim.as_string()) != audiences.end();
+}
+
+}  // namespace
+
+ServiceAccountTokens::ServiceAccountTokens(JwtKey key, std::string issuer, const Clock& clock,
+                                           Random& random)
+    : key_(std::move(key)), issuer_(std::move(issuer)), clock_(clock), random_(random) {}
+
+std::vector<std::string> ServiceAccountTokens::audiences() const { return {issuer_, "knarr"}; }
+
+Result<IssuedToken> ServiceAccountTokens::issue(const TokenSubject& subject,
+                                                const std::vector<std::string>& audiences,
+                                                int64_t expiration_seconds) {
+  int64_t now = clock_.now_us() / 1000000;
+  Value kubernetes = Value::object({{"namespace", subject.ns}});
+  kubernetes.set("serviceaccount", named(subject.service_account, subject.service_account_uid));
+  if (subject.bound_kind == "Pod") {
+    kubernetes.set("pod", named(subject.bound_name, subject.bound_uid));
+    if (!subject.node_name.empty()) {
+      kubernetes.set("node", named(subject.node_name, subject.node_uid));
+    }
+  } else if (subject.bound_kind == "Secret") {
+    kubernetes.set("secret", named(subject.bound_name, subject.bound_uid));
+  } else if (subject.bound_kind == "Node") {
+    kubernetes.set("node", named(subject.bound_name, subject.bound_uid));
+  }
+  Value aud = Value::array();
+  for (const std::string& a : audiences.empty() ? this->audiences() : audiences) aud.push_back(a);
+  Value claims = Value::object();
+  claims.set("aud", std::move(aud));
+  claims.set("exp", now + expiration_seconds);
+  claims.set("iat", now);
+  claims.set("iss", issuer_);
+  claims.set("jti", random_.uuid());
+  claims.set("kubernetes.io", std::move(kubernetes));
+  claims.set("nbf", now);
+  claims.set("sub",
+             fmt::format("system:serviceaccount:{}:{}", subject.ns, subject.service_account));
+  return IssuedToken{key_.sign(claims), now + expiration_seconds};
+}
+
+Result<UserRef> ServiceAccountTokens::verify(const std::string& token,
+                                             const std::vector<std::string>& audiences) const {
+  // Three parts with dots between: anything else is another kind of token.
+  if (std::count(token.begin(), token.end(), '.') != 2) return UserRef();
+  TRY_ASSIGN(Value claims, key_.verify(token));
+  return check_claims(claims, audiences.empty() ? this->audiences() : audiences);
+}
+
+Result<UserRef> ServiceAccountTokens::check_claims(
+    const Value& claims, const std::vector<std::string>& audiences) const {
+  int64_t now = clock_.now_us() / 1000000;
+  if (claims["iss"].as_string() != issuer_) return refused("token has another issuer");
+  if (now > claims["exp"].as_int() + kLeewaySeconds) {
+    return refused("service account token has expired");
+  }
+  if (now + kLeewaySeconds < claims["nbf"].as_int()) return refused("token is not valid yet");
+  if (!intended_for(claims["aud"], audiences)) {
+    return refused("token audiences do not match");
+  }
+  TRY(check_bound(claims));
+
+  const Value& k = claims["kubernetes.io"];
+  auto user = std::make_shared<UserInfo>();
+  std::string ns = k["namespace"].text();
+  user->name = claims["sub"].text();
+  user->uid = k["serviceaccount"]["uid"].text();
+  user->groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, kAuthenticatedGroup};
+  user->extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + claims["jti"].text()};
+  if (k["pod"].is_object()) {
+    user->extra["authentication.kubernetes.io/pod-name"] = {k["pod"]["name"].text()};
+    user->extra["authentication.kubernetes.io/pod-uid"] = {k["pod"]["uid"].text()};
+  }
+  if (k["node"].is_object()) {
+    user->extra["authentication.kubernetes.io/node-name"] = {k["node"]["name"].text()};
+    user->extra["authentication.kubernetes.io/node-uid"] = {k["node"]["uid"].text()};
+  }
+  return UserRef(std::move(user));
+}
+
+Result<void> ServiceAccountTokens::check_bound(const Value& claims) const {
+  if (!lookup_) return refused("the server is not ready to verify tokens");
+  const Value& k = claims["kubernetes.io"];
+  std::string ns = k["namespace"].text();
+  struct Bound {
+    const char* claim;
+    const char* resource;
+    bool namespaced;
+  };
+  for (const Bound& b : {Bound{"serviceaccount", "serviceaccounts", true},
+                         Bound{"pod", "pods", true}, Bound{"secret", "secrets", true}}) {
+    const Value& claim = k[b.claim];
+    if (!claim.is_object()) continue;
+    ObjectRef object = lookup_(b.resource, b.namespaced ? ns : "", claim["name"].text());
+    if (!object || object->uid != claim["uid"].as_string()) {
+      return refused("service account token has been invalidated");
+    }
+  }
+  return {};
+}
+
+std::string ServiceAccountTokens::openid_configuration() const {
+  Value v = Value::object();
+  v.set("issuer", issuer_);
+  v.set("jwks_uri", issuer_ + "/openid/v1/jwks");
+  v.set("response_types_supported", Value::array({"id_token"}));
+  v.set("subject_types_supported", Value::array({"public"}));
+  v.set("id_token_signing_alg_values_supported", Value::array({"RS256"}));
+  return json::write(v);
+}
+
+std::string ServiceAccountTokens::jwks() const {
+  return json::write(Value::object({{"keys", Value::array({key_.jwk()})}}));
+}
+
+}  // namespace knarr::server

@@ -1,0 +1,140 @@
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "base/random.h"
+#include "server/auth/authenticators.h"
+#include "server/auth/credentials.h"
+#include "support/fake_clock.h"
+
+using namespace knarr;
+using namespace knarr::server;
+
+namespace {
+
+struct Fixture {
+  test::FakeClock clock;
+  base::SeededRandom random{1};
+  ServiceAccountTokens tokens{*JwtKey::from_pem(*generate_rsa_key(2048)), "https://issuer", clock,
+                              random};
+  std::map<std::string, std::string> uids = {{"serviceaccounts/ns1/web", "s1"},
+                                             {"pods/ns1/p", "p1"}};
+  TokenSubject subject{"ns1", "web", "s1", "Pod", "p", "p1", "n1", "nu"};
+
+  Fixture() {
+    tokens.set_lookup([this](const std::string& resource, const std::string& ns,
+                             const std::string& name) -> ObjectRef {
+      auto it = uids.find(resource + "/" + ns + "/" + name);
+      if (it == uids.end()) return nullptr;
+      auto object = std::make_shared<Object>();
+      object->uid = it->second;
+      return object;
+    });
+  }
+  std::string make(std::vector<std::string> audiences = {}) {
+    return tokens.issue(subject, audiences, 3600)->token;
+  }
+};
+
+net::Request with_header(const std::string& authorization) {
+  net::Request request;
+  if (!authorization.empty()) request.headers.add("Authorization", authorization);
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("a service account token names its user") {
+  Fixture f;
+  auto user = f.tokens.verify(f.make(), {});
+  REQUIRE(user.ok());
+  CHECK((*user)->name == "system:serviceaccount:ns1:web");
+  CHECK((*user)->in_group("system:serviceaccounts:ns1"));
+  CHECK((*user)->extra.at("authentication.kubernetes.io/pod-name") ==
+        std::vector<std::string>{"p"});
+}
+
+TEST_CASE("a token ends with its time, its account, its pod, its audience") {
+  Fixture f;
+  std::string token = f.make();
+  CHECK_FALSE(f.tokens.verify(token, {"other"}).ok());
+  CHECK(f.tokens.verify(f.make({"other"}), {"other"}).ok());
+  CHECK_FALSE(f.tokens.verify(f.make({"other"}), {}).ok());
+  f.uids["pods/ns1/p"] = "p2";  // another pod of the same name
+  CHECK_FALSE(f.tokens.verify(token, {}).ok());
+  f.uids["pods/ns1/p"] = "p1";
+  CHECK(f.tokens.verify(token, {}).ok());
+  f.clock.advance(3700 * 1000);
+  CHECK_FALSE(f.tokens.verify(token, {}).ok());
+}
+
+TEST_CASE("the token file of kube-apiserver") {
+  auto tokens = parse_token_file(
+      "admin-token,admin,admin-uid,\"system:masters\"\n# a comment\n\njane,jane,j,\"devs,ops\"\n"
+      "plain,bob,b\n");
+  REQUIRE(tokens.ok());
+  CHECK(tokens->at("jane")->groups ==
+        std::vector<std::string>{"devs", "ops", "system:authenticated"});
+  CHECK(tokens->at("plain")->name == "bob");
+  CHECK(parse_token_file("a,b\n").error().message ==
+        "token file, line 1: want token,user,uid[,\"groups\"]");
+}
+
+TEST_CASE("who is let in") {
+  Fixture f;
+  RequestAuthenticator authenticator(*parse_token_file("secret,admin,u,\"system:masters\""),
+                                     f.tokens);
+  auto check = [&](net::Request request, const std::string& want) {
+    std::string got;
+    authenticator.authenticate(request, [&](Result<UserRef> user) {
+      got = !user.ok() ? "refused" : *user == nullptr ? "nobody" : (*user)->name;
+    });
+    CHECK(got == want);
+  };
+  check(with_header(""), "nobody");
+  check(with_header("Bearer secret"), "admin");
+  check(with_header("bearer secret"), "admin");
+  check(with_header("Bearer wrong"), "refused");
+  check(with_header("Bearer a.b.c"), "refused");
+  check(with_header("Basic abc"), "nobody");
+  check(with_header("Bearer " + f.make()), "system:serviceaccount:ns1:web");
+
+  net::Request request;
+  auto connection = std::make_shared<net::ConnectionInfo>();
+  auto certificate = std::make_shared<net::PeerCertificate>();
+  certificate->common_name = "kube";
+  certificate->organizations = {"system:masters"};
+  connection->certificate = certificate;
+  request.connection = connection;
+  check(request, "nobody");  // not verified
+  certificate->verified = true;
+  check(request, "kube");
+}
+
+TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
+  char folder[] = "/tmp/knarr-credentials-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  CredentialNames names{{"example"}, {"192.0.2.1"}, "n1"};
+  constexpr int64_t kNow = 1800000000;
+  auto first = load_credentials(folder, names, kNow);
+  REQUIRE(first.ok());
+  CHECK(signed_by(first->admin.certificate, first->ca.certificate));
+  auto again = load_credentials(folder, names, kNow + 1);
+  REQUIRE(again.ok());
+  CHECK(again->serving.certificate == first->serving.certificate);
+  names.ip_addresses = {"192.0.2.2"};
+  auto moved = load_credentials(folder, names, kNow + 2);
+  REQUIRE(moved.ok());
+  CHECK(moved->ca.certificate == first->ca.certificate);
+  CHECK(moved->serving.certificate != first->serving.certificate);
+  CHECK(moved->admin.certificate == first->admin.certificate);
+  auto late = load_credentials(folder, names, kNow + 300 * 86400);
+  REQUIRE(late.ok());
+  CHECK(late->admin.certificate != first->admin.certificate);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("base64 with padding") {
+  CHECK(base64_encode("") == "");
+  CHECK(base64_encode("f") == "Zg==");
+  CHECK(base64_encode("foobar") == "Zm9vYmFy");
+}
