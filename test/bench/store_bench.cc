@@ -3,11 +3,13 @@
 // aims at, and what it cost.
 //
 // store_bench [directory] [seconds]
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "base/unique_fd.h"
 #include "store/sqlite/sqlite_store.h"
 
 using namespace knarr;
@@ -49,6 +52,25 @@ int64_t written_bytes() {
     if (word == "write_bytes:") return value;
   }
   return 0;
+}
+
+// What the disk under the store needs for the least durable write there is.
+double fdatasync_us(const std::string& path) {
+  base::UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  CHECK(file.valid());
+  constexpr int kTimes = 200;
+  std::string page(4096, 'x');
+  std::vector<double> took;
+  for (int i = 0; i < kTimes; ++i) {
+    auto began = std::chrono::steady_clock::now();
+    CHECK(::pwrite(file.get(), page.data(), page.size(), 0) > 0);
+    CHECK(::fdatasync(file.get()) == 0);
+    took.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - began)
+            .count());
+  }
+  std::sort(took.begin(), took.end());
+  return took[kTimes / 2];
 }
 
 class Bench {
@@ -120,6 +142,7 @@ int main(int argc, char** argv) {
     if (argc > 4) options.cache_kib = std::atoll(argv[4]);
     std::unique_ptr<Store> store = std::move(open_sqlite(loop, options)).value();
     Bench bench(loop, *store);
+    std::printf("fdatasync of one page: median %.0f us\n", fdatasync_us(dir + "/probe"));
     for (const Goal& goal : {Goal{1, 3000}, Goal{16, 10000}, Goal{64, 15000}}) {
       bench.run(goal, seconds);
     }

@@ -24,7 +24,21 @@ size_t bytes_of(const Write& write) {
 }  // namespace
 
 CommitThread::CommitThread(base::Loop& loop, std::unique_ptr<Engine> engine)
-    : loop_(loop), engine_(std::move(engine)) {
+    : loop_(loop),
+      before_poll_(new uv_prepare_t),
+      after_poll_(new uv_check_t),
+      engine_(std::move(engine)) {
+  uv_prepare_init(loop_.uv(), before_poll_);
+  uv_check_init(loop_.uv(), after_poll_);
+  before_poll_->data = after_poll_->data = this;
+  uv_prepare_start(before_poll_, [](uv_prepare_t* handle) {
+    static_cast<CommitThread*>(handle->data)->wake_if_pushed();
+  });
+  uv_check_start(after_poll_, [](uv_check_t* handle) {
+    static_cast<CommitThread*>(handle->data)->wake_if_pushed();
+  });
+  uv_unref(reinterpret_cast<uv_handle_t*>(before_poll_));
+  uv_unref(reinterpret_cast<uv_handle_t*>(after_poll_));
   // Signals are the loop thread's.
   sigset_t all;
   sigset_t before;
@@ -36,6 +50,8 @@ CommitThread::CommitThread(base::Loop& loop, std::unique_ptr<Engine> engine)
 
 CommitThread::~CommitThread() {
   *alive_ = false;
+  base::close_handle(before_poll_);
+  base::close_handle(after_poll_);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
@@ -53,13 +69,15 @@ void CommitThread::run(std::function<Completion(Engine&)> work) {
 }
 
 void CommitThread::push(Job job) {
-  bool was_empty;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    was_empty = queue_.empty();
     queue_.push_back(std::move(job));
   }
-  if (was_empty) wake_.notify_one();
+  pushed_ = true;
+}
+
+void CommitThread::wake_if_pushed() {
+  if (std::exchange(pushed_, false)) wake_.notify_one();
 }
 
 void CommitThread::main() {

@@ -1,6 +1,7 @@
 // The thread that owns the engine. The loop thread queues work; this thread takes all there is,
 // commits every run of writes in it as one batch, and posts the answers back, in order. It sleeps
-// when nothing is queued and no maintenance is due.
+// when nothing is queued and no maintenance is due. It is woken once a phase of the loop, not for
+// each job: otherwise the first of many writes that one turn queues would be a batch of its own.
 #pragma once
 
 #include <condition_variable>
@@ -39,6 +40,7 @@ class CommitThread {
   };
 
   void push(Job job);
+  void wake_if_pushed();
   void main();
   bool take(std::vector<Job>& jobs, bool wait);
   void process(std::vector<Job>& jobs);
@@ -48,6 +50,9 @@ class CommitThread {
   void post(std::vector<Completion> completions);
 
   base::Loop& loop_;
+  uv_prepare_t* before_poll_;  // loop thread, like the two below
+  uv_check_t* after_poll_;
+  bool pushed_ = false;
   std::unique_ptr<Engine> engine_;  // commit thread only, once started
   Callback<Revision> backup_done_;  // commit thread; set while a backup runs
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // loop thread
