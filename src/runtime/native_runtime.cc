@@ -1,6 +1,8 @@
 // Making the runtime, what it says about its objects, and images, which it leaves to the store.
 #include "runtime/native_runtime.h"
 
+#include <signal.h>
+
 #include "base/format.h"
 #include "runtime/launch.h"
 #include "runtime/native.h"
@@ -29,7 +31,9 @@ NativeRuntime::NativeRuntime(base::Loop& loop, Random& random, ImageStore& image
       puller_(puller),
       options_(std::move(options)),
       cgroups_(Cgroups::of_this_machine(options_.cgroup_root)),
-      pool_(std::make_unique<WorkPool>(loop, kThreads)) {}
+      pool_(std::make_unique<WorkPool>(loop, kThreads)) {
+  signal(SIGPIPE, SIG_IGN);  // the input of a process that has ended: pipes know no MSG_NOSIGNAL
+}
 
 NativeRuntime::~NativeRuntime() {
   *alive_ = false;

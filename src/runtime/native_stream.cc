@@ -34,8 +34,11 @@ ProcessStream::~ProcessStream() {
   *self_ = false;
   std::shared_ptr<bool> alive = runtime_alive_.lock();
   if (alive == nullptr || !*alive) return;
-  runtime_.attached_.erase(this);
-  if (exec_id_.empty()) return;
+  if (exec_id_.empty()) {
+    if (input_.valid()) end_container_input();
+    runtime_.attached_.erase(this);
+    return;
+  }
   runtime_.execs_.erase(exec_id_);
   if (exit_code_) return;
   NativeRuntime::Container* container = runtime_.find_container(container_);
@@ -136,7 +139,9 @@ void ProcessStream::write_some() {
                                                    [this](int) { write_some(); });
   }
   if (to_write_.empty()) input_watch_.reset();
-  if (to_write_.empty() && close_input_) input_.reset();
+  if (!to_write_.empty() || !close_input_) return;
+  input_.reset();
+  if (exec_id_.empty()) end_container_input();
 }
 
 // The end of a container's own input is the shim's to make: it holds the pipe open for the next one
@@ -145,9 +150,17 @@ void ProcessStream::close_stdin() {
   if (!input_.valid() || tty_) return;
   close_input_ = true;
   write_some();
-  if (!exec_id_.empty()) return;
+}
+
+// The pipe ends when its last holder lets go: the shim, and everybody attached.
+void ProcessStream::end_container_input() {
   NativeRuntime::Container* container = runtime_.find_container(container_);
-  if (container == nullptr || !container->record.config.stdin_once) return;
+  if (container == nullptr || !container->record.config.stdin_once || tty_) return;
+  for (ProcessStream* other : runtime_.attached_) {
+    if (other->container_ != container_) continue;
+    other->input_watch_.reset();
+    other->input_.reset();
+  }
   if (std::shared_ptr<ShimClient> shim = runtime_.shim_of(*container)) {
     Message message;
     message.body.set("id", container_);

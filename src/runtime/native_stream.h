@@ -53,6 +53,7 @@ class ProcessStream final : public Stream {
   bool read_once(int index);
   void drain_and_end();
   void write_some();
+  void end_container_input();
 
   NativeRuntime& runtime_;
   const std::string container_;

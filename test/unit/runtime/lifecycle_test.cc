@@ -1,0 +1,142 @@
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+
+#include "node.h"
+
+using namespace knarr;
+using namespace knarr::runtime;
+
+namespace {
+
+bool exists(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0;
+}
+
+const ContainerStatus* find(const Inventory& inventory, const std::string& id) {
+  for (const ContainerStatus& status : inventory.containers) {
+    if (status.id == id) return &status;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("stop: the signal, the grace, the kill", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string polite =
+      node.run(pod, node.shell("trap 'exit 9' TERM; echo up; while :; do sleep 0.02; done"));
+  std::string stubborn =
+      node.run(pod, node.shell("trap '' TERM; echo up; while :; do sleep 0.02; done"));
+  for (const std::string& id : {polite, stubborn}) {
+    REQUIRE(node.loop.run_until([&] { return node.exec(id, {"true"}).ok(); }, kPatience_ms));
+  }
+  REQUIRE(node.await<void>([&](auto done) { node.runtime().stop_container(polite, 20000, done); })
+              .ok());
+  CHECK(node.wait(polite).exit_code == 9);
+  REQUIRE(node.await<void>([&](auto done) { node.runtime().stop_container(stubborn, 100, done); })
+              .ok());
+  CHECK(node.wait(stubborn).exit_code == 137);
+  // Again, and of what never was.
+  CHECK(node.await<void>([&](auto done) { node.runtime().stop_container(polite, 0, done); }).ok());
+  CHECK(node.await<void>([&](auto done) { node.runtime().stop_container("x", 0, done); }).ok());
+}
+
+TEST_CASE("pods outlive the runtime, and are found again", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string running = node.run(pod, node.shell("sleep 1000"));
+  std::string short_lived = node.run(pod, node.shell("head -n 1; exit 4"));
+  Result<std::string> created = node.create(pod, node.shell("true"));
+  REQUIRE(created.ok());
+  ContainerConfig fed = node.shell("sleep 0.2; exit 4");
+  std::string ends_alone = node.run(pod, fed);
+  node.stop_runtime();
+  // It ends while nobody is there: its shim writes that down.
+  std::string exit_file = node.dir / "state/containers/" + ends_alone + "/exit.json";
+  REQUIRE(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        return exists(exit_file);
+      },
+      kPatience_ms));
+  Inventory found = node.start_runtime();
+  REQUIRE(found.sandboxes.size() == 1);
+  CHECK(found.sandboxes[0].id == pod);
+  CHECK(found.sandboxes[0].ready);
+  REQUIRE(found.containers.size() == 4);
+  CHECK(find(found, running)->state == ContainerState::kRunning);
+  CHECK(find(found, running)->pid > 0);
+  CHECK(find(found, *created)->state == ContainerState::kCreated);
+  CHECK(find(found, ends_alone)->state == ContainerState::kExited);
+  CHECK(find(found, ends_alone)->exit_code == 4);
+  CHECK(node.exec(running, {"true"})->exit_code == 0);
+  CHECK(node.start(*created).ok());
+  CHECK(node.wait(*created).exit_code == 0);
+  REQUIRE(
+      node.await<void>([&](auto done) { node.runtime().stop_container(running, 0, done); }).ok());
+  CHECK(node.wait(running).exit_code == 137);
+}
+
+TEST_CASE("a killed shim takes its pod along", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string id = node.run(pod, node.shell("sleep 1000"));
+  int pid = 0;
+  Result<ExecResult> where = node.exec(id, {"true"});
+  Inventory inventory = *node.await<Inventory>([&](auto done) {
+    node.stop_runtime();
+    Inventory found = node.start_runtime();
+    done(found);
+  });
+  REQUIRE(sscanf(inventory.sandboxes[0].netns.c_str(), "/proc/%d/", &pid) == 1);
+  int container_pid = inventory.containers[0].pid;
+  REQUIRE(kill(pid, SIGKILL) == 0);
+  CHECK(node.wait(id).exit_code == 137);
+  CHECK(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        return kill(container_pid, 0) != 0;
+      },
+      kPatience_ms));
+  CHECK(node.gone.contains(pod));
+}
+
+TEST_CASE("stopping and removing a sandbox leaves nothing", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string id = node.run(pod, node.shell("sleep 1000"));
+  std::string shm = node.dir / "state/sandboxes/" + pod + "/shm";
+  CHECK(system(("grep -q " + shm + " /proc/mounts").c_str()) == 0);
+  node.stop_sandbox(pod);
+  CHECK(node.wait(id).exit_code == 137);
+  CHECK(system(("grep -q " + shm + " /proc/mounts").c_str()) != 0);
+  node.remove_sandbox(pod);
+  CHECK_FALSE(exists(node.dir / "state/sandboxes/" + pod));
+  CHECK_FALSE(exists(node.dir / "state/containers/" + id));
+  CHECK(system(("test -z \"$(find /sys/fs/cgroup -name '*" + id + "*' 2>/dev/null)\"").c_str()) ==
+        0);
+  CHECK(node.await<void>([&](auto done) { node.runtime().remove_sandbox(pod, done); }).ok());
+}
+
+TEST_CASE("after a reboot there is nothing but an empty inventory", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string id = node.run(pod, node.shell("true"));
+  node.wait(id);
+  node.stop_sandbox(pod);
+  node.stop_runtime();
+  write_test_file(node.dir / "state/boot_id", "another\n");
+  Inventory found = node.start_runtime();
+  CHECK(found.sandboxes.empty());
+  CHECK(found.containers.empty());
+  CHECK(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        return !exists(node.dir / "data/snapshots/" + id);
+      },
+      kPatience_ms));
+}

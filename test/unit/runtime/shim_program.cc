@@ -1,0 +1,3 @@
+#include "runtime/shim.h"
+
+int main(int argc, char** argv) { return knarr::runtime::shim_main(argc, argv); }
