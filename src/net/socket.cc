@@ -58,6 +58,7 @@ struct Socket::State final : TurnTask, std::enable_shared_from_this<State> {
   std::unique_ptr<TlsEngine> tls;
   std::function<void(Result<void>)> handshake_done;  // set during the handshake
   EventSlot<Events> events;
+  std::vector<std::function<void()>> tasks;  // of later()
   std::string unread;
   Buffers queue;       // plaintext that waits
   Buffers in_flight;   // in the kernel's hands
@@ -326,6 +327,9 @@ void Socket::State::flush() {
 
 void Socket::State::end_of_turn() {
   std::shared_ptr<State> keep = shared_from_this();
+  for (std::function<void()>& task : std::exchange(tasks, {})) {
+    if (!orphaned) task();
+  }
   if (!failed) {
     update_reading();
     deliver_waiting();
@@ -391,6 +395,7 @@ Result<std::unique_ptr<Socket>> Socket::adopt(std::shared_ptr<TurnQueue> turns, 
 Socket::~Socket() {
   State& s = *state_;
   s.events.clear();
+  s.tasks.clear();
   s.handshake_done = nullptr;
   s.orphaned = true;
   if (!s.finishing || s.failed || s.shut_down || s.handle == nullptr) {
@@ -474,6 +479,11 @@ void Socket::pause() {
 
 void Socket::resume() {
   state_->paused = false;
+  state_->wake();
+}
+
+void Socket::later(std::function<void()> fn) {
+  state_->tasks.push_back(std::move(fn));
   state_->wake();
 }
 

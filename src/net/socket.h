@@ -40,6 +40,7 @@ class Socket final : public ByteStream {
   void finish() override;
   void pause() override;
   void resume() override;
+  void later(std::function<void()> fn) override;
 
  private:
   struct State;

@@ -34,6 +34,9 @@ class ByteStream {
   virtual void finish() = 0;  // sends what is queued, then tells the peer there is no more
   virtual void pause() = 0;   // no on_data and no on_end until resume
   virtual void resume() = 0;
+  // Runs fn when this turn of the loop ends, unless the stream is gone by then. For streams that
+  // stand on this one; a fake may call at once.
+  virtual void later(std::function<void()> fn) { fn(); }
 };
 
 // Copies both ways with back pressure until both directions ended or one broke; then destroys both

@@ -64,6 +64,7 @@ class WebSocket {
   size_t queued_bytes() const;
   void pause();
   void resume();
+  void later(std::function<void()> fn);  // as of ByteStream
 
  private:
   struct State;

@@ -1,0 +1,69 @@
+#include "net/gzip.h"
+
+#include <zlib.h>
+
+#include "knarr/check.h"
+
+namespace knarr::net {
+
+namespace {
+constexpr int kGzipWindow = 15 + 16;  // 16: the gzip format
+}
+
+bool accepts_gzip(const Headers& headers) {
+  for (std::string_view list : headers.all("accept-encoding")) {
+    while (!list.empty()) {
+      size_t comma = list.find(',');
+      std::string_view item = list.substr(0, comma);
+      list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+      while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
+      std::string_view name = item.substr(0, item.find_first_of("; "));
+      if (!equal_ignoring_case(name, "gzip")) continue;
+      size_t q = item.find("q=");
+      if (q == std::string_view::npos) return true;
+      return item.substr(q + 2).find_first_of("123456789") != std::string_view::npos;
+    }
+  }
+  return false;
+}
+
+std::string gzip(const Buffers& body, int level) {
+  z_stream z{};
+  CHECK(deflateInit2(&z, level, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&z, body.size()), '\0');
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  for (const Slice& slice : body) {
+    z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(slice.view().data()));
+    z.avail_in = static_cast<uInt>(slice.size());
+    CHECK(deflate(&z, Z_NO_FLUSH) == Z_OK);
+  }
+  CHECK(deflate(&z, Z_FINISH) == Z_STREAM_END);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+Result<std::string> gunzip(std::string_view bytes, size_t limit_bytes) {
+  z_stream z{};
+  CHECK(inflateInit2(&z, kGzipWindow) == Z_OK);
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  z.avail_in = static_cast<uInt>(bytes.size());
+  std::string out;
+  int rc = Z_OK;
+  while (rc == Z_OK && out.size() <= limit_bytes) {
+    char part[16384];
+    z.next_out = reinterpret_cast<Bytef*>(part);
+    z.avail_out = sizeof part;
+    rc = inflate(&z, Z_NO_FLUSH);
+    out.append(part, sizeof part - z.avail_out);
+  }
+  inflateEnd(&z);
+  if (out.size() > limit_bytes) {
+    return make_error(Code::kRequestEntityTooLarge, "gzip: too large when inflated");
+  }
+  if (rc != Z_STREAM_END) return make_error(Code::kBadRequest, "gzip: damaged data");
+  return out;
+}
+
+}  // namespace knarr::net
