@@ -37,6 +37,7 @@ class Cgroups {
       : mounts_(std::move(mounts)), root_(std::move(root)) {}
   static Cgroups of_this_machine(std::string root);
 
+  const CgroupMounts& mounts() const { return mounts_; }
   bool v2_only() const { return mounts_.v1.empty(); }
 
   // Makes the group and those above it, and sets its limits. `rules`: the devices it may use;

@@ -120,6 +120,9 @@ class NativeRuntime final : public Runtime {
   Inventory inventory() const;
   void on_shim_event(Message& message);
   void on_shim_gone(const std::string& id);
+  void kill_orphans(const Sandbox& sandbox);
+  void end_execs(const std::string& sandbox_id);
+  bool cgroup_in_use(const std::string& path) const;
   void container_ended(Container& container, ContainerProgress progress);
   void launch(const std::string& id, LaunchSpec spec, std::string seccomp,
               Callback<ContainerStatus> done);

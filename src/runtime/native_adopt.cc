@@ -109,7 +109,7 @@ void NativeRuntime::finish_list(Leftovers leftovers, Callback<Inventory> done) {
     std::string id = sandbox.record.id;
     sandboxes_[id].record = std::move(sandbox.record);
     if (!sandbox.socket.valid()) {
-      cgroups_.kill(sandboxes_[id].record.cgroup_path);
+      kill_orphans(sandboxes_[id]);
       continue;
     }
     ++*left;

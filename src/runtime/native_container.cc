@@ -136,6 +136,10 @@ void NativeRuntime::start_container(const std::string& id, Callback<ContainerSta
   };
   auto work = [this, sandbox = sandbox->record, container = container->record, image, plan = *plan,
                folder = container_folder(id)]() -> Result<Launch> {
+    const std::string& log = container.config.log_path;
+    if (size_t slash = log.rfind('/'); slash != std::string::npos && slash > 0) {
+      TRY(base::make_dirs(log.substr(0, slash)));
+    }
     TRY(make_cgroup(cgroups_, sandbox.cgroup_path + "/" + container.id, container.config));
     Launch launch;
     TRY_ASSIGN(launch.spec, make_launch_spec(LaunchInput{sandbox, container, image->config, plan,

@@ -1,9 +1,12 @@
 // Making the runtime, what it says about its objects, and images, which it leaves to the store.
 #include "runtime/native_runtime.h"
 
+#include <linux/capability.h>
 #include <signal.h>
 
 #include "base/format.h"
+#include "base/log.h"
+#include "runtime/capabilities.h"
 #include "runtime/launch.h"
 #include "runtime/native.h"
 
@@ -33,6 +36,10 @@ NativeRuntime::NativeRuntime(base::Loop& loop, Random& random, ImageStore& image
       cgroups_(Cgroups::of_this_machine(options_.cgroup_root)),
       pool_(std::make_unique<WorkPool>(loop, kThreads)) {
   signal(SIGPIPE, SIG_IGN);  // the input of a process that has ended: pipes know no MSG_NOSIGNAL
+  if ((bounding_capabilities() >> CAP_SYS_RESOURCE & 1) == 0) {
+    base::log(base::Level::kInfo, "runtime",
+              "without CAP_SYS_RESOURCE oom_score_adj of containers can be raised only");
+  }
 }
 
 NativeRuntime::~NativeRuntime() {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "runtime/image/files.h"
 #include "runtime/native.h"
+#include "runtime/native_stream.h"
 #include "runtime/shim_container.h"
 
 namespace knarr::runtime {
@@ -68,8 +69,9 @@ void NativeRuntime::on_shim_gone(const std::string& id) {
   std::vector<std::function<void()>> waiting = std::exchange(sandbox->on_gone, {});
   if (was_ready && waiting.empty()) {
     base::log(base::Level::kWarning, "runtime", "shim of sandbox {} ended unasked", id);
-    cgroups_.kill(sandbox->record.cgroup_path);
+    kill_orphans(*sandbox);
   }
+  end_execs(id);
   for (auto& [container_id, container] : containers_) {
     if (container.record.sandbox_id != id) continue;
     if (container.progress.state != ContainerState::kRunning) continue;
@@ -83,6 +85,34 @@ void NativeRuntime::on_shim_gone(const std::string& id) {
   }
   for (std::function<void()>& fn : waiting) fn();
   if (was_ready && listener_ != nullptr) listener_->on_sandbox_exit(id);
+}
+
+// Container by container: a later sandbox of the same pod has its containers beside them.
+void NativeRuntime::kill_orphans(const Sandbox& sandbox) {
+  for (const auto& [id, container] : containers_) {
+    if (container.record.sandbox_id != sandbox.record.id) continue;
+    cgroups_.kill(sandbox.record.cgroup_path + "/" + id);
+  }
+}
+
+// Their exit codes are lost with the shim.
+void NativeRuntime::end_execs(const std::string& sandbox_id) {
+  std::vector<std::string> ids;
+  for (const auto& [exec_id, stream] : execs_) {
+    Container* container = find_container(stream->container());
+    if (container != nullptr && container->record.sandbox_id == sandbox_id) ids.push_back(exec_id);
+  }
+  for (const std::string& exec_id : ids) {
+    auto found = execs_.find(exec_id);
+    if (found != execs_.end()) found->second->process_exited(137);
+  }
+}
+
+bool NativeRuntime::cgroup_in_use(const std::string& path) const {
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (sandbox.record.cgroup_path == path) return true;
+  }
+  return false;
 }
 
 void NativeRuntime::stop_sandbox(const std::string& id, Callback<void> done) {
@@ -114,10 +144,11 @@ void NativeRuntime::remove_sandbox(const std::string& id, Callback<void> done) {
       if (!removed.ok() || sandbox == nullptr) return done(removed);
       SandboxRecord record = sandbox->record;
       sandboxes_.erase(id);
+      bool last = !cgroup_in_use(record.cgroup_path);
       pool_->run<void>(
-          [record, folder = sandbox_folder(id), cgroups = cgroups_]() -> Result<void> {
+          [record, last, folder = sandbox_folder(id), cgroups = cgroups_]() -> Result<void> {
             unmount_shm(record);
-            cgroups.remove(record.cgroup_path);
+            if (last) cgroups.remove(record.cgroup_path);
             return remove_tree(folder);
           },
           done);

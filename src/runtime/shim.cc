@@ -48,8 +48,9 @@ Result<void> raise_loopback() {
   return {};
 }
 
-// Process 1 of a shared pid namespace: reaps what loses its parent there, until it is killed.
+// Process 1 of a shared pid namespace: reaps what loses its parent there, until the shim ends.
 [[noreturn]] void run_pause() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   close_range(0, ~0U, 0);
   sigset_t all;
   sigfillset(&all);

@@ -1,6 +1,14 @@
 #include "runtime/cgroup.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+
+#include "runtime/init.h"
 
 using namespace knarr;
 using namespace knarr::runtime;
@@ -69,4 +77,30 @@ TEST_CASE("flat files are read by key") {
   CHECK(flat_value("a 1\noom_kill 22\n", "oom_kill") == 22);
   CHECK(flat_value("oom_kill_disable 0\n", "oom_kill") == 0);
   CHECK(flat_value("", "x") == 0);
+}
+
+TEST_CASE("the kernel takes the device program, and obeys it", "[root]") {
+  CgroupMounts mounts = Cgroups::of_this_machine("").mounts();
+  if (mounts.unified.empty()) return;
+  mounts.v1.clear();
+  Cgroups cgroups(mounts, "knarr-test-devices-" + std::to_string(getpid()));
+  std::vector<DeviceRule> rules = device_rules({});
+  REQUIRE(cgroups.create("a/b", Resources(), &rules, true).ok());
+  int folder = open(cgroups.unified_folder("a/b").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  REQUIRE(folder >= 0);
+  int pid = fork_into(0, folder);
+  if (pid == 0) {
+    bool null_opens = open("/dev/null", O_RDWR) >= 0;
+    bool loop_refused = open("/dev/loop-control", O_RDWR) < 0 && errno == EPERM;
+    bool node_made = mknod("/tmp/knarr-test-node", S_IFBLK | 0600, makedev(7, 0)) == 0;
+    bool node_refused = open("/tmp/knarr-test-node", O_RDONLY) < 0 && errno == EPERM;
+    unlink("/tmp/knarr-test-node");
+    _exit((null_opens ? 1 : 0) | (loop_refused ? 2 : 0) | (node_made ? 4 : 0) |
+          (node_refused ? 8 : 0));
+  }
+  int status = 0;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  close(folder);
+  cgroups.remove_all();
+  CHECK(WEXITSTATUS(status) == 15);
 }

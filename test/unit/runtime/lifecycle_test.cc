@@ -107,7 +107,9 @@ TEST_CASE("a killed shim takes its pod along", "[root]") {
 
 TEST_CASE("stopping and removing a sandbox leaves nothing", "[root]") {
   TestNode node;
-  std::string pod = node.sandbox();
+  SandboxConfig config;
+  config.pid = NamespaceMode::kPod;  // with an init process of its own
+  std::string pod = node.sandbox(config);
   std::string id = node.run(pod, node.shell("sleep 1000"));
   std::string shm = node.dir / "state/sandboxes/" + pod + "/shm";
   CHECK(system(("grep -q " + shm + " /proc/mounts").c_str()) == 0);
@@ -116,10 +118,32 @@ TEST_CASE("stopping and removing a sandbox leaves nothing", "[root]") {
   CHECK(system(("grep -q " + shm + " /proc/mounts").c_str()) != 0);
   node.remove_sandbox(pod);
   CHECK_FALSE(exists(node.dir / "state/sandboxes/" + pod));
+  std::string look = "pgrep -f '[s]andboxes/" + pod + "' > /dev/null";
+  CHECK(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        return system(look.c_str()) != 0;
+      },
+      kPatience_ms));
   CHECK_FALSE(exists(node.dir / "state/containers/" + id));
   CHECK(system(("test -z \"$(find /sys/fs/cgroup -name '*" + id + "*' 2>/dev/null)\"").c_str()) ==
         0);
   CHECK(node.await<void>([&](auto done) { node.runtime().remove_sandbox(pod, done); }).ok());
+}
+
+TEST_CASE("a pod's next sandbox does not suffer from the removal of the last one", "[root]") {
+  TestNode node;
+  SandboxConfig config;
+  config.pod_uid = "same";
+  config.pid = NamespaceMode::kPod;
+  std::string first = node.sandbox(config);
+  config.attempt = 1;
+  std::string second = node.sandbox(config);
+  std::string old = node.run(first, node.shell("sleep 1000"));
+  std::string id = node.run(second, node.shell("sleep 1000"));
+  node.remove_sandbox(first);
+  CHECK(node.wait(old).exit_code == 137);
+  CHECK(node.exec(id, {"true"})->exit_code == 0);
 }
 
 TEST_CASE("after a reboot there is nothing but an empty inventory", "[root]") {
