@@ -16,18 +16,35 @@ struct Selectable {
   Paths paths;  // sorted
 };
 
-constexpr std::string_view kPod[] = {
-    "spec.hostNetwork",        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
-    "spec.serviceAccountName", "status.nominatedNodeName", "status.phase", "status.podIP"};
-constexpr std::string_view kEvent[] = {
-    "involvedObject.apiVersion", "involvedObject.fieldPath", "involvedObject.kind",
-    "involvedObject.name",       "involvedObject.namespace", "involvedObject.resourceVersion",
-    "involvedObject.uid",        "reason",                   "reportingComponent",
-    "source",                    "type"};
-constexpr std::string_view kEventsGroupEvent[] = {
-    "reason",         "regarding.apiVersion", "regarding.fieldPath",       "regarding.kind",
-    "regarding.name", "regarding.namespace",  "regarding.resourceVersion", "regarding.uid",
-    "reportingController", "type"};
+constexpr std::string_view kPod[] = {"spec.hostNetwork",
+                                     "spec.nodeName",
+                                     "spec.restartPolicy",
+                                     "spec.schedulerName",
+                                     "spec.serviceAccountName",
+                                     "status.nominatedNodeName",
+                                     "status.phase",
+                                     "status.podIP"};
+constexpr std::string_view kEvent[] = {"involvedObject.apiVersion",
+                                       "involvedObject.fieldPath",
+                                       "involvedObject.kind",
+                                       "involvedObject.name",
+                                       "involvedObject.namespace",
+                                       "involvedObject.resourceVersion",
+                                       "involvedObject.uid",
+                                       "reason",
+                                       "reportingComponent",
+                                       "source",
+                                       "type"};
+constexpr std::string_view kEventsGroupEvent[] = {"reason",
+                                                  "regarding.apiVersion",
+                                                  "regarding.fieldPath",
+                                                  "regarding.kind",
+                                                  "regarding.name",
+                                                  "regarding.namespace",
+                                                  "regarding.resourceVersion",
+                                                  "regarding.uid",
+                                                  "reportingController",
+                                                  "type"};
 constexpr std::string_view kSecret[] = {"type"};
 constexpr std::string_view kNamespace[] = {"name", "status.phase"};
 constexpr std::string_view kNode[] = {"spec.unschedulable"};
@@ -131,7 +148,8 @@ ObjectRef make_object(const ResourceInfo& resource, const json::Value& value, in
   auto object = indexed(resource, value);
   object->revision = revision;
   std::string json = encode_json(resource.type != nullptr ? *resource.type : any_type(), value);
-  bool same = revision != 0 && value["metadata"]["resourceVersion"].as_string() == std::to_string(revision);
+  bool same =
+      revision != 0 && value["metadata"]["resourceVersion"].as_string() == std::to_string(revision);
   object->json = same ? std::move(json) : with_resource_version(json, revision);
   return object;
 }

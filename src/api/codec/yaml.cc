@@ -25,7 +25,7 @@ struct TooDeep {};
 // Builds one document. A collection under construction is a frame.
 class Builder : public YAML::EventHandler {
  public:
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { start_ = mark.pos; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     add(mark, anchor, json::Value());
@@ -49,6 +49,7 @@ class Builder : public YAML::EventHandler {
   }
   void OnMapEnd() override { pop(); }
 
+  int start() const { return start_; }
   YamlDocument take() { return {std::move(root_), std::move(duplicates_)}; }
 
  private:
@@ -132,6 +133,7 @@ class Builder : public YAML::EventHandler {
     return text;
   }
 
+  int start_ = -1;  // where the document begins
   size_t nodes_ = 0;
   json::Value root_;
   std::vector<Frame> frames_;
@@ -195,9 +197,14 @@ Result<std::vector<json::Value>> parse_yaml_stream(std::string_view text) {
   std::vector<json::Value> documents;
   try {
     YAML::Parser parser(stream);
-    while (true) {
+    // The parser does not step over what can't begin a document.
+    for (int last_start = -1;;) {
       Builder builder;
       if (!parser.HandleNextDocument(builder)) break;
+      if (builder.start() <= last_start) {
+        return make_error(Code::kBadRequest, "yaml: did not find expected <document start>");
+      }
+      last_start = builder.start();
       YamlDocument document = builder.take();
       if (!document.value.is_null()) documents.push_back(std::move(document.value));
     }

@@ -88,6 +88,8 @@ TEST_CASE("a stream of documents") {
   REQUIRE(documents.ok());
   REQUIRE(documents->size() == 2);
   CHECK((*documents)[1]["b"].as_int() == 2);
+  CHECK(parse_yaml_stream("{a: 1}, \"b\"9 10}").error().message ==
+        "yaml: did not find expected <document start>");
 }
 
 TEST_CASE("YAML is written as kubectl prints it, and reads back") {
