@@ -1,7 +1,7 @@
 #include "server/controllers/conditions.h"
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 
 namespace knarr::server {
 
@@ -9,7 +9,7 @@ void set_deployment_condition(json::Value& status, const ConditionText& text, in
   const json::Value& current = api::condition(status["conditions"], text.type);
   bool same_status = current["status"].as_string() == text.status;
   if (same_status && current["reason"].as_string() == text.reason) return;
-  std::string now = api::format_time(now_us);
+  std::string now = base::format_time(now_us);
   json::Value transition = same_status ? current["lastTransitionTime"] : json::Value(now);
   remove_condition(status, text.type);
   status.member("conditions")

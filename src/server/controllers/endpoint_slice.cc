@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 
 namespace knarr::server {
 

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 #include "server/controllers/endpoint_slice.h"
 
 namespace knarr::server {

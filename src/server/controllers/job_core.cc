@@ -6,7 +6,7 @@
 #include <set>
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 #include "server/controllers/conditions.h"
 #include "server/controllers/index_set.h"
 #include "server/controllers/pods.h"
@@ -44,7 +44,7 @@ struct Core {
   bool tracking = false;      // pods with finalizers that must go first
   std::string failed_by_policy;
 
-  std::string now_text() const { return api::format_time(now); }
+  std::string now_text() const { return base::format_time(now); }
   bool pod_failed(const api::PodView& pod) const {
     if (pod.phase == api::PodPhase::kFailed) return true;
     return !replace_failed_only && pod.deleting() && pod.phase != api::PodPhase::kSucceeded;

@@ -6,7 +6,7 @@
 #include "api/resource.h"
 #include "api/view/meta.h"
 #include "api/view/pod.h"
-#include "api/view/time.h"
+#include "base/time.h"
 #include "base/format.h"
 #include "server/controllers/conditions.h"
 
@@ -139,7 +139,7 @@ void set_condition(json::Value& status, const ConditionText& text, int64_t now_u
     return;
   }
   json::Value transition =
-      same_status ? current["lastTransitionTime"] : json::Value(api::format_time(now_us));
+      same_status ? current["lastTransitionTime"] : json::Value(base::format_time(now_us));
   remove_condition(status, text.type);
   status.member("conditions")
       .push_back(json::Value::object({{"type", text.type},

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 
 namespace knarr::server {
 
@@ -205,7 +205,7 @@ void ReplicaSetController::write_status(const PassRef& pass, const State& state,
     status.member("conditions")
         .push_back(json::Value::object({{"type", "ReplicaFailure"},
                                         {"status", "True"},
-                                        {"lastTransitionTime", api::format_time(now_us())},
+                                        {"lastTransitionTime", base::format_time(now_us())},
                                         {"reason", difference < 0 ? "FailedCreate" : "FailedDelete"},
                                         {"message", failure->message}}));
   }

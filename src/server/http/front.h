@@ -32,7 +32,7 @@ class Front {
     Random& random;
     TokenIssuer* tokens = nullptr;    // of the OpenID documents
     NodeProxy* nodes = nullptr;       // null: exec and its kin answer 503
-    std::function<bool()> ready;      // of /readyz; empty: always
+    std::function<bool()> ready = {};  // of /readyz; empty: always
   };
   Front(Deps deps, FrontOptions options);
 

@@ -34,7 +34,7 @@ struct RegistryDeps {
   TokenIssuer* tokens = nullptr;      // null: serviceaccounts/token answers 404
   Authenticator* authenticator = nullptr;  // of TokenReviews
   Authorizer* authorizer = nullptr;        // of access reviews
-  ServiceAllocator::Options services;
+  ServiceAllocator::Options services = {};
 };
 
 class Registry {

@@ -157,7 +157,13 @@ void Registry::patch(RequestPtr request, client::PatchType type, Body body, Done
                        const json::Value& live, bool) -> Result<json::Value> {
     json::Value patched;
     if (type == client::PatchType::kJson) {
-      TRY_ASSIGN(patched, api::apply_json_patch(live, bytes));
+      Result<json::Value> result = api::apply_json_patch(live, bytes);
+      if (!result.ok()) {
+        Error error = std::move(result).error();
+        if (error.code == Code::kInvalid) error.details = std::make_shared<ErrorDetails>();
+        return error;
+      }
+      patched = *std::move(result);
     } else if (type == client::PatchType::kMerge) {
       patched = api::apply_merge_patch(live, patch);
     } else {

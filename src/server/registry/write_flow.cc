@@ -236,6 +236,9 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   StrategyContext ctx = context();
   strategy_.prepare_create(ctx, object);
   api::ErrorList errors = api::validate_create(target(), object);
+  if (errors.empty() && request_->name.empty()) {
+    errors.required(api::Path("metadata") / "name", "name or generateName is required");
+  }
   if (errors.empty()) strategy_.allocate(ctx, object, nullptr, errors);
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);

@@ -1,7 +1,7 @@
 #include "server/scheduler/scheduler.h"
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 #include "base/format.h"
 #include "base/log.h"
 
@@ -187,7 +187,7 @@ void Scheduler::preempt(const PodInfoRef& pod, const Preemption& preemption) {
         {{"type", "DisruptionTarget"},
          {"status", "True"},
          {"observedGeneration", victim->generation},
-         {"lastTransitionTime", api::format_time(clock_.now_us())},
+         {"lastTransitionTime", base::format_time(clock_.now_us())},
          {"reason", "PreemptionByScheduler"},
          {"message", name_ + ": preempting to accommodate a higher priority pod"}});
     json::Value patch = json::Value::object(
@@ -227,7 +227,7 @@ void Scheduler::tell_unschedulable(const PodInfoRef& pod, const std::string& mes
   if (same && nominate == nullptr) return;
   json::Value transition = current["status"].as_string() == "False"
                                ? current["lastTransitionTime"]
-                               : json::Value(api::format_time(clock_.now_us()));
+                               : json::Value(base::format_time(clock_.now_us()));
   json::Value condition = json::Value::object({{"type", "PodScheduled"},
                                                {"observedGeneration", pod->generation},
                                                {"status", "False"},

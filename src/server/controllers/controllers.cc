@@ -1,0 +1,45 @@
+#include "server/controllers/controllers.h"
+
+#include "server/controllers/cron_job.h"
+#include "server/controllers/daemon_set.h"
+#include "server/controllers/deployment.h"
+#include "server/controllers/disruption.h"
+#include "server/controllers/endpoint_slice.h"
+#include "server/controllers/endpoints.h"
+#include "server/controllers/garbage_collector.h"
+#include "server/controllers/job.h"
+#include "server/controllers/node_lifecycle.h"
+#include "server/controllers/replica_set.h"
+#include "server/controllers/stateful_set.h"
+
+namespace knarr::server {
+
+std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& context,
+                                                 ControllersOptions options) {
+  auto host = std::make_unique<ControllerHost>(context);
+  Discover discover = options.discover ? options.discover : Discover(builtin_deletable);
+  using Flavor = ReplicaSetController::Flavor;
+  host->add(std::make_unique<NamespaceController>(context, discover));
+  host->add(std::make_unique<ServiceAccountController>(context));
+  host->add(std::make_unique<RootCaController>(context, options.root_ca_pem));
+  host->add(std::make_unique<GarbageCollector>(context, discover));
+  host->add(std::make_unique<DeploymentController>(context));
+  host->add(std::make_unique<ReplicaSetController>(context, Flavor::kReplicaSet));
+  host->add(std::make_unique<ReplicaSetController>(context, Flavor::kReplicationController));
+  host->add(std::make_unique<StatefulSetController>(context));
+  host->add(std::make_unique<DaemonSetController>(context));
+  host->add(std::make_unique<JobController>(context));
+  host->add(std::make_unique<TtlAfterFinishedController>(context));
+  host->add(std::make_unique<EndpointSliceController>(context));
+  host->add(std::make_unique<EndpointsController>(context));
+  host->add(std::make_unique<EndpointSliceMirroringController>(context));
+  host->add(std::make_unique<CronJobController>(context));
+  host->add(std::make_unique<NodeIpamController>(context, options.cluster_cidr));
+  host->add(std::make_unique<NodeLifecycleController>(context, options.node_grace_ms));
+  host->add(std::make_unique<TaintEvictionController>(context));
+  host->add(std::make_unique<PodGcController>(context));
+  host->add(std::make_unique<DisruptionController>(context));
+  return host;
+}
+
+}  // namespace knarr::server

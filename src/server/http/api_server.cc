@@ -1,0 +1,53 @@
+#include "server/http/api_server.h"
+
+#include "base/format.h"
+#include "server/registry/bootstrap.h"
+#include "server/registry/local_client.h"
+
+namespace knarr::server {
+
+ApiServer::ApiServer(Deps deps, ApiServerOptions options)
+    : deps_(deps), options_(std::move(options)) {
+  cache_ = std::make_unique<Cache>(deps_.store, deps_.clock, Registry::cache_options());
+  for (ResourceSpec& spec : Registry::specs()) cache_->add_resource(std::move(spec));
+  admission_ = make_admission({*cache_, deps_.clock, deps_.random});
+  RegistryDeps registry{*cache_, deps_.clock, deps_.random, *admission_};
+  registry.tokens = deps_.tokens;
+  registry.authenticator = &deps_.authenticator;
+  registry.authorizer = &deps_.authorizer;
+  registry.services.cidr = options_.service_cidr;
+  registry.services.node_port_min = options_.node_port_min;
+  registry.services.node_port_max = options_.node_port_max;
+  registry_ = std::make_unique<Registry>(std::move(registry));
+  Front::Deps front{*registry_, deps_.authenticator, deps_.authorizer, deps_.random};
+  front.tokens = deps_.tokens;
+  front.ready = [this] { return ready_; };
+  FrontOptions front_options;
+  front_options.advertised =
+      fmt::format("{}:{}", options_.advertise_address, options_.advertise_port);
+  front_ = std::make_unique<Front>(std::move(front), std::move(front_options));
+}
+
+ApiServer::~ApiServer() = default;
+
+void ApiServer::start(std::function<void(Result<void>)> done) {
+  cache_->start([this, done = std::move(done)](Result<void> loaded) {
+    if (!loaded.ok()) return done(std::move(loaded));
+    Result<void> recovered = registry_->recover();
+    if (!recovered.ok()) return done(std::move(recovered));
+    bootstrap(*registry_, {options_.advertise_address, options_.advertise_port}, [this, done] {
+      ready_ = true;
+      done({});
+    });
+  });
+}
+
+net::Handler ApiServer::handler() {
+  return [front = front_.get()](net::ExchangePtr exchange) { front->handle(std::move(exchange)); };
+}
+
+std::unique_ptr<client::Client> ApiServer::local_client(const std::string& name) {
+  return std::make_unique<LocalClient>(*registry_, privileged_user(name), name);
+}
+
+}  // namespace knarr::server

@@ -1,0 +1,65 @@
+// A whole API server over a store: cache, admission, registry and front, built in their order and
+// ended in reverse. The caller owns what listens and hands its requests to handler(). Loop thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "knarr/client.h"
+#include "knarr/clock.h"
+#include "knarr/kv_store.h"
+#include "knarr/random.h"
+#include "server/auth/auth.h"
+#include "server/auth/token_issuer.h"
+#include "server/http/front.h"
+#include "server/registry/registry.h"
+
+namespace knarr::server {
+
+struct ApiServerOptions {
+  std::string service_cidr = "10.43.0.0/16";
+  int node_port_min = 30000;
+  int node_port_max = 32767;
+  std::string advertise_address;  // of the endpoints of "kubernetes"; empty: none are made
+  int advertise_port = 6443;
+};
+
+class ApiServer {
+ public:
+  struct Deps {
+    kv::Store& store;
+    Clock& clock;
+    Random& random;
+    Authenticator& authenticator;
+    Authorizer& authorizer;
+    TokenIssuer* tokens = nullptr;
+  };
+  ApiServer(Deps deps, ApiServerOptions options);
+  ~ApiServer();
+  ApiServer(const ApiServer&) = delete;
+  ApiServer& operator=(const ApiServer&) = delete;
+
+  // Loads the store and makes the objects a cluster begins with. Requests before that are answered
+  // from what is loaded.
+  void start(std::function<void(Result<void>)> done);
+
+  net::Handler handler();
+  void set_node_proxy(NodeProxy* nodes) { front_->set_node_proxy(nodes); }
+  // For controllers, the scheduler and the agent of this process; `name` is the user and manager.
+  std::unique_ptr<client::Client> local_client(const std::string& name);
+
+  Cache& cache() { return *cache_; }
+  Registry& registry() { return *registry_; }
+
+ private:
+  Deps deps_;
+  ApiServerOptions options_;
+  std::unique_ptr<Cache> cache_;
+  std::unique_ptr<AdmissionChain> admission_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Front> front_;
+  bool ready_ = false;
+};
+
+}  // namespace knarr::server
