@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "api/view/meta.h"
-#include "api/view/time.h"
+#include "base/time.h"
 #include "base/format.h"
 
 namespace knarr::api {
@@ -96,11 +96,11 @@ void EventRecorder::record(const json::Value& object, EventType type, std::strin
     json::Value source = json::Value::object({{"component", component_}});
     if (!host_.empty()) source.set("host", host_);
     event.set("source", std::move(source));
-    event.set("firstTimestamp", format_time(now)).set("lastTimestamp", format_time(now));
+    event.set("firstTimestamp", base::format_time(now)).set("lastTimestamp", base::format_time(now));
     event.set("count", 1).set("type", type_text);
     event.set("reportingComponent", component_).set("reportingInstance", host_);
   } else {
-    event.set("type", type_text).set("eventTime", format_micro_time(now));
+    event.set("type", type_text).set("eventTime", base::format_micro_time(now));
     event.set("action", action).set("reportingComponent", component_);
     event.set("reportingInstance", host_.empty() ? component_ : component_ + "-" + host_);
   }
@@ -122,7 +122,7 @@ void EventRecorder::create(json::Value event, const std::string& key, const std:
 void EventRecorder::patch_core(Told& told, const std::string& message) {
   ++told.count;
   send_patch(told, json::Value::object({{"count", told.count},
-                                        {"lastTimestamp", format_time(clock_.now_us())},
+                                        {"lastTimestamp", base::format_time(clock_.now_us())},
                                         {"message", message}}));
 }
 
@@ -135,7 +135,7 @@ void EventRecorder::patch_series(Told& told) {
   send_patch(told, json::Value::object(
                        {{"series", json::Value::object({{"count", told.count},
                                                         {"lastObservedTime",
-                                                         format_micro_time(told.last_us)}})}}));
+                                                         base::format_micro_time(told.last_us)}})}}));
 }
 
 void EventRecorder::send_patch(const Told& told, const json::Value& patch) {

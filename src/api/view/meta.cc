@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "api/view/time.h"
+#include "base/time.h"
 
 namespace knarr::api {
 
@@ -16,7 +16,8 @@ json::Value decode(const Object& object) {
 }
 
 int64_t time_field(const json::Value& value, std::string_view key) {
-  return parse_time(value[key].as_string()).value_or(0);
+  auto time = base::parse_time(value[key].as_string());
+  return time.ok() ? *time : 0;
 }
 
 int64_t creation_time(const json::Value& object) {
