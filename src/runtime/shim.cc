@@ -139,7 +139,9 @@ int shim_main(int argc, char** argv) {
   ShimServer server(std::move(*record), std::move(setup));
   int code = server.run(kListener, signals);
   unlink((folder + "/shim.sock").c_str());
-  return code;
+  // Nothing to tidy: and what a sanitizer does at exit needs a thread, which a process whose
+  // children go to another pid namespace cannot have.
+  _exit(code);
 }
 
 }  // namespace knarr::runtime

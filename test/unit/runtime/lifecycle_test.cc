@@ -146,6 +146,19 @@ TEST_CASE("a pod's next sandbox does not suffer from the removal of the last one
   CHECK(node.exec(id, {"true"})->exit_code == 0);
 }
 
+TEST_CASE("a sandbox that cannot be set up says why, and leaves nothing", "[root]") {
+  TestNode node;
+  SandboxConfig config;
+  config.pod_uid = "bad";
+  config.sysctls["net.no.such"] = "1";
+  auto made =
+      node.await<SandboxStatus>([&](auto done) { node.runtime().create_sandbox(config, done); });
+  REQUIRE_FALSE(made.ok());
+  CHECK(made.error().message == "set sysctl net/no/such: No such file or directory");
+  node.stop_runtime();
+  CHECK(node.start_runtime().sandboxes.empty());
+}
+
 TEST_CASE("after a reboot there is nothing but an empty inventory", "[root]") {
   TestNode node;
   std::string pod = node.sandbox();

@@ -13,10 +13,10 @@ namespace knarr::runtime {
 namespace {
 
 constexpr const char* kApplets[] = {
-    "sh",   "cat",      "echo",  "env",     "false", "grep",  "head",  "hostname",
-    "id",   "kill",     "ls",    "mkdir",   "mknod", "mount", "nc",    "ps",
-    "pwd",  "readlink", "seq",   "sleep",   "stat",  "stty",  "touch", "tr",
-    "true", "tty",      "umask", "unshare", "wc",    "yes",   "chroot"};
+    "awk",      "sh",    "cat",     "echo",  "env",   "false", "grep",  "head", "hostname",
+    "id",       "kill",  "ls",      "mkdir", "mknod", "mount", "nc",    "ps",   "pwd",
+    "readlink", "seq",   "sleep",   "sort",  "stat",  "stty",  "touch", "tr",   "true",
+    "tty",      "umask", "unshare", "wc",    "yes",   "chroot"};
 
 std::string busybox_archive() {
   TarWriter tar;

@@ -48,6 +48,16 @@ TEST_CASE("what must be hidden is, and what may not be written isn't", "[root]")
         "not permitted\nnot permitted\n1\n");
 }
 
+TEST_CASE("the mounts of a container are those of any Kubernetes node", "[root]") {
+  TestNode node;
+  CHECK(node.output(node.shell(
+            "awk '{print $2,$3}' /proc/mounts | grep -E '^/(proc|sys|dev|etc)' | grep -vE "
+            "'cgroup|acpi|scsi|kcore|keys|firmware|timer|interrupts|latency|asound|sysrq|powercap' "
+            "| sort -u")) ==
+        "/dev tmpfs\n/dev/mqueue mqueue\n/dev/pts devpts\n/dev/shm tmpfs\n/proc proc\n"
+        "/proc/bus proc\n/proc/fs proc\n/proc/irq proc\n/proc/sys proc\n/sys sysfs\n");
+}
+
 TEST_CASE("a read-only root, and a privileged container", "[root]") {
   TestNode node;
   ContainerConfig config =
