@@ -1,0 +1,312 @@
+// What extends or runs the cluster: definitions, aggregated APIs, certificates, leases, flow
+// control, runtime classes.
+#include <algorithm>
+#include <set>
+
+#include "api/ip.h"
+#include "api/validation/rules.h"
+#include "base/format.h"
+
+namespace knarr::api::rules {
+namespace {
+
+void definition_names(const Value& spec, const Path& path, ErrorList& errors) {
+  const Value& names = spec["names"];
+  Path at = path / "names";
+  auto label = [&](const Value& value, const Path& where, bool lower) {
+    std::string text = value.text();
+    if (lower) {
+      for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    errors.invalid_all(where, value.as_string(), check_dns1035_label(text));
+  };
+  label(names["plural"], at / "plural", false);
+  if (names["singular"].as_string().size() > 0) label(names["singular"], at / "singular", false);
+  label(names["kind"], at / "kind", true);
+  for (const char* list : {"shortNames", "categories"}) {
+    size_t i = 0;
+    for (const Value& one : names[list].elements()) label(one, (at / list)[i++], false);
+  }
+  if (names["listKind"].as_string().size() > 0) label(names["listKind"], at / "listKind", true);
+  if (!names["kind"].as_string().empty() && names["kind"] == names["listKind"]) {
+    errors.invalid(at / "listKind", names["listKind"], "kind and listKind may not be the same");
+  }
+}
+
+void definition_versions(const Value& spec, const Path& path, ErrorList& errors) {
+  const Value& versions = spec["versions"];
+  std::set<std::string_view> seen;
+  int stored = 0;
+  size_t i = 0;
+  for (const Value& version : versions.elements()) {
+    Path at = (path / "versions")[i++];
+    stored += version["storage"].as_bool() ? 1 : 0;
+    if (!seen.insert(version["name"].as_string()).second) {
+      errors.invalid(path / "versions", versions, "must contain unique version names");
+    }
+    errors.invalid_all(at / "name", version["name"], check_dns1035_label(version["name"].as_string()));
+    if (version["schema"]["openAPIV3Schema"].is_null()) {
+      errors.required(at / "schema" / "openAPIV3Schema", "schemas are required");
+    }
+  }
+  if (stored != 1) {
+    errors.invalid(path / "versions", versions.is_null() ? Value::array() : versions,
+                   "must have exactly one version marked as storage version");
+  }
+}
+
+void definition(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
+  std::string name = spec["names"]["plural"].text() + "." + spec["group"].text();
+  if (object["metadata"]["name"].as_string() != name) {
+    errors.invalid(Path("metadata") / "name", object["metadata"]["name"],
+                   "must be spec.names.plural+\".\"+spec.group");
+  }
+  std::string_view group = spec["group"].as_string();
+  if (group.empty()) {
+    errors.required(path / "group");
+  } else {
+    dns_subdomain(group, path / "group", errors);
+    if (group.find('.') == std::string_view::npos) {
+      errors.invalid(path / "group", group, "should be a domain with at least one dot");
+    }
+  }
+  one_of(spec["scope"], {"Cluster", "Namespaced"}, path / "scope", errors);
+  definition_versions(spec, path, errors);
+  if (spec["names"]["plural"].as_string().empty()) errors.required(path / "names" / "plural");
+  if (spec["names"]["kind"].as_string().empty()) errors.required(path / "names" / "kind");
+  if (!spec["names"]["plural"].as_string().empty()) definition_names(spec, path, errors);
+  if (object["status"]["storedVersions"].empty() && spec["versions"].empty()) {
+    errors.invalid(Path("status") / "storedVersions", Value(), "must have at least one stored version");
+  }
+}
+
+void definition_update(const Value& object, const Value& old, ErrorList& errors) {
+  definition(object, errors);
+  Path path("spec");
+  immutable(object["spec"]["group"], old["spec"]["group"], path / "group", errors);
+  for (const char* member : {"plural"}) {
+    immutable(object["spec"]["names"][member], old["spec"]["names"][member], path / "names" / member,
+              errors);
+  }
+  bool established = false;
+  for (const Value& condition : old["status"]["conditions"].elements()) {
+    established |= condition["type"].as_string() == "Established" &&
+                   condition["status"].as_string() == "True";
+  }
+  if (!established) return;
+  immutable(object["spec"]["scope"], old["spec"]["scope"], path / "scope", errors);
+  immutable(object["spec"]["names"]["kind"], old["spec"]["names"]["kind"], path / "names" / "kind",
+            errors);
+}
+
+void api_service(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
+  std::string name = spec["version"].text() + "." + spec["group"].text();
+  if (object["metadata"]["name"].as_string() != name) {
+    errors.invalid(Path("metadata") / "name", object["metadata"]["name"],
+                   "must be `spec.version+\".\"+spec.group`: " + go_quote(name));
+  }
+  std::string_view group = spec["group"].as_string();
+  if (group.empty() && spec["version"].as_string() != "v1") {
+    errors.required(path / "group", "only v1 may have an empty group and it better be legacy kube");
+  }
+  if (!group.empty()) dns_subdomain(group, path / "group", errors);
+  errors.invalid_all(path / "version", spec["version"].as_string(),
+                     check_dns1035_label(spec["version"].as_string()));
+  int64_t group_priority = spec["groupPriorityMinimum"].as_int();
+  if (group_priority <= 0 || group_priority > 20000) {
+    errors.invalid(path / "groupPriorityMinimum", group_priority,
+                   "must be positive and less than 20000");
+  }
+  int64_t version_priority = spec["versionPriority"].as_int();
+  if (version_priority <= 0 || version_priority > 1000) {
+    errors.invalid(path / "versionPriority", version_priority, "must be positive and less than 1000");
+  }
+  const Value& service = spec["service"];
+  bool insecure = spec["insecureSkipTLSVerify"].as_bool();
+  if (service.is_null()) {
+    if (!spec["caBundle"].as_string().empty()) {
+      errors.invalid(path / "caBundle", spec["caBundle"], "local APIServices may not have a caBundle");
+    }
+    if (insecure) {
+      errors.invalid(path / "insecureSkipTLSVerify", true,
+                     "local APIServices may not have insecureSkipTLSVerify");
+    }
+    return;
+  }
+  for (const char* member : {"namespace", "name"}) {
+    if (service[member].as_string().empty()) errors.required(path / "service" / member);
+  }
+  if (!service["port"].is_null() && !check_port_number(service["port"].as_int()).empty()) {
+    errors.invalid(path / "service" / "port", service["port"],
+                   "port is not valid: must be between 1 and 65535, inclusive");
+  }
+  if (insecure && !spec["caBundle"].as_string().empty()) {
+    errors.invalid(path / "insecureSkipTLSVerify", true, "may not be true if caBundle is present");
+  }
+}
+
+void key_usage(const Value& usage, const Path& path, ErrorList& errors) {
+  maybe_one_of(usage,
+               {"any", "cert sign", "client auth", "code signing", "content commitment",
+                "crl sign", "data encipherment", "decipher only", "digital signature",
+                "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
+                "ipsec user", "key agreement", "key encipherment", "microsoft sgc",
+                "netscape sgc", "ocsp signing", "s/mime", "server auth", "signing",
+                "timestamping"},
+               path, errors);
+}
+
+void signer_name(const Value& value, const Path& path, ErrorList& errors) {
+  std::string_view name = value.as_string();
+  if (name.empty()) return errors.required(path);
+  size_t slash = name.find('/');
+  bool good = slash != std::string_view::npos && name.find('/', slash + 1) == std::string_view::npos &&
+              slash + 1 < name.size() && slash > 0;
+  if (!good) {
+    errors.invalid(path, name,
+                   "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+    return;
+  }
+  std::string_view domain = name.substr(0, slash);
+  errors.invalid_all(path, domain, check_dns1123_subdomain(domain));
+  if (domain.find('.') == std::string_view::npos) {
+    errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
+  }
+}
+
+// "-----BEGIN CERTIFICATE REQUEST-----" in base64 starts so.
+bool is_request(std::string_view base64) {
+  constexpr std::string_view kBegin = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS";
+  constexpr std::string_view kBeginNew = "LS0tLS1CRUdJTiBORVcgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0t";
+  return base64.substr(0, kBegin.size()) == kBegin ||
+         base64.substr(0, kBeginNew.size()) == kBeginNew;
+}
+
+void signing_request(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
+  if (!is_request(spec["request"].as_string())) {
+    errors.invalid(path / "request", spec["request"], "PEM block type must be CERTIFICATE REQUEST");
+  }
+  if (spec["usages"].empty()) errors.required(path / "usages");
+  std::set<std::string_view> seen;
+  size_t i = 0;
+  for (const Value& usage : spec["usages"].elements()) {
+    Path at = (path / "usages")[i++];
+    key_usage(usage, at, errors);
+    if (!seen.insert(usage.as_string()).second) errors.duplicate(at, usage);
+  }
+  if (spec["signerName"].as_string() == "kubernetes.io/legacy-unknown") {
+    errors.invalid(path / "signerName", spec["signerName"],
+                   "the legacy signerName is not allowed via this API version");
+  } else {
+    signer_name(spec["signerName"], path / "signerName", errors);
+  }
+  const Value& seconds = spec["expirationSeconds"];
+  if (!seconds.is_null() && seconds.as_int() < 600) {
+    errors.invalid(path / "expirationSeconds", seconds,
+                   "may not specify a duration less than 600 seconds (10 minutes)");
+  }
+}
+
+void signing_request_update(const Value& object, const Value& old, ErrorList& errors) {
+  signing_request(object, errors);
+  immutable(object["spec"], old["spec"], Path("spec"), errors);
+}
+
+void lease(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
+  const Value& seconds = spec["leaseDurationSeconds"];
+  if (!seconds.is_null() && seconds.as_int() <= 0) {
+    errors.invalid(path / "leaseDurationSeconds", seconds, "must be greater than 0");
+  }
+  const Value& transitions = spec["leaseTransitions"];
+  if (transitions.as_int() < 0) errors.invalid(path / "leaseTransitions", transitions, kNotNegative);
+}
+
+void runtime_class(const Value& object, ErrorList& errors) {
+  dns_label(object["handler"], Path("handler"), errors);
+  validate_labels(object["scheduling"]["nodeSelector"], Path("scheduling") / "nodeSelector", errors);
+  tolerations(object["scheduling"]["tolerations"], Path("scheduling") / "tolerations", errors);
+}
+
+void runtime_class_update(const Value& object, const Value& old, ErrorList& errors) {
+  immutable(object["handler"], old["handler"], Path("handler"), errors);
+}
+
+void flow_schema(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
+  int64_t precedence = spec["matchingPrecedence"].as_int();
+  if (precedence <= 0) {
+    errors.invalid(path / "matchingPrecedence", precedence, "must be a positive value");
+  } else if (precedence > 10000) {
+    errors.invalid(path / "matchingPrecedence", precedence, "must not be greater than 10000");
+  }
+  const Value& method = spec["distinguisherMethod"];
+  if (!method.is_null()) {
+    maybe_one_of(method["type"], {"ByNamespace", "ByUser"}, path / "distinguisherMethod" / "type",
+                 errors);
+  }
+  std::string_view level = spec["priorityLevelConfiguration"]["name"].as_string();
+  if (level.empty()) {
+    errors.required(path / "priorityLevelConfiguration" / "name",
+                    "must reference a priority level");
+  } else {
+    dns_subdomain(level, path / "priorityLevelConfiguration" / "name", errors);
+  }
+  size_t i = 0;
+  for (const Value& rule : spec["rules"].elements()) {
+    Path at = (path / "rules")[i++];
+    if (rule["subjects"].empty()) errors.required(at / "subjects", "subjects must contain at least one value");
+    if (rule["resourceRules"].empty() && rule["nonResourceRules"].empty()) {
+      errors.required(at, "at least one of resourceRules and nonResourceRules has to be non-empty");
+    }
+  }
+}
+
+void priority_level(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
+  std::string_view type = spec["type"].as_string();
+  if (type == "Limited") {
+    if (spec["limited"].is_null()) {
+      errors.required(path / "limited", "must not be empty when type is Limited");
+    }
+    not_negative(spec["limited"]["nominalConcurrencyShares"],
+                 path / "limited" / "nominalConcurrencyShares", errors);
+    one_of(spec["limited"]["limitResponse"]["type"], {"Queue", "Reject"},
+           path / "limited" / "limitResponse" / "type", errors);
+  } else if (type == "Exempt") {
+    if (!spec["limited"].is_null()) {
+      errors.forbidden(path / "limited", "must be nil if the type is not Limited");
+    }
+  } else {
+    errors.not_supported(path / "type", type, {"Exempt", "Limited"});
+  }
+}
+
+constexpr std::string_view kFlow = "flowcontrol.apiserver.k8s.io";
+constexpr KindRules kRules[] = {
+    {"apiextensions.k8s.io", "CustomResourceDefinition", name_is_dns_subdomain, definition,
+     definition_update, nullptr},
+    {"apiregistration.k8s.io", "APIService", name_is_path_segment, api_service, nullptr, nullptr},
+    {"certificates.k8s.io", "CertificateSigningRequest", name_is_dns_subdomain, signing_request,
+     signing_request_update, nullptr},
+    {"coordination.k8s.io", "Lease", name_is_dns_subdomain, lease, nullptr, nullptr},
+    {"node.k8s.io", "RuntimeClass", name_is_dns_subdomain, runtime_class, runtime_class_update,
+     nullptr},
+    {kFlow, "FlowSchema", name_is_dns_subdomain, flow_schema, nullptr, nullptr},
+    {kFlow, "PriorityLevelConfiguration", name_is_dns_subdomain, priority_level, nullptr, nullptr},
+};
+
+}  // namespace
+
+std::span<const KindRules> cluster_rules() { return kRules; }
+
+}  // namespace knarr::api::rules

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "api/validation/rules.h"
+
+namespace knarr::api::rules {
+
+void service(const Value& object, ErrorList& errors);
+void service_update(const Value& object, const Value& old, ErrorList& errors);
+void service_status(const Value& object, const Value& old, ErrorList& errors);
+void load_balancer_ingress(const Value& ingress, const Path& path, ErrorList& errors);
+
+}  // namespace knarr::api::rules

@@ -1,0 +1,99 @@
+// What the kinds' rules share: the table they stand in, and the checks that several of them make.
+// Inside src/api/validation only.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/names.h"
+#include "api/quantity.h"
+#include "api/validation/errors.h"
+#include "api/validation/metadata.h"
+
+namespace knarr::api::rules {
+
+using json::Value;
+
+using Create = void (*)(const Value& object, ErrorList& errors);
+using Update = void (*)(const Value& object, const Value& old, ErrorList& errors);
+
+// Metadata is checked first, by the names' rule. Without `update`, what is to be must pass `create`.
+struct KindRules {
+  std::string_view group;
+  std::string_view kind;
+  NameCheck name = name_is_dns_subdomain;
+  Create create = nullptr;
+  Update update = nullptr;
+  Update status = nullptr;
+};
+
+std::span<const KindRules> core_rules();
+std::span<const KindRules> policy_rules();
+std::span<const KindRules> workload_rules();
+std::span<const KindRules> network_rules();
+std::span<const KindRules> storage_rules();
+std::span<const KindRules> cluster_rules();
+std::span<const KindRules> admission_rules();
+
+inline constexpr std::string_view kNotNegative = "must be greater than or equal to 0";
+inline constexpr std::string_view kImmutable = "field is immutable";
+inline constexpr std::string_view kBadIp = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+inline constexpr std::string_view kBadCidr =
+    "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
+// An integer that may be absent.
+void not_negative(const Value& number, const Path& path, ErrorList& errors);
+void immutable(const Value& now, const Value& old, const Path& path, ErrorList& errors,
+               std::string_view detail = kImmutable);
+// Absent and empty are the same.
+bool same(const Value& a, const Value& b);
+// Required when empty, unsupported when not among them.
+void one_of(const Value& value, std::initializer_list<std::string_view> allowed, const Path& path,
+            ErrorList& errors);
+// The same for a field that may be absent.
+void maybe_one_of(const Value& value, std::initializer_list<std::string_view> allowed,
+                  const Path& path, ErrorList& errors);
+bool contains(std::initializer_list<std::string_view> list, std::string_view value);
+
+void dns_label(const Value& value, const Path& path, ErrorList& errors);
+void dns_subdomain(const Value& value, const Path& path, ErrorList& errors);
+void qualified_name(const Value& value, const Path& path, ErrorList& errors);
+void ip_address(const Value& value, const Path& path, ErrorList& errors);
+void cidr(const Value& value, const Path& path, ErrorList& errors);
+// Not one of the addresses that lead nowhere: unspecified, loopback, link-local.
+void non_special_ip(std::string_view ip, const Path& path, ErrorList& errors);
+void fully_qualified_name(const Value& value, const Path& path, ErrorList& errors);
+void domain_prefixed_path(const Value& value, const Path& path, ErrorList& errors);
+// A port: a number in range or a port's name.
+void port_number_or_name(const Value& value, const Path& path, ErrorList& errors);
+void label_selector(const Value& selector, const Path& path, ErrorList& errors);
+bool selector_is_empty(const Value& selector);
+// An integer >= 0, or a percentage.
+void int_or_percent(const Value& value, const Path& path, ErrorList& errors);
+// The number of a "25%"; -1 when it is none.
+int64_t percent_of(const Value& value);
+
+// A quantity that must not be negative.
+void quantity_not_negative(const Value& value, const Path& path, ErrorList& errors);
+bool is_integer_resource(std::string_view name);
+bool is_standard_resource(std::string_view name);
+// "must be a standard resource type or fully qualified"
+void resource_name(std::string_view name, const Path& path, ErrorList& errors);
+
+// A struct as the API server's internal types print: members that are absent become their zero.
+Value go_struct(std::initializer_list<std::pair<std::string_view, Value>> members);
+
+void pod_template(const Value& pod_template, const Path& path, ErrorList& errors);
+void pod_spec(const Value& spec, const Value& metadata, const Path& path, ErrorList& errors);
+// Conditions of a resource's container: requests, limits, names. Shared with claims.
+void container_resources(const Value& resources, const Path& path, ErrorList& errors);
+void node_selector(const Value& selector, const Path& path, ErrorList& errors);
+void node_selector_term(const Value& term, bool fields_allowed, const Path& path, ErrorList& errors);
+void tolerations(const Value& list, const Path& path, ErrorList& errors);
+// The sources that volumes of pods and persistent volumes share; how many there are.
+int volume_sources(const Value& volume, const Path& path, ErrorList& errors);
+void access_modes(const Value& modes, const Path& path, ErrorList& errors);
+
+}  // namespace knarr::api::rules

@@ -1,0 +1,64 @@
+// Writes of subresources other than /status.
+#include "api/validation/pod_object.h"
+#include "api/validation/rules.h"
+#include "api/validation/validation.h"
+
+namespace knarr::api {
+namespace {
+
+using rules::Value;
+
+bool has_type(const Value& conditions, std::string_view type) {
+  for (const Value& condition : conditions.elements()) {
+    if (condition["type"].as_string() == type) return true;
+  }
+  return false;
+}
+
+// Conditions of a signing request; approval may only come through /approval, and stays.
+void csr_conditions(const Value& object, const Value& old, bool approval, ErrorList& errors) {
+  const Value& conditions = object["status"]["conditions"];
+  const Value& before = old["status"]["conditions"];
+  Path path = Path("status") / "conditions";
+  for (const char* type : {"Approved", "Denied"}) {
+    std::string quoted = go_quote(type);
+    if (has_type(before, type) && !has_type(conditions, type)) {
+      errors.forbidden(path, "updates may not remove a condition of type " + quoted);
+    } else if (!approval && !has_type(before, type) && has_type(conditions, type)) {
+      errors.forbidden(path, "updates may not add a condition of type " + quoted);
+    }
+  }
+  size_t i = 0;
+  for (const Value& condition : conditions.elements()) {
+    Path at = path[i++];
+    std::string_view type = condition["type"].as_string();
+    if (type.empty()) errors.required(at / "type");
+    std::string_view status = condition["status"].as_string();
+    if (type == "Approved" || type == "Denied" || type == "Failed") {
+      rules::one_of(status, {"True"}, at / "status", errors);
+    } else {
+      rules::one_of(status, {"False", "True", "Unknown"}, at / "status", errors);
+    }
+  }
+  if (has_type(conditions, "Approved") && has_type(conditions, "Denied")) {
+    errors.invalid(path, "Denied", "Approved and Denied conditions are mutually exclusive");
+  }
+}
+
+}  // namespace
+
+ErrorList validate_subresource(const ValidationTarget& target, std::string_view subresource,
+                               const json::Value& object, const json::Value& old) {
+  ErrorList errors;
+  if (subresource == "scale") {
+    rules::not_negative(object["spec"]["replicas"], Path("spec") / "replicas", errors);
+  } else if (target.group.empty() && target.kind == "Pod") {
+    if (subresource == "resize") rules::pod_resize(object, old, errors);
+    if (subresource == "ephemeralcontainers") rules::pod_ephemeral_update(object, old, errors);
+  } else if (target.kind == "CertificateSigningRequest" && subresource == "approval") {
+    csr_conditions(object, old, true, errors);
+  }
+  return errors;
+}
+
+}  // namespace knarr::api
