@@ -45,6 +45,26 @@ const json::Value* implicit(const Field& field) {
   }
 }
 
+// What Go would not write although the value holds it.
+bool unwritten(const Field& field, const json::Value& v) {
+  if (!field.is(Field::kOmitEmpty) || field.is(Field::kPointer)) return false;
+  switch (v.kind()) {
+    case json::Kind::kString:
+      return v.as_string().empty();
+    case json::Kind::kBool:
+      return !v.as_bool();
+    case json::Kind::kInt:
+    case json::Kind::kUint:
+      return v.as_int() == 0;
+    case json::Kind::kArray:
+      return v.empty();
+    case json::Kind::kObject:
+      return v.empty() && field.type->kind == TypeKind::kMap;
+    default:
+      return false;
+  }
+}
+
 bool void_or_empty(const json::Value* v) { return v == nullptr || v->empty(); }
 
 bool composite(const Type& type) {
@@ -107,7 +127,8 @@ class Comparison {
   static const json::Value* present(const json::Value& object, const Field& field) {
     if (!object.is_object()) return nullptr;
     const json::Value* v = object.find(field.name());
-    return v != nullptr && !v->is_null() ? v : implicit(field);
+    bool there = v != nullptr && !v->is_null() && !unwritten(field, *v);
+    return there ? v : implicit(field);
   }
 
   void descend(const Field& field, const json::Value* l, const json::Value* r, FieldSet& changed,

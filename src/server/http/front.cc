@@ -144,6 +144,9 @@ void Front::serve_resource(const CallPtr& call) {
   reply.exchange = exchange;
   reply.wanted = *wanted;
   reply.include_object = call->query.get("includeObject");
+  if (std::string_view text = deprecation_of(*resource); !text.empty()) {
+    reply.warnings.emplace_back(text);
+  }
   bool read = info.verb == "get" || info.verb == "list" || info.verb == "watch";
   if (read) return serve_read(call, std::move(reply));
   serve_write(call, std::move(reply));
@@ -224,7 +227,7 @@ void Front::serve_write(const CallPtr& call, Reply reply) {
 void Front::run_write(const CallPtr& call, Reply reply, RequestPtr request, Body body) {
   const std::string& verb = call->info.verb;
   Done done = [this, call, reply, request](Result<Answer> answer) mutable {
-    reply.warnings = std::move(request->warnings);
+    for (std::string& w : request->warnings) reply.warnings.push_back(std::move(w));
     if (!answer.ok()) return send_status(reply, answer.error());
     if (answer->object == nullptr) {
       return send_json(reply, answer->code, std::move(answer->json));

@@ -46,6 +46,17 @@ Error wrong_form(const api::ResourceInfo& resource, bool list) {
                                     list ? resource.list_kind : resource.kind));
 }
 
+// Metadata as it stands in the API server's internal types, where one annotation is a field.
+Value inner_metadata(const Value& object) {
+  Value meta = object["metadata"];
+  Value* annotations = meta.find("annotations");
+  if (annotations != nullptr && object["kind"].as_string() == "DaemonSet" &&
+      annotations->erase("deprecated.daemonset.template.generation") && annotations->empty()) {
+    meta.erase("annotations");
+  }
+  return meta;
+}
+
 std::string list_head(std::string_view kind, std::string_view version, const Value& meta) {
   return fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[", kind,
                      version, json::write(meta));
@@ -92,7 +103,7 @@ void send_text(const net::ExchangePtr& exchange, int code, std::string text) {
 
 std::string partial_json(std::string_view object_json, std::string_view version) {
   Result<Value> value = json::parse(object_json);
-  Value meta = value.ok() ? (*value)["metadata"] : Value::object();
+  Value meta = value.ok() ? inner_metadata(*value) : Value::object();
   return json::write(Value::object({{"kind", "PartialObjectMetadata"},
                                     {"apiVersion", "meta.k8s.io/" + std::string(version)},
                                     {"metadata", std::move(meta)}}));
@@ -124,7 +135,7 @@ Result<Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
     } else if (include != "None") {
       row.set("object", Value::object({{"kind", "PartialObjectMetadata"},
                                        {"apiVersion", version},
-                                       {"metadata", values[i]["metadata"]}}));
+                                       {"metadata", inner_metadata(values[i])}}));
     } else {
       row.set("object", Value());
     }

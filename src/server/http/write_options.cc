@@ -96,6 +96,15 @@ std::optional<api::VerbBit> verb_bit(std::string_view verb, std::string_view met
   return std::nullopt;
 }
 
+std::string_view deprecation_of(const api::ResourceInfo& resource) {
+  if (!resource.group.empty()) return {};
+  if (resource.plural == "endpoints") {
+    return "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+  }
+  if (resource.plural == "componentstatuses") return "v1 ComponentStatus is deprecated in v1.19+";
+  return {};
+}
+
 bool is_node_subresource(const api::ResourceInfo& resource, const api::Subresource* sub) {
   if (sub == nullptr || !resource.group.empty()) return false;
   std::string_view s = sub->name;

@@ -23,6 +23,9 @@ RawListQuery raw_list_query(const net::Query& query, bool watch, std::string_vie
 
 std::optional<api::VerbBit> verb_bit(std::string_view verb, std::string_view method);
 
+// The warning that every request to the resource is answered with; "" for most.
+std::string_view deprecation_of(const api::ResourceInfo& resource);
+
 bool is_node_subresource(const api::ResourceInfo& resource, const api::Subresource* sub);
 NodeRequest::Kind node_kind(const api::ResourceInfo& resource, std::string_view subresource);
 // "https:web:443" -> "web".

@@ -146,10 +146,30 @@ class AttachmentStrategy final : public Strategy {
   }
 };
 
+// Labels count as well: controllers find their slices by them.
+class SliceStrategy final : public Strategy {
+ public:
+  SliceStrategy() : Strategy({.generation = true}) {}
+  bool changed(const Value& now, const Value& old) const override {
+    return Strategy::changed(now, old) || !(now["metadata"]["labels"] == old["metadata"]["labels"]);
+  }
+};
+
+class LimitRangeStrategy final : public Strategy {
+ public:
+  LimitRangeStrategy() : Strategy({.create_on_update = true}) {}
+  void prepare_create(StrategyContext& ctx, Value& now) const override {
+    Value& meta = now.member("metadata");
+    if (meta["name"].as_string().empty()) meta.set("name", ctx.random.uuid());
+  }
+};
+
 }  // namespace
 
 void add_core_strategies(std::vector<StrategyRow>& rows) {
   rows.push_back({"", "namespaces", std::make_unique<NamespaceStrategy>()});
+  rows.push_back({"", "limitranges", std::make_unique<LimitRangeStrategy>()});
+  rows.push_back({"discovery.k8s.io", "endpointslices", std::make_unique<SliceStrategy>()});
   rows.push_back({"", "nodes", std::make_unique<NodeStrategy>()});
   rows.push_back({"", "persistentvolumes", std::make_unique<VolumeStrategy>()});
   rows.push_back({"", "persistentvolumeclaims", std::make_unique<ClaimStrategy>()});

@@ -127,14 +127,14 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
                                     "meta: {}",
                                     *options_.uid, current->uid));
       }
-      return conflict(request_->resource->group, request_->resource->kind, request_->name,
+      return conflict(stored_.group, stored_.kind, request_->name,
                       fmt::format("the UID in the precondition ({}) does not match the UID in "
                                   "record ({}). The object might have been deleted and then "
                                   "recreated",
                                   *options_.uid, current->uid));
     }
     if (options_.resource_version && *options_.resource_version != version) {
-      return conflict(request_->resource->group, request_->resource->kind, request_->name,
+      return conflict(stored_.group, stored_.kind, request_->name,
                       fmt::format("the ResourceVersion in the precondition ({}) does not match the "
                                   "ResourceVersion in record ({}). The object might have been "
                                   "modified",
@@ -146,7 +146,6 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
   void remove(const ObjectRef& current, Value object) {
     Value& meta = object.member("metadata");
     Dependents dependents = dependents_of(options_, meta, strategy_.traits().gc);
-    warn_of_orphans(dependents, meta);
     bool deleting = !meta["deletionTimestamp"].is_null();
     if (strategy_.traits().graceful) {
       int64_t grace = strategy_.grace_seconds(object, options_.grace_period_seconds);
@@ -184,17 +183,6 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
       meta.set("deletionTimestamp", base::format_time(*due - (running - grace) * 1000000));
     }
     meta.set("deletionGracePeriodSeconds", grace);
-  }
-
-  void warn_of_orphans(Dependents dependents, const Value& meta) {
-    if (stored_.group == "batch" && stored_.plural == "jobs" && !options_.propagation &&
-        !options_.orphan_dependents && dependents == Dependents::kOrphan &&
-        meta["deletionTimestamp"].is_null()) {
-      request_->warnings.push_back(
-          "child pods are preserved by default when jobs are deleted; set "
-          "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
-          "this warning");
-    }
   }
 
   void remove_namespace(const ObjectRef& current, Value object) {
@@ -280,6 +268,15 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
 
 namespace {
 
+void warn_of_orphans(Request& request, const DeleteOptions& options) {
+  if (request.resource->group != "batch" || request.resource->plural != "jobs") return;
+  if (options.propagation || options.orphan_dependents) return;
+  request.warnings.push_back(
+      "child pods are preserved by default when jobs are deleted; set "
+      "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this "
+      "warning");
+}
+
 Result<void> check_options(const DeleteOptions& options) {
   api::ErrorList errors;
   if (options.orphan_dependents && options.propagation) {
@@ -303,6 +300,7 @@ void Registry::remove(RequestPtr request, Body body, Done done) {
   Result<void> checked = check_options(*options);
   if (!checked.ok()) return done(checked.error());
   request->dry_run = request->dry_run || options->dry_run;
+  warn_of_orphans(*request, *options);
   std::make_shared<DeleteFlow>(*this, std::move(request), *std::move(options), std::move(done))
       ->run();
 }
@@ -312,6 +310,7 @@ void Registry::remove_collection(RequestPtr request, Body body, const ListQuery&
   if (!options.ok()) return done(std::move(options).error());
   Result<void> checked = check_options(*options);
   if (!checked.ok()) return done(checked.error());
+  warn_of_orphans(*request, *options);
   Result<ListPage> page = list(*request, query);
   if (!page.ok()) return done(std::move(page).error());
 

@@ -12,6 +12,11 @@ constexpr Traits kGenerationConditional{.generation = true, .unconditional_updat
 constexpr Traits kReturnsDeleted{.returns_deleted = true};
 constexpr Traits kReturnsDeletedConditional{.unconditional_update = false, .returns_deleted = true};
 constexpr Traits kDeviceClass{.generation = true, .returns_deleted = true};
+constexpr Traits kPriorityClass{.generation = true, .generation_counts = false};
+constexpr Traits kDriver{.generation = true,
+                         .generation_at_create = false,
+                         .unconditional_update = false,
+                         .returns_deleted = true};
 constexpr Traits kLease{.create_on_update = true, .unconditional_update = false};
 constexpr Traits kEvents{.create_on_update = true,
                          .gc = GcPolicy::kUnsupported,
@@ -26,7 +31,6 @@ struct Row {
 constexpr Row kRows[] = {
     {"", "endpoints", kCreateOnUpdate},
     {"", "events", kEvents},
-    {"", "limitranges", kCreateOnUpdate},
     {"", "podtemplates", kReturnsDeleted},
     {"", "resourcequotas", kReturnsDeleted},
     {"", "serviceaccounts", kReturnsDeleted},
@@ -37,7 +41,6 @@ constexpr Row kRows[] = {
     {"admissionregistration.k8s.io", "validatingadmissionpolicybindings", kGenerationConditional},
     {"admissionregistration.k8s.io", "validatingwebhookconfigurations", kGenerationConditional},
     {"coordination.k8s.io", "leases", kLease},
-    {"discovery.k8s.io", "endpointslices", kGeneration},
     {"flowcontrol.apiserver.k8s.io", "flowschemas", kGeneration},
     {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", kGeneration},
     {"networking.k8s.io", "ingressclasses", kGeneration},
@@ -54,8 +57,8 @@ constexpr Row kRows[] = {
     {"resource.k8s.io", "resourceclaims", kReturnsDeleted},
     {"resource.k8s.io", "resourceclaimtemplates", kReturnsDeleted},
     {"resource.k8s.io", "resourceslices", kDeviceClass},
-    {"scheduling.k8s.io", "priorityclasses", kGeneration},
-    {"storage.k8s.io", "csidrivers", kReturnsDeletedConditional},
+    {"scheduling.k8s.io", "priorityclasses", kPriorityClass},
+    {"storage.k8s.io", "csidrivers", kDriver},
     {"storage.k8s.io", "csinodes", kReturnsDeletedConditional},
     {"storage.k8s.io", "storageclasses", kReturnsDeleted},
     {"storage.k8s.io", "volumeattributesclasses", kReturnsDeleted},

@@ -179,7 +179,19 @@ Result<ListPage> Registry::list(const Request& request, const ListQuery& query) 
   ListPage page;
   page.revision = result->revision;
   page.items = std::move(result->items);
-  if (result->more && !page.items.empty()) {
+  bool more = result->more;
+  if (!more && options.limit > 0 && options.matches != nullptr &&
+      static_cast<int64_t>(page.items.size()) == options.limit) {
+    // What follows may not match: a page that is full says "more" when anything follows.
+    ListOptions rest;
+    rest.ns = options.ns;
+    rest.after = page.items.back()->name;
+    rest.limit = 1;
+    rest.revision = options.revision;
+    Result<ListResult> next = deps_.cache.list(key.resource, rest);
+    more = next.ok() && !next->items.empty();
+  }
+  if (more && !page.items.empty()) {
     NamespacedName last = page.items.back()->name;
     if (!request.ns.empty()) last.ns.clear();
     page.continue_token = continue_token(page.revision, last);

@@ -22,7 +22,9 @@ namespace knarr::server {
 enum class GcPolicy { kBackground, kOrphan, kUnsupported };
 
 struct Traits {
-  bool generation = false;        // metadata.generation counts changes of what is not metadata
+  bool generation = false;  // metadata.generation counts changes of what is not metadata
+  bool generation_at_create = true;  // it begins at 1, not unset
+  bool generation_counts = true;     // false: it stays at 1
   bool create_on_update = false;  // PUT of what is not there makes it
   bool unconditional_update = true;  // PUT may leave out resourceVersion
   bool returns_deleted = false;      // DELETE answers with the object, not with a Status
@@ -50,6 +52,10 @@ class Strategy {
   virtual ~Strategy() = default;
 
   const Traits& traits() const { return traits_; }
+
+  // Before field ownership is worked out, on what a client sent: what upstream's conversion to the
+  // served version adds.
+  virtual void decoded(json::Value& /*now*/) const {}
 
   // Before validation. `now` is the whole object; status and generation are dealt with by the
   // engine.

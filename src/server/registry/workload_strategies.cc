@@ -32,6 +32,9 @@ constexpr std::string_view kTemplateGeneration = "deprecated.daemonset.template.
 class DaemonSetStrategy final : public Strategy {
  public:
   DaemonSetStrategy() : Strategy({.generation = true}) {}
+  void decoded(Value& now) const override {
+    if (!now["metadata"]["annotations"].has(kTemplateGeneration)) stamp(now, 0);
+  }
   void prepare_create(StrategyContext&, Value& now) const override { stamp(now, 1); }
   void prepare_update(StrategyContext&, Value& now, const Value& old) const override {
     std::string_view text = old["metadata"]["annotations"][kTemplateGeneration].as_string();

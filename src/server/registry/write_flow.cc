@@ -210,6 +210,7 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   if (!meta_of(object)["resourceVersion"].as_string().empty()) {
     return make_error(Code::kUnknown, "resourceVersion should not be set on objects to be created");
   }
+  strategy_.decoded(object);
   if (options_.tracks_fields) {
     api::update_managed_fields(*resource_.type, json::Value::object(), object, writer());
   }
@@ -230,11 +231,12 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   }
   request_->name = meta["name"].text();
   const Traits& traits = strategy_.traits();
-  if (traits.generation) meta.set("generation", 1);
+  if (traits.generation && traits.generation_at_create) meta.set("generation", 1);
   if (!traits.keeps_status && stored_.subresource("status") != nullptr) object.erase("status");
 
   StrategyContext ctx = context();
   strategy_.prepare_create(ctx, object);
+  request_->name = meta_of(object)["name"].text();
   api::ErrorList errors = api::validate_create(target(), object);
   if (errors.empty() && request_->name.empty()) {
     errors.required(api::Path("metadata") / "name", "name or generateName is required");
@@ -344,6 +346,7 @@ Result<json::Value> WriteFlow::changed_object(const ObjectRef& current,
     TRY_ASSIGN(now, transform_(live, true));
     TRY(check_versions(now, current));
   }
+  strategy_.decoded(now);
   if (options_.tracks_fields) {
     api::update_managed_fields(*resource_.type, live, now, writer());
   }
@@ -392,7 +395,8 @@ void WriteFlow::finish_meta(json::Value& now, const json::Value& old) const {
   }
   copy_or_erase(meta, before, "resourceVersion");
   api::canonicalize(*stored_.type, now);
-  bool counts = strategy_.traits().generation && !is_status();
+  const Traits& traits = strategy_.traits();
+  bool counts = traits.generation && traits.generation_counts && !is_status();
   if (counts && strategy_.changed(now, old)) {
     meta_of(now).set("generation", before["generation"].as_int() + 1);
   }
