@@ -263,7 +263,7 @@ int judge(const char* self) {
   while (round < rounds && (rounds_text != nullptr || std::chrono::steady_clock::now() < end)) {
     ++round;
     // Some die while they open the store, most while they write.
-    auto lifetime_us = static_cast<int64_t>(random.below(round % 4 == 0 ? 20000 : 4000));
+    auto lifetime_us = static_cast<int64_t>(random.below(round % 4 == 0 ? 30000 : 8000));
     if (round % 8 == 1) lifetime_us = -lifetime_us - 1;
     judge.hear(run_and_kill(self, dir + "/state.db", round, lifetime_us), round);
     if (random.below(4) != 0) judge.inspect(round);  // else the next writer recovers by itself

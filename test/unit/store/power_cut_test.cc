@@ -23,8 +23,8 @@ Cut write_until_cut(const std::string& dir, base::SeededRandom& random) {
   base::Loop loop;
   SqliteOptions options;
   options.path = dir + "/state.db";
-  options.checkpoint_pages = 20;
-  options.cache_kib = 64;  // large transactions spill early
+  options.checkpoint_pages = random.below(2) == 0 ? 20 : 2000;  // with many checkpoints, and none
+  options.cache_kib = 64;                                       // large transactions spill early
   options.vfs = "faulty";
   std::unique_ptr<Store> store = std::move(open_sqlite(loop, options)).value();
   Cut cut;
