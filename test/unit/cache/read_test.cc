@@ -157,9 +157,8 @@ TEST_CASE("resources come and go while it runs", "[cache]") {
   f.cache->add_resource(spec);
   f.create(kWidgets, "a/1").value();
   Sink sink;
-  auto watch = f.cache->watch(kWidgets, {}, sink).value().release();
-  std::unique_ptr<Watch> owner(watch);
-  owner->start();
+  auto watch = std::move(f.cache->watch(kWidgets, {}, sink)).value();
+  watch->start();
   f.cache->remove_resource(kWidgets);
   REQUIRE(sink.error);
   CHECK(sink.error->code == Code::kNotFound);
