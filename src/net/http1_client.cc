@@ -178,7 +178,7 @@ void Http1Client::on_data(std::string_view bytes) {
         }
         attempt_.reset();
         std::unique_ptr<Socket> socket = std::move(socket_);
-        socket->listen({});
+        socket->unlisten();
         socket->unread(std::string(bytes));
         attempt->on_headers(status, parser_.head().headers);
         close();

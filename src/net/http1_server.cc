@@ -252,8 +252,7 @@ std::unique_ptr<ByteStream> Http1Connection::take_socket() {
   auto keep = shared_from_this();
   exchange_ = nullptr;
   state_ = State::kClosed;
-  socket_->listen({});
-  socket_->pause();
+  socket_->unlisten();
   std::unique_ptr<Socket> socket = std::move(socket_);
   socket->unread(std::exchange(input_, {}));
   core_.remove(this);
@@ -392,9 +391,7 @@ Result<std::unique_ptr<ByteStream>> Http1Exchange::upgrade(Headers headers) {
   connection_->socket().write(head_text(101, headers, ""));
   drain_ = nullptr;
   close_ = nullptr;
-  std::unique_ptr<ByteStream> stream = std::exchange(connection_, nullptr)->take_socket();
-  stream->resume();
-  return stream;
+  return std::exchange(connection_, nullptr)->take_socket();
 }
 
 }  // namespace

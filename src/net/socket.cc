@@ -428,6 +428,13 @@ void Socket::unread(std::string bytes) {
   state_->wake();
 }
 
+void Socket::unlisten() {
+  state_->events.clear();
+  state_->listening = false;
+  state_->paused = false;
+  state_->update_reading();
+}
+
 ConnectionInfo Socket::info() const {
   ConnectionInfo info;
   if (state_->handle != nullptr && state_->handle->type == UV_TCP) {

@@ -31,6 +31,8 @@ class Socket final : public ByteStream {
               std::function<void(Result<void>)> done);
   // Gives bytes back: they are delivered before what comes.
   void unread(std::string bytes);
+  // Back to the state before listen(): for whoever takes the socket over.
+  void unlisten();
   ConnectionInfo info() const;
   bool http2() const;  // chosen by ALPN
 
