@@ -215,9 +215,10 @@ void Agent::on_container_exit(const runtime::ContainerStatus& status) {
     auto machine = slot.machine;
     if (machine && machine->sandbox_id() == status.sandbox_id) {
       machine->on_container_exit(status);
-      return;
+      break;
     }
   }
+  if (container_end_fn_) container_end_fn_();
 }
 
 void Agent::on_sandbox_exit(const std::string& sandbox_id) {

@@ -44,11 +44,15 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   // Called once, when the node is Ready in the API.
   void on_ready(std::function<void()> fn) { ready_fn_ = std::move(fn); }
 
+  // Called whenever a container has ended.
+  void on_container_end(std::function<void()> fn) { container_end_fn_ = std::move(fn); }
+
   // Null when there is none. For logs, exec and the like.
   const PodMachine* find(const std::string& ns, const std::string& name) const;
   std::vector<const PodMachine*> pods() const;
   runtime::Runtime& runtime() { return runtime_; }
   std::string log_folder(const Pod& pod) const { return configurer_.log_folder(pod); }
+  void refresh_images();  // of the Node object, after images came or went
   const std::string& node_name() const { return options_.node.name; }
 
   void on_upsert(const ObjectRef& object) override;
@@ -68,7 +72,6 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   Recovered take_recovered(const std::string& pod_uid);
   void clean_up_strangers();
   NodeRoom room_without(const std::string& pod_uid) const;
-  void refresh_images();
   void maybe_ready();
 
   base::Loop& loop_;
@@ -93,6 +96,7 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   std::unique_ptr<client::Watch> watch_;
   bool registered_ = false, synced_ = false;
   std::function<void()> ready_fn_;
+  std::function<void()> container_end_fn_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
