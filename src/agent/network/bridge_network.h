@@ -1,0 +1,81 @@
+// The network of the pods of one node: a bridge, and for each pod a veth pair into its namespace,
+// an address from the node's pod CIDR, a default route. Traffic that leaves the cluster CIDR is
+// masqueraded; host ports are published.
+//
+// What is attached is on disk, a file a sandbox, so that adopted pods keep their addresses. Kernel
+// work is done by a worker thread of its own, in order; state is the loop thread's.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/network/address_pool.h"
+#include "agent/network/host_ports.h"
+#include "agent/network/links.h"
+#include "agent/proxy/iptables.h"
+#include "agent/proxy/worker.h"
+#include "agent/services.h"
+
+namespace knarr::agent {
+
+struct BridgeOptions {
+  std::string bridge = "knarr0";
+  std::string cluster_cidr = "10.42.0.0/16";
+  // When given, the host reaches it through the bridge, so that services work from a machine
+  // without a default route, and packets to what is no service do not leave it.
+  std::string service_cidr;
+  std::vector<std::string> host_addresses;  // further addresses of the bridge: cluster DNS
+  int mtu = 0;                              // 0: that of the link with the default route
+  std::string state_dir;                    // "<data-dir>/agent/network"
+};
+
+class BridgeNetwork final : public PodNetwork {
+ public:
+  BridgeNetwork(base::Loop& loop, Iptables& iptables, BridgeOptions options);
+  ~BridgeNetwork() override;
+
+  // The node's range, once it is known ("10.42.0.0/24"); attachments wait for it. Makes the bridge.
+  // Only the first call counts. `done` when the bridge is up.
+  Result<void> set_pod_cidr(const std::string& cidr, Callback<void> done = {});
+
+  void attach(const PodRef& pod, const std::string& sandbox_id, const std::string& netns,
+              Callback<std::vector<std::string>> done) override;
+  void detach(const std::string& sandbox_id, Callback<void> done) override;
+  void keep_only(const std::vector<std::string>& sandbox_ids) override;
+
+ private:
+  struct Attachment {
+    std::string address;
+    std::vector<HostPort> ports;
+  };
+  struct Request {
+    PodRef pod;
+    std::string sandbox_id;
+    std::string netns;
+    Callback<std::vector<std::string>> done;
+  };
+  void load();
+  void attach_now(Request request);
+  void attached(const Request& request, const Attachment& attachment, Result<void> result);
+  void drop(const std::string& sandbox_id);
+  void publish(Iptables::Done done);
+  RuleSet network_rules() const;
+  std::string state_path(const std::string& sandbox_id) const;
+
+  base::Loop& loop_;
+  Iptables& iptables_;
+  BridgeOptions options_;
+  std::optional<AddressPool> pool_;
+  std::map<std::string, Attachment> attachments_;  // by sandbox
+  std::vector<Request> waiting_;                   // for the range
+  std::shared_ptr<BridgeLinks> links_;             // used by worker_ alone
+  Worker worker_;
+};
+
+// Undoes it all but the rules (remove_rules): bridge, veths, kernel settings, state. Blocking.
+Result<void> remove_bridge_network(const BridgeOptions& options);
+
+}  // namespace knarr::agent

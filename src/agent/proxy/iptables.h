@@ -1,0 +1,77 @@
+// The one writer of this server's iptables rules. Parts of the agent say what they want, it brings
+// the kernel there: one `iptables-restore --noflush` for all that changed since the last, run by a
+// worker thread. Works with iptables-nft and iptables-legacy.
+//
+//   kIdle -> kReading (what an earlier process left, once, and after a failure) -> kApplying
+//     -> kIdle, or again when parts changed meanwhile; a failure waits, then reads anew
+//
+// Loop thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/proxy/rule_set.h"
+#include "agent/proxy/worker.h"
+#include "knarr/clock.h"
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+// In the order in which packets meet them.
+enum class RulePart { kBase, kPolicy, kServices, kHostPorts, kNetwork };
+
+struct IptablesOptions {
+  std::string prefix = "KNARR";  // at most 10 capital letters and digits; one for each server
+  int masquerade_bit = 14;       // of the packet mark
+  // Whose rules will come: until all have, chains that nobody named are left alone, since they may
+  // be theirs, of the process before.
+  std::set<RulePart> expected = {RulePart::kServices, RulePart::kNetwork};
+};
+
+class Iptables {
+ public:
+  Iptables(base::Loop& loop, IptablesOptions options);
+  ~Iptables();
+
+  const std::string& prefix() const { return options_.prefix; }
+  // "<prefix>-MARK-MASQ": a chain of table nat; what jumped there is masqueraded when it leaves.
+  std::string masquerade_chain() const { return options_.prefix + "-MARK-MASQ"; }
+  // "0x4000/0x4000", as in "-m mark --mark"
+  std::string masquerade_mark() const;
+
+  // Replaces the rules of a part. `done` comes when the kernel has them (an error: it has not, and
+  // they will be tried again).
+  using Done = std::function<void(Result<void>)>;
+  void set(RulePart part, RuleSet rules, Done done = {});
+
+ private:
+  enum class State { kIdle, kReading, kApplying, kWaiting };
+  void step();
+  void read();
+  void apply();
+  void failed(const Error& error);
+  RuleSet desired() const;
+
+  base::Loop& loop_;
+  IptablesOptions options_;
+  Worker worker_;
+  State state_ = State::kIdle;
+  bool known_ = false;    // kernel_ is what the kernel has
+  bool changed_ = false;  // since the transaction that is under way began
+  KernelRules kernel_;
+  std::map<RulePart, RuleSet> parts_;
+  std::vector<Done> waiting_;  // for the next transaction
+  int64_t retry_ms_ = 0;
+  std::unique_ptr<Timer> retry_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// Removes every chain of this prefix and the jumps to them. Blocking; for removal and tests.
+Result<void> remove_rules(const std::string& prefix);
+
+}  // namespace knarr::agent

@@ -1,0 +1,35 @@
+// kube-proxy's part of a node: keeps the rules of services true to the services and endpoints of
+// the cluster. A first change is rendered at the end of the loop's turn; those that follow within
+// kSpacingMs of it together. No timer runs while nothing changes. Loop thread.
+#pragma once
+
+#include <memory>
+
+#include "agent/proxy/iptables.h"
+#include "agent/proxy/service_rules.h"
+#include "agent/proxy/service_watch.h"
+
+namespace knarr::agent {
+
+class ServiceProxy {
+ public:
+  static constexpr int64_t kSpacingMs = 50;
+
+  // prefix and masquerade_mark of the config are taken from `iptables`.
+  ServiceProxy(Clock& clock, ServiceWatch& services, Iptables& iptables, ServiceRulesConfig config);
+
+  // The caller connects it: watch.on_change([&] { proxy.changed(); }).
+  void changed();
+
+ private:
+  void render();
+
+  Clock& clock_;
+  ServiceWatch& services_;
+  Iptables& iptables_;
+  ServiceRulesConfig config_;
+  std::unique_ptr<Timer> timer_;
+  int64_t last_ms_ = -kSpacingMs;
+};
+
+}  // namespace knarr::agent

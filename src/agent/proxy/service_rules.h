@@ -1,0 +1,30 @@
+// The rules that make services work: a pure function of services and endpoints. The chains have the
+// structure of kube-proxy's, under our prefix:
+//
+//   nat:    PREROUTING, OUTPUT -> SERVICES -> SVC-x (a port of a service) -> SEP-x (an endpoint)
+//                                          -> EXT-x (from outside the cluster) -> SVC-x, SVL-x
+//                                 (SVL-x: the endpoints on this node alone)
+//                                          -> NODEPORTS -> EXT-x
+//   filter: SERVICES and EXTERNAL refuse what has no endpoints, FORWARD lets pass what was chosen
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "agent/proxy/rule_set.h"
+#include "agent/proxy/service_view.h"
+
+namespace knarr::agent {
+
+struct ServiceRulesConfig {
+  std::string prefix = "KNARR";
+  std::string node_name;
+  std::string cluster_cidr;  // empty: nothing is known to be inside
+  std::string masquerade_mark = "0x4000/0x4000";
+  std::set<std::string> answered_here;  // addresses of services that knarr itself answers
+};
+
+// IPv4.
+RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config);
+
+}  // namespace knarr::agent

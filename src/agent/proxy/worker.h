@@ -1,0 +1,53 @@
+// One thread that runs jobs in order and answers on the loop thread: for what would block the loop
+// (netlink, child processes, entering network namespaces). It sleeps while there is nothing to do.
+// The thread has the namespaces of the thread that makes it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/loop.h"
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+class Worker {
+ public:
+  explicit Worker(base::Loop& loop);  // which must outlive it
+  ~Worker();  // after the jobs that are queued; nothing is answered any more
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // `job` on the worker's thread, then `done` on the loop thread. Neither refers to the other's
+  // state but through what the job returns.
+  template <typename T>
+  void run(std::function<Result<T>()> job, std::function<void(Result<T>)> done) {
+    push([this, job = std::move(job), done = std::move(done)] {
+      auto result = std::make_shared<Result<T>>(job());
+      answer([done, result] {
+        if (done) done(std::move(*result));
+      });
+    });
+  }
+
+ private:
+  void push(std::function<void()> job);
+  void answer(std::function<void()> fn);
+  void work();
+
+  base::Loop& loop_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> jobs_;                      // guarded by mutex_
+  bool ending_ = false;                                         // guarded by mutex_
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // touched on the loop thread alone
+  std::weak_ptr<bool> alive_weak_ = alive_;
+  std::thread thread_;
+};
+
+}  // namespace knarr::agent
