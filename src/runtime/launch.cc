@@ -131,6 +131,18 @@ std::string start_error_text(const std::string& cause) {
          cause;
 }
 
+std::string exec_timeout_text(const std::vector<std::string>& argv, int64_t timeout_ms) {
+  std::string line;
+  for (const std::string& argument : argv) line += (line.empty() ? "" : " ") + argument;
+  std::string quoted;
+  json::append_quoted(quoted, line);
+  int64_t seconds = timeout_ms / 1000;
+  std::string span = seconds < 1    ? fmt::format("{}ms", timeout_ms)
+                     : seconds < 60 ? fmt::format("{}s", seconds)
+                                    : fmt::format("{}m{}s", seconds / 60, seconds % 60);
+  return fmt::format("command timed out: {} timed out after {}", quoted, span);
+}
+
 std::string exec_error_text(const std::string& exec_id, const std::string& cause) {
   return fmt::format(
       "failed to exec in container: failed to start exec \"{}\": OCI runtime exec failed: exec "

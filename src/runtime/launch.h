@@ -39,6 +39,8 @@ int signal_number(const std::string& text);
 
 // In the words of `kubectl describe`, around what the start itself said.
 std::string start_error_text(const std::string& cause);
+// `command timed out: "sleep 5" timed out after 1s`
+std::string exec_timeout_text(const std::vector<std::string>& argv, int64_t timeout_ms);
 std::string exec_error_text(const std::string& exec_id, const std::string& cause);
 
 }  // namespace knarr::runtime

@@ -49,12 +49,11 @@ class SyncExec final : public StreamListener, public std::enable_shared_from_thi
     finish(std::move(result_));
   }
 
-  void begin(int64_t timeout_ms) {
+  void begin(const std::vector<std::string>& argv, int64_t timeout_ms) {
     self_ = shared_from_this();
     if (timeout_ms <= 0) return;
-    timer_ = loop_.timer([this, timeout_ms] {
-      finish(make_error(Code::kTimeout,
-                        fmt::format("command timed out: timeout {}s exceeded", timeout_ms / 1000)));
+    timer_ = loop_.timer([this, text = exec_timeout_text(argv, timeout_ms)] {
+      finish(make_error(Code::kTimeout, text));
     });
     timer_->start(timeout_ms);
   }
@@ -140,7 +139,7 @@ void NativeRuntime::exec(const std::string& id, ExecOptions options, StreamListe
 void NativeRuntime::exec_sync(const std::string& id, std::vector<std::string> argv,
                               int64_t timeout_ms, Callback<ExecResult> done) {
   auto run = std::make_shared<SyncExec>(loop_, std::move(done));
-  run->begin(timeout_ms);
+  run->begin(argv, timeout_ms);
   ExecOptions options;
   options.argv = std::move(argv);
   exec(id, std::move(options), *run,

@@ -204,7 +204,8 @@ Result<void> Rootfs::gather_devices() {
     if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
       return make_error(Code::kInvalid, device.host_path + " is not a device node");
     }
-    nodes_.push_back({device.container_path, info.st_mode, info.st_rdev, {}});
+    nodes_.push_back(
+        {device.container_path, info.st_mode, info.st_rdev, {}, info.st_uid, info.st_gid});
     if (bind_nodes_) {
       TRY_ASSIGN(nodes_.back().tree, copy_tree(device.host_path, false));
     }
@@ -232,7 +233,7 @@ void Rootfs::gather_host_devices(const std::string& folder) {
     if (lstat(path.c_str(), &info) != 0) continue;
     if (S_ISDIR(info.st_mode)) gather_host_devices(path);
     if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
-      nodes_.push_back({path, info.st_mode, info.st_rdev, {}});
+      nodes_.push_back({path, info.st_mode, info.st_rdev, {}, info.st_uid, info.st_gid});
     }
   }
   closedir(dir);
@@ -316,6 +317,8 @@ Result<void> Rootfs::make_node(const Node& node) {
     return mount_error("mknod", node.path);
   }
   chmod(target.c_str(), node.mode & 07777);
+  if (node.uid == 0 && node.gid == 0) return {};
+  if (chown(target.c_str(), node.uid, node.gid) != 0) return mount_error("chown", node.path);
   return {};
 }
 

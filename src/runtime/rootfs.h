@@ -38,6 +38,8 @@ class Rootfs {
     mode_t mode;  // type and permissions
     dev_t device;
     base::UniqueFd tree;  // to bind where mknod is not allowed
+    uid_t uid = 0;
+    gid_t gid = 0;
   };
 
   Result<void> gather_mounts();

@@ -47,6 +47,7 @@ TEST_CASE("exec_sync: output, code, errors, timeout", "[root]") {
   Result<ExecResult> slow = node.exec(id, {"sleep", "100"}, 50);
   REQUIRE_FALSE(slow.ok());
   CHECK(slow.error().code == Code::kTimeout);
+  CHECK(slow.error().message == "command timed out: \"sleep 100\" timed out after 50ms");
 }
 
 TEST_CASE("exec has the container's security", "[root]") {
