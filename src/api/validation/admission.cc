@@ -20,6 +20,12 @@ void rule(const Value& rule, bool mutating_policy, const Path& path, ErrorList& 
   maybe_one_of(rule["scope"], {"*", "Cluster", "Namespaced"}, path / "scope", errors);
   const Value& operations = rule["operations"];
   if (operations.empty()) errors.required(path / "operations");
+  bool any = false;
+  for (const Value& operation : operations.elements()) any |= operation.as_string() == "*";
+  if (any && operations.size() > 1) {
+    errors.invalid(path / "operations", operations,
+                   "if '*' is present, must not specify other operations");
+  }
   size_t i = 0;
   for (const Value& operation : operations.elements()) {
     size_t index = i++;
@@ -42,14 +48,14 @@ void client_config(const Value& config, const Path& path, ErrorList& errors) {
   if (url) {
     std::string_view text = config["url"].as_string();
     if (text.substr(0, 8) != "https://") {
-      errors.invalid(path / "url", text, "'https' is the only allowed URL scheme");
+      errors.invalid(path / "url", text.substr(0, text.find(':')),
+                     "'https' is the only allowed URL scheme; desired format: https://host[/path]");
     }
     return;
   }
   for (const char* member : {"name", "namespace"}) {
     if (service[member].as_string().empty()) {
-      errors.required(path / "service" / member,
-                      std::string("service ") + member + " is required");
+      errors.required(path / "service" / member);
     }
   }
   const Value& port = service["port"];

@@ -55,14 +55,18 @@ void definition_versions(const Value& spec, const Path& path, ErrorList& errors)
   }
 }
 
-void definition(const Value& object, ErrorList& errors) {
+void definition_name(const Value& object, ErrorList& errors) {
   const Value& spec = object["spec"];
-  Path path("spec");
   std::string name = spec["names"]["plural"].text() + "." + spec["group"].text();
   if (object["metadata"]["name"].as_string() != name) {
     errors.invalid(Path("metadata") / "name", object["metadata"]["name"],
                    "must be spec.names.plural+\".\"+spec.group");
   }
+}
+
+void definition(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
   std::string_view group = spec["group"].as_string();
   if (group.empty()) {
     errors.required(path / "group");
@@ -101,14 +105,18 @@ void definition_update(const Value& object, const Value& old, ErrorList& errors)
             errors);
 }
 
-void api_service(const Value& object, ErrorList& errors) {
+void api_service_name(const Value& object, ErrorList& errors) {
   const Value& spec = object["spec"];
-  Path path("spec");
   std::string name = spec["version"].text() + "." + spec["group"].text();
   if (object["metadata"]["name"].as_string() != name) {
     errors.invalid(Path("metadata") / "name", object["metadata"]["name"],
                    "must be `spec.version+\".\"+spec.group`: " + go_quote(name));
   }
+}
+
+void api_service(const Value& object, ErrorList& errors) {
+  const Value& spec = object["spec"];
+  Path path("spec");
   std::string_view group = spec["group"].as_string();
   if (group.empty() && spec["version"].as_string() != "v1") {
     errors.required(path / "group", "only v1 may have an empty group and it better be legacy kube");
@@ -294,9 +302,10 @@ void priority_level(const Value& object, ErrorList& errors) {
 constexpr std::string_view kFlow = "flowcontrol.apiserver.k8s.io";
 constexpr KindRules kRules[] = {
     {"apiextensions.k8s.io", "CustomResourceDefinition", name_is_dns_subdomain, definition,
-     definition_update, nullptr},
-    {"apiregistration.k8s.io", "APIService", name_is_path_segment, api_service, nullptr, nullptr},
-    {"certificates.k8s.io", "CertificateSigningRequest", name_is_dns_subdomain, signing_request,
+     definition_update, nullptr, definition_name},
+    {"apiregistration.k8s.io", "APIService", name_is_path_segment, api_service, nullptr, nullptr,
+     api_service_name},
+    {"certificates.k8s.io", "CertificateSigningRequest", name_is_anything, signing_request,
      signing_request_update, nullptr},
     {"coordination.k8s.io", "Lease", name_is_dns_subdomain, lease, nullptr, nullptr},
     {"node.k8s.io", "RuntimeClass", name_is_dns_subdomain, runtime_class, runtime_class_update,

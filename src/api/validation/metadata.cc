@@ -161,6 +161,8 @@ Problems name_is_path_segment(std::string_view name, bool prefix) {
   return out;
 }
 
+Problems name_is_anything(std::string_view, bool) { return {}; }
+
 void validate_kube_finalizers(const json::Value& finalizers, const Path& path, ErrorList& errors) {
   size_t i = 0;
   for (const json::Value& finalizer : finalizers.elements()) {
@@ -180,6 +182,8 @@ void validate_labels(const json::Value& labels, const Path& path, ErrorList& err
   std::sort(sorted.begin(), sorted.end());
   for (const auto& [key, value] : sorted) {
     errors.invalid_all(path, key, check_label_key(key));
+  }
+  for (const auto& [key, value] : sorted) {
     errors.invalid_all(path, *value, check_label_value(value->as_string()));
   }
 }
@@ -196,7 +200,7 @@ void validate_annotations(const json::Value& annotations, const Path& path, Erro
 }
 
 void validate_metadata(const json::Value& metadata, bool namespaced, NameCheck check,
-                       const Path& path, ErrorList& errors) {
+                       const ErrorList& more_of_name, const Path& path, ErrorList& errors) {
   std::string_view generate = text_of(metadata, "generateName");
   if (!generate.empty()) {
     errors.invalid_all(path / "generateName", generate, check(generate, true));
@@ -206,6 +210,7 @@ void validate_metadata(const json::Value& metadata, bool namespaced, NameCheck c
     errors.required(path / "name", "name or generateName is required");
   } else {
     errors.invalid_all(path / "name", name, check(name, false));
+    errors.append(more_of_name);
   }
   std::string_view ns = text_of(metadata, "namespace");
   if (namespaced) {

@@ -13,9 +13,11 @@ Problems name_is_dns_subdomain(std::string_view name, bool prefix);
 Problems name_is_dns_label(std::string_view name, bool prefix);
 Problems name_is_dns1035_label(std::string_view name, bool prefix);
 Problems name_is_path_segment(std::string_view name, bool prefix);
+Problems name_is_anything(std::string_view name, bool prefix);
 
+// `more_of_name`: what else is wrong with the name, when there is one.
 void validate_metadata(const json::Value& metadata, bool namespaced, NameCheck check,
-                       const Path& path, ErrorList& errors);
+                       const ErrorList& more_of_name, const Path& path, ErrorList& errors);
 void validate_metadata_update(const json::Value& metadata, const json::Value& old, const Path& path,
                               ErrorList& errors);
 

@@ -56,12 +56,34 @@ void qualified_name(const Value& value, const Path& path, ErrorList& errors) {
   errors.invalid_all(path, value.as_string(), check_qualified_name(value.as_string()));
 }
 
+namespace {
+
+// "010.0.0.1" -> "10.0.0.1", for telling that mistake from others.
+std::string without_leading_zeros(std::string_view text) {
+  std::string out;
+  auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  for (size_t i = 0; i < text.size(); i++) {
+    bool begins = i == 0 || !digit(text[i - 1]) || (!out.empty() && !digit(out.back())) || out.empty();
+    bool more = i + 1 < text.size() && digit(text[i + 1]);
+    if (text[i] == '0' && begins && more) continue;
+    out += text[i];
+  }
+  return out;
+}
+
+}  // namespace
+
 void ip_address(const Value& value, const Path& path, ErrorList& errors) {
-  if (!IpAddress::parse(value.as_string())) errors.invalid(path, value.as_string(), kBadIp);
+  if (IpAddress::parse(value.as_string())) return;
+  bool zeros = IpAddress::parse(without_leading_zeros(value.as_string())).has_value();
+  errors.invalid(path, value.as_string(), zeros ? "must not have leading 0s" : kBadIp);
 }
 
 void cidr(const Value& value, const Path& path, ErrorList& errors) {
-  if (!Cidr::parse(value.as_string())) errors.invalid(path, value.as_string(), kBadCidr);
+  if (Cidr::parse(value.as_string())) return;
+  bool zeros = Cidr::parse(without_leading_zeros(value.as_string())).has_value();
+  errors.invalid(path, value.as_string(),
+                 zeros ? "must not have leading 0s in IP or prefix length" : kBadCidr);
 }
 
 void non_special_ip(std::string_view text, const Path& path, ErrorList& errors) {

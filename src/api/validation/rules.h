@@ -27,6 +27,7 @@ struct KindRules {
   Create create = nullptr;
   Update update = nullptr;
   Update status = nullptr;
+  Create full_name = nullptr;  // what the name has to do with the rest of the object
 };
 
 std::span<const KindRules> core_rules();

@@ -25,13 +25,11 @@ void service_port(const Value& port, bool need_name, std::set<std::string_view>&
   }
 }
 
-// A port as the API server's internal type prints.
+// What of a port must be unique, as the API server's internal type prints it.
 Value printed_port(const Value& port) {
-  Value app = port["appProtocol"];
-  Value target = port["targetPort"];
-  return go_struct({{"Name", port["name"].as_string()},
+  return go_struct({{"Name", ""},
                     {"Protocol", port["protocol"].as_string()},
-                    {"AppProtocol", app},
+                    {"AppProtocol", Value()},
                     {"Port", port["port"].as_int()},
                     {"TargetPort", Value(int64_t{0})},
                     {"NodePort", Value(int64_t{0})}});
@@ -55,8 +53,15 @@ void session_affinity(const Value& spec, const Path& path, ErrorList& errors) {
   }
 }
 
+// clusterIPs, or what clusterIP alone means by it.
+Value cluster_ip_list(const Value& spec) {
+  if (!spec["clusterIPs"].empty()) return spec["clusterIPs"];
+  if (spec["clusterIP"].as_string().empty()) return Value::array();
+  return Value::array({spec["clusterIP"]});
+}
+
 void cluster_ips(const Value& spec, const Path& path, ErrorList& errors) {
-  const Value& ips = spec["clusterIPs"];
+  const Value ips = cluster_ip_list(spec);
   const Value& families = spec["ipFamilies"];
   size_t i = 0;
   for (const Value& family : families.elements()) {
@@ -69,12 +74,15 @@ void cluster_ips(const Value& spec, const Path& path, ErrorList& errors) {
     maybe_one_of(spec["ipFamilyPolicy"], {"PreferDualStack", "RequireDualStack", "SingleStack"},
                  path / "ipFamilyPolicy", errors);
   }
+  if (families.size() > 1 && spec["ipFamilyPolicy"].as_string() == "SingleStack") {
+    errors.invalid(path / "ipFamilyPolicy", spec["ipFamilyPolicy"],
+                   "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are "
+                   "specified");
+  }
   if (spec["clusterIP"].as_string().empty()) {
     if (!ips.empty()) {
       errors.invalid(path / "clusterIPs", ips, "must be empty when `clusterIP` is not specified");
     }
-  } else if (ips.empty()) {
-    errors.required(path / "clusterIPs");
   } else if (ips[0].as_string() != spec["clusterIP"].as_string()) {
     errors.invalid(path / "clusterIPs", ips, "first value must match `clusterIP`");
   }
@@ -117,7 +125,12 @@ void load_balancer(const Value& spec, const Path& path, ErrorList& errors) {
     Path at = path / "LoadBalancerSourceRanges";
     if (!balanced) errors.forbidden(at, kOnly);
     size_t i = 0;
-    for (const Value& range : spec["loadBalancerSourceRanges"].elements()) cidr(range, at[i++], errors);
+    for (const Value& range : spec["loadBalancerSourceRanges"].elements()) {
+      std::string_view text = range.as_string();
+      while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+      while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+      cidr(text, at[i++], errors);
+    }
   }
   const Value& allocate = spec["allocateLoadBalancerNodePorts"];
   if (!balanced && !allocate.is_null()) {
@@ -161,15 +174,16 @@ void traffic_policies(const Value& spec, const Path& path, ErrorList& errors) {
 
 void type_and_address(const Value& spec, const Path& path, ErrorList& errors) {
   std::string_view type = spec["type"].as_string();
-  bool headless = spec["clusterIPs"].size() == 1 && spec["clusterIPs"][0].as_string() == "None";
+  const Value ips = cluster_ip_list(spec);
+  bool headless = ips.size() == 1 && ips[0].as_string() == "None";
   if (spec["ports"].empty() && !headless && type != "ExternalName") errors.required(path / "ports");
   if (type == "LoadBalancer" || type == "NodePort") {
     if (headless) {
-      errors.invalid((path / "clusterIPs")[0], spec["clusterIPs"][0],
+      errors.invalid((path / "clusterIPs")[0], ips[0],
                      fmt::format("may not be set to 'None' for {} services", type));
     }
   } else if (type == "ExternalName") {
-    if (!spec["clusterIPs"].empty()) {
+    if (!ips.empty()) {
       errors.forbidden(path / "clusterIPs", "may not be set for ExternalName services");
     }
     std::string_view name = spec["externalName"].as_string();
@@ -200,11 +214,8 @@ void service(const Value& object, ErrorList& errors) {
   i = 0;
   for (const Value& ip : spec["externalIPs"].elements()) {
     Path at = (path / "externalIPs")[i++];
-    if (IpAddress::parse(ip.as_string())) {
-      non_special_ip(ip.as_string(), at, errors);
-    } else {
-      errors.invalid(at, ip, kBadIp);
-    }
+    ip_address(ip, at, errors);
+    if (IpAddress::parse(ip.as_string())) non_special_ip(ip.as_string(), at, errors);
   }
   one_of(spec["type"], {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"}, path / "type", errors);
   std::set<std::pair<std::string_view, int64_t>> used;

@@ -48,7 +48,9 @@ ErrorList validate_create(const ValidationTarget& target, const json::Value& obj
   const KindRules& rules = rules_of(target);
   ErrorList errors;
   Path path("metadata");
-  validate_metadata(object["metadata"], target.namespaced, rules.name, path, errors);
+  ErrorList more_of_name;
+  if (rules.full_name != nullptr) rules.full_name(object, more_of_name);
+  validate_metadata(object["metadata"], target.namespaced, rules.name, more_of_name, path, errors);
   if (is_kube_kind(target)) {
     validate_kube_finalizers(object["metadata"]["finalizers"], path / "finalizers", errors);
   }

@@ -334,7 +334,7 @@ constexpr KindRules kRules[] = {
     {"", "ReplicationController", name_is_dns_subdomain, replication_controller, nullptr,
      replica_status},
     {"batch", "Job", name_is_dns_subdomain, job, job_update, job_status},
-    {"batch", "CronJob", name_is_dns_label, cron_job, nullptr, nullptr},
+    {"batch", "CronJob", name_is_dns_subdomain, cron_job, nullptr, nullptr},
 };
 
 }  // namespace
