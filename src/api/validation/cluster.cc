@@ -13,21 +13,24 @@ namespace {
 void definition_names(const Value& spec, const Path& path, ErrorList& errors) {
   const Value& names = spec["names"];
   Path at = path / "names";
-  auto label = [&](const Value& value, const Path& where, bool lower) {
-    std::string text = value.text();
-    if (lower) {
-      for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    }
-    errors.invalid_all(where, value.as_string(), check_dns1035_label(text));
+  auto label = [&](const Value& value, const Path& where) {
+    errors.invalid_all(where, value.as_string(), check_dns1035_label(value.as_string()));
   };
-  label(names["plural"], at / "plural", false);
-  if (names["singular"].as_string().size() > 0) label(names["singular"], at / "singular", false);
-  label(names["kind"], at / "kind", true);
+  auto mixed_case = [&](const Value& value, const Path& where) {
+    std::string text = value.text();
+    for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    for (const std::string& problem : check_dns1035_label(text)) {
+      errors.invalid(where, value, "may have mixed case, but should otherwise match: " + problem);
+    }
+  };
+  if (!names["plural"].as_string().empty()) label(names["plural"], at / "plural");
+  if (!names["singular"].as_string().empty()) label(names["singular"], at / "singular");
+  if (!names["kind"].as_string().empty()) mixed_case(names["kind"], at / "kind");
   for (const char* list : {"shortNames", "categories"}) {
     size_t i = 0;
-    for (const Value& one : names[list].elements()) label(one, (at / list)[i++], false);
+    for (const Value& one : names[list].elements()) label(one, (at / list)[i++]);
   }
-  if (names["listKind"].as_string().size() > 0) label(names["listKind"], at / "listKind", true);
+  if (!names["listKind"].as_string().empty()) mixed_case(names["listKind"], at / "listKind");
   if (!names["kind"].as_string().empty() && names["kind"] == names["listKind"]) {
     errors.invalid(at / "listKind", names["listKind"], "kind and listKind may not be the same");
   }
@@ -80,7 +83,7 @@ void definition(const Value& object, ErrorList& errors) {
   definition_versions(spec, path, errors);
   if (spec["names"]["plural"].as_string().empty()) errors.required(path / "names" / "plural");
   if (spec["names"]["kind"].as_string().empty()) errors.required(path / "names" / "kind");
-  if (!spec["names"]["plural"].as_string().empty()) definition_names(spec, path, errors);
+  definition_names(spec, path, errors);
   if (object["status"]["storedVersions"].empty() && spec["versions"].empty()) {
     errors.invalid(Path("status") / "storedVersions", Value(), "must have at least one stored version");
   }
@@ -306,7 +309,7 @@ constexpr KindRules kRules[] = {
     {"apiregistration.k8s.io", "APIService", name_is_path_segment, api_service, nullptr, nullptr,
      api_service_name},
     {"certificates.k8s.io", "CertificateSigningRequest", name_is_anything, signing_request,
-     signing_request_update, nullptr},
+     signing_request_update, signing_request_status},
     {"coordination.k8s.io", "Lease", name_is_dns_subdomain, lease, nullptr, nullptr},
     {"node.k8s.io", "RuntimeClass", name_is_dns_subdomain, runtime_class, runtime_class_update,
      nullptr},

@@ -96,5 +96,6 @@ void tolerations(const Value& list, const Path& path, ErrorList& errors);
 // The sources that volumes of pods and persistent volumes share; how many there are.
 int volume_sources(const Value& volume, const Path& path, ErrorList& errors);
 void access_modes(const Value& modes, const Path& path, ErrorList& errors);
+void signing_request_status(const Value& object, const Value& old, ErrorList& errors);
 
 }  // namespace knarr::api::rules

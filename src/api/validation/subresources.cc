@@ -47,6 +47,10 @@ void csr_conditions(const Value& object, const Value& old, bool approval, ErrorL
 
 }  // namespace
 
+void rules::signing_request_status(const Value& object, const Value& old, ErrorList& errors) {
+  csr_conditions(object, old, false, errors);
+}
+
 ErrorList validate_subresource(const ValidationTarget& target, std::string_view subresource,
                                const json::Value& object, const json::Value& old) {
   ErrorList errors;
