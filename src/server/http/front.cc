@@ -1,5 +1,6 @@
 #include "server/http/front.h"
 
+#include "api/protobuf/protobuf.h"
 #include "api/validation/errors.h"
 #include "base/format.h"
 #include "server/http/watch_stream.h"
@@ -138,7 +139,8 @@ void Front::serve_resource(const CallPtr& call) {
   }
   if (is_node_subresource(*resource, call->sub)) return serve_node(call);
 
-  Result<Wanted> wanted = negotiate(exchange->request.headers.get("Accept"), Accepts::kForms);
+  Result<Wanted> wanted = negotiate(exchange->request.headers.get("Accept"),
+                                    info.verb == "watch" ? Accepts::kStream : Accepts::kForms);
   if (!wanted.ok()) return send_error(exchange, wanted.error());
   Reply reply;
   reply.exchange = exchange;
@@ -215,6 +217,10 @@ void Front::serve_write(const CallPtr& call, Reply reply) {
       error.details = std::make_shared<ErrorDetails>();
       return send_status(reply, error);
     }
+  } else if (!http.body.empty() && is_protobuf(http.headers.get("Content-Type"))) {
+    Result<json::Value> object = api::decode_protobuf(http.body);
+    if (!object.ok()) return send_status(reply, object.error());
+    http.body = json::write(*object);
   } else if (!http.body.empty()) {
     std::optional<api::Media> media = media_of(http.headers.get("Content-Type"));
     if (!media) return send_status(reply, unsupported_media_type());

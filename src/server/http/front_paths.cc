@@ -132,7 +132,12 @@ bool Front::serve_openapi(const CallPtr& call) {
   std::string_view path = call->info.path;
   Reply reply;
   reply.exchange = call->exchange;
-  if (path == "/openapi/v2") {
+  std::string_view accept = call->exchange->request.headers.get("Accept");
+  if (path == "/openapi/v2" && accept.find("proto-openapi.spec.v2") != std::string_view::npos) {
+    net::Headers headers = answer_headers(
+        reply, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    call->exchange->respond(200, std::move(headers), openapi_v2_protobuf());
+  } else if (path == "/openapi/v2") {
     send_json(reply, 200, openapi_v2_json());
   } else if (path == "/openapi/v3" || path == "/openapi/v3/") {
     send_json(reply, 200, openapi_v3_index_json());

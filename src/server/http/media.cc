@@ -10,6 +10,8 @@
 namespace knarr::server {
 namespace {
 
+constexpr std::string_view kProtobuf = "application/vnd.kubernetes.protobuf";
+
 struct Clause {
   std::string type;
   std::string as, group, version;
@@ -78,7 +80,7 @@ bool form_of(const Clause& c, Accepts accepts, Form& form) {
     form = Form::kDiscovery;
     return c.as == "APIGroupDiscoveryList" && c.group == "apidiscovery.k8s.io" && c.version == "v2";
   }
-  if (accepts != Accepts::kForms || c.group != "meta.k8s.io" ||
+  if ((accepts != Accepts::kForms && accepts != Accepts::kStream) || c.group != "meta.k8s.io" ||
       (c.version != "v1" && c.version != "v1beta1")) {
     return false;
   }
@@ -99,7 +101,12 @@ Result<Wanted> negotiate(std::string_view accept, Accepts accepts) {
   for (const Clause& c : clauses) {
     bool json = c.type == "application/json" || c.type == "*/*";
     bool yaml = c.type == "application/yaml";
-    known = known || json || yaml || c.type == "application/vnd.kubernetes.protobuf";
+    bool protobuf = c.type == kProtobuf;
+    known = known || json || yaml || protobuf;
+    if (protobuf && c.as.empty() && accepts == Accepts::kForms) {
+      wanted.protobuf = true;
+      return wanted;
+    }
     if (!json && !yaml) continue;
     if (!form_of(c, accepts, wanted.form)) continue;
     wanted.media = yaml ? api::Media::kYaml : api::Media::kJson;
@@ -123,6 +130,10 @@ std::optional<api::Media> media_of(std::string_view type) {
   if (t.empty() || t == "application/json") return api::Media::kJson;
   if (t == "application/yaml") return api::Media::kYaml;
   return std::nullopt;
+}
+
+bool is_protobuf(std::string_view type) {
+  return trim(type.substr(0, type.find(';'))) == kProtobuf;
 }
 
 std::optional<client::PatchType> patch_type_of(std::string_view type) {

@@ -17,16 +17,17 @@ struct Wanted {
   api::Media media = api::Media::kJson;
   Form form = Form::kPlain;
   std::string version;  // of the form: "v1"
-  bool pretty = false;
+  bool protobuf = false;  // plain objects, lists and Statuses in Kubernetes' protobuf
 };
 
-enum class Accepts { kPlainOnly, kForms, kDiscovery };
+enum class Accepts { kPlainOnly, kForms, kStream, kDiscovery };
 
 // kNotAcceptable in upstream's words.
 Result<Wanted> negotiate(std::string_view accept, Accepts accepts);
 
 // Of a body that holds an object; nullopt: 415.
 std::optional<api::Media> media_of(std::string_view content_type);
+bool is_protobuf(std::string_view content_type);
 std::optional<client::PatchType> patch_type_of(std::string_view content_type);
 
 std::string_view content_type(api::Media media);

@@ -60,6 +60,37 @@ Value schema_of(const api::ResourceInfo& r) {
 
 Value info() { return Value::object({{"title", "Kubernetes"}, {"version", "v1.36.2"}}); }
 
+void put_bytes(std::string& out, int number, std::string_view bytes) {
+  auto varint = [&out](size_t v) {
+    for (; v >= 128; v >>= 7) out += static_cast<char>(v | 128);
+    out += static_cast<char>(v);
+  };
+  varint(static_cast<size_t>(number) << 3 | 2);
+  varint(bytes.size());
+  out.append(bytes);
+}
+
+std::string message(std::initializer_list<std::pair<int, std::string_view>> fields) {
+  std::string out;
+  for (const auto& [number, bytes] : fields) put_bytes(out, number, bytes);
+  return out;
+}
+
+// Operation: parameters = 8, vendor_extension = 13.
+std::string patch_message(const api::ResourceInfo& r) {
+  std::string out;
+  for (const char* name : {"dryRun", "fieldManager", "fieldValidation"}) {
+    std::string query = message({{2, "query"}, {4, name}, {6, "string"}});
+    std::string other = message({{3, query}});
+    std::string parameter = message({{2, other}});
+    put_bytes(out, 8, message({{1, parameter}}));
+  }
+  std::string yaml = fmt::format("group: \"{}\"\nkind: {}\nversion: {}\n", r.group, r.kind, r.version);
+  put_bytes(out, 13,
+            message({{1, "x-kubernetes-group-version-kind"}, {2, message({{2, yaml}})}}));
+  return out;
+}
+
 bool patched(const api::ResourceInfo& r) {
   return r.group != "metrics.k8s.io" && r.can(api::kVerbPatch);
 }
@@ -107,6 +138,17 @@ std::string openapi_v2_json() {
                                     {"info", info()},
                                     {"paths", std::move(paths)},
                                     {"definitions", std::move(definitions)}}));
+}
+
+std::string openapi_v2_protobuf() {
+  std::string paths;
+  for (const api::ResourceInfo& r : api::builtin_resources()) {
+    if (!patched(r)) continue;
+    std::string item = message({{8, patch_message(r)}});
+    put_bytes(paths, 2, message({{1, object_path(r)}, {2, item}}));
+  }
+  std::string info = message({{1, "Kubernetes"}, {2, "v1.36.2"}});
+  return message({{1, "2.0"}, {2, info}, {8, paths}, {9, ""}});
 }
 
 }  // namespace knarr::server

@@ -2,6 +2,7 @@
 
 #include "api/codec/encode.h"
 #include "api/codec/yaml.h"
+#include "api/protobuf/protobuf.h"
 #include "api/table/table.h"
 #include "base/format.h"
 #include "server/status/errors.h"
@@ -57,6 +58,23 @@ Value inner_metadata(const Value& object) {
   return meta;
 }
 
+// Of an object or list whose kind is in the catalogue; false: it has no protobuf form.
+bool send_protobuf(const Reply& reply, int code, std::string_view json) {
+  Result<Value> value = json::parse(json);
+  if (!value.ok()) return false;
+  std::string kind = (*value)["kind"].text();
+  std::string version = (*value)["apiVersion"].text();
+  std::string_view group;
+  std::string_view v;
+  if (!api::split_api_version(version, group, v)) return false;
+  const api::Type* type = kind == "Status" ? api::find_type("meta.k8s.io", "v1", kind)
+                                           : api::find_type(group, v, kind);
+  if (type == nullptr) return false;
+  net::Headers headers = answer_headers(reply, "application/vnd.kubernetes.protobuf");
+  reply.exchange->respond(code, std::move(headers), api::encode_protobuf(*type, *value));
+  return true;
+}
+
 std::string list_head(std::string_view kind, std::string_view version, const Value& meta) {
   return fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[", kind,
                      version, json::write(meta));
@@ -76,6 +94,7 @@ net::Headers answer_headers(const Reply& reply, std::string_view type) {
 }
 
 void send_json(const Reply& reply, int code, std::string json) {
+  if (reply.wanted.protobuf && send_protobuf(reply, code, json)) return;
   if (reply.wanted.media == api::Media::kYaml) {
     Result<Value> value = json::parse(json);
     if (value.ok()) return send_bytes(reply, code, api::write_yaml(*value));
@@ -166,7 +185,8 @@ void send_object(const Reply& reply, int code, const api::ResourceInfo& resource
     default:
       break;
   }
-  if (reply.wanted.media == api::Media::kYaml || !presented_as_stored(resource)) {
+  if (reply.wanted.media == api::Media::kYaml || reply.wanted.protobuf ||
+      !presented_as_stored(resource)) {
     return send_json(reply, code, presented_json(resource, *object));
   }
   net::Buffers body(net::Slice(object, object->json));
@@ -199,7 +219,7 @@ void send_list(const Reply& reply, const api::ResourceInfo& resource, const List
   }
   std::string head = list_head(resource.list_kind, resource.api_version(), meta);
   bool stored = presented_as_stored(resource);
-  if (reply.wanted.media == api::Media::kYaml || !stored) {
+  if (reply.wanted.media == api::Media::kYaml || reply.wanted.protobuf || !stored) {
     for (size_t i = 0; i < page.items.size(); i++) {
       if (i > 0) head += ',';
       head += item_json(resource, *page.items[i]);
