@@ -100,7 +100,8 @@ void NamespaceController::reconcile(const NamespacedName& key, const PassRef& pa
         ++rest.resources[r.plural + "." + r.group];
         ++rest.total;
         if (o->deleting) {
-          for (const json::Value& f : api::decode(*o)["metadata"]["finalizers"].elements()) {
+          json::Value value = api::decode(*o);
+          for (const json::Value& f : value["metadata"]["finalizers"].elements()) {
             ++rest.finalizers[f.text()];
           }
         }
