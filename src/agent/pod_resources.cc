@@ -82,7 +82,7 @@ std::string qos_class(const Pod& pod) {
 std::string pod_cgroup(const Pod& pod) {
   std::string qos = qos_class(pod);
   const char* tier = qos == "Burstable" ? "burstable/" : qos == "BestEffort" ? "besteffort/" : "";
-  return std::string("kubepods/") + tier + "pod" + pod.uid();
+  return std::string(tier) + "pod" + pod.uid();
 }
 
 runtime::Resources container_resources(const Pod& pod, const Value& container,

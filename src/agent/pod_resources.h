@@ -15,7 +15,7 @@ json::Value pod_resources(const Pod& pod);
 // "Guaranteed", "Burstable" or "BestEffort", as the API server wrote it.
 std::string qos_class(const Pod& pod);
 
-// "kubepods/burstable/pod<uid>": the kubelet's layout of cgroups.
+// "burstable/pod<uid>", below the kubepods group of the runtime: the kubelet's layout of cgroups.
 std::string pod_cgroup(const Pod& pod);
 
 // cgroup values of a container: shares from the request, quota from the limit, oom_score_adj from

@@ -48,8 +48,8 @@ using KernelRules = std::map<std::string, KernelTable>;
 
 // From the output of iptables-save.
 KernelRules read_saved(std::string_view text, std::string_view prefix);
-// What it has once `desired` is applied.
-KernelRules as_applied(const RuleSet& desired);
+// What it has once the transaction of these is done.
+KernelRules after_transaction(const RuleSet& desired, const KernelRules& kernel, bool keep_unknown);
 
 // Input of iptables-restore --noflush; empty when nothing is to be done. With `keep_unknown` chains
 // and jumps of ours that are not desired stay: their owner has not spoken yet.

@@ -22,6 +22,7 @@ struct ServicePort {
   Protocol protocol = Protocol::kTcp;
   uint16_t port = 0;
   uint16_t node_port = 0;  // 0: none
+  bool operator==(const ServicePort&) const = default;
 };
 
 struct ServiceView {
@@ -36,6 +37,7 @@ struct ServiceView {
   int affinity_seconds = 0;  // 0: none
   bool internal_local = false;
   bool external_local = false;
+  bool operator==(const ServiceView&) const = default;
 };
 
 struct EndpointView {
@@ -45,12 +47,14 @@ struct EndpointView {
   bool ready = true;
   bool serving = true;
   bool terminating = false;
+  bool operator==(const EndpointView&) const = default;
 };
 
 struct SlicePort {
   std::string name;
   Protocol protocol = Protocol::kTcp;
   uint16_t port = 0;  // 0: all
+  bool operator==(const SlicePort&) const = default;
 };
 
 struct SliceView {
@@ -60,6 +64,7 @@ struct SliceView {
   bool fqdn = false;
   std::vector<SlicePort> ports;
   std::vector<EndpointView> endpoints;
+  bool operator==(const SliceView&) const = default;
 };
 
 ServiceView parse_service(const json::Value& object);

@@ -10,9 +10,8 @@ class AllowAuthenticated final : public Authorizer {
   Decision authorize(const Attributes& attributes) override {
     if (attributes.user->in_group(kAuthenticatedGroup)) return {true, ""};
     if (attributes.resource_request || attributes.verb != "get") return {false, ""};
-    for (const char* path :
-         {"/healthz", "/livez", "/readyz", "/version", "/healthz/", "/livez/", "/readyz/",
-          "/version/"}) {
+    for (const char* path : {"/healthz", "/livez", "/readyz", "/version", "/healthz/", "/livez/",
+                             "/readyz/", "/version/"}) {
       if (attributes.path == path) return {true, ""};
     }
     return {false, ""};

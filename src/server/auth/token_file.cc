@@ -35,9 +35,9 @@ Result<std::unique_ptr<TokenFile>> TokenFile::parse(std::string_view csv) {
     if (line.empty() || line.front() == '#') continue;
     std::vector<std::string> fields = split(line, true);
     if (fields.size() < 3 || fields[0].empty()) {
-      return make_error(Code::kBadRequest,
-                        fmt::format("token file: line {}: want token,user,uid[,\"groups\"]",
-                                    number));
+      return make_error(
+          Code::kBadRequest,
+          fmt::format("token file: line {}: want token,user,uid[,\"groups\"]", number));
     }
     auto user = std::make_shared<UserInfo>();
     user->name = fields[1];

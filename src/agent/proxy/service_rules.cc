@@ -1,0 +1,290 @@
+#include "agent/proxy/service_rules.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "agent/proxy/service_endpoints.h"
+#include "base/format.h"
+
+namespace knarr::agent {
+
+namespace {
+
+bool is_v4(const std::string& address) { return address.find(':') == std::string::npos; }
+
+// What stands where no backend can be chosen, and why.
+struct Refusal {
+  std::string why;
+  const char* action = nullptr;  // null: there are backends
+};
+
+class Renderer {
+ public:
+  Renderer(const ServiceState& state, const ServiceRulesConfig& config)
+      : state_(state), config_(config) {}
+
+  RuleSet render() {
+    frame();
+    for (const auto& [name, service] : state_.services) {
+      for (const ServicePort& port : service.ports) add_port(service, port);
+    }
+    // Last: an address of this node is a node port's only when no service has it.
+    nat(chain("SERVICES"),
+        comment("service node ports") + " -m addrtype --dst-type LOCAL -j " + chain("NODEPORTS"));
+    return std::move(rules_);
+  }
+
+ private:
+  struct PortContext {
+    const ServiceView& service;
+    const ServicePort& port;
+    std::string id;     // "default/web:http"
+    std::string match;  // "-p tcp -m tcp --dport 80"
+    Backends backends;
+    std::string cluster_chain, local_chain, external_chain;
+    bool cluster_made = false, local_made = false;
+  };
+
+  std::string chain(const char* name) const { return config_.prefix + "-" + name; }
+  void nat(const std::string& chain, const std::string& rule) { rules_.rule("nat", chain, rule); }
+  void filter(const std::string& chain, const std::string& rule) {
+    rules_.rule("filter", chain, rule);
+  }
+
+  // The chains that are always there, and how packets come to them.
+  void frame() {
+    for (const char* name : {"SERVICES", "NODEPORTS"}) rules_.chain("nat", chain(name));
+    for (const char* name : {"SERVICES", "EXTERNAL", "FIREWALL", "FORWARD"}) {
+      rules_.chain("filter", chain(name));
+    }
+    std::string portals = comment("knarr services") + " -j " + chain("SERVICES");
+    rules_.jump("nat", "PREROUTING", portals);
+    rules_.jump("nat", "OUTPUT", portals);
+    auto from = [this](const char* hook, const char* name, const char* what) {
+      rules_.jump("filter", hook,
+                  "-m conntrack --ctstate NEW " + comment(what) + " -j " + chain(name));
+    };
+    for (const char* hook : {"INPUT", "FORWARD", "OUTPUT"}) {
+      from(hook, "FIREWALL", "knarr load balancer sources");
+    }
+    for (const char* hook : {"FORWARD", "OUTPUT"}) from(hook, "SERVICES", "knarr services");
+    for (const char* hook : {"INPUT", "FORWARD"}) from(hook, "EXTERNAL", "knarr outside services");
+    rules_.jump("filter", "FORWARD", comment("knarr forwarding") + " -j " + chain("FORWARD"));
+    filter(chain("FORWARD"), "-m conntrack --ctstate INVALID -j DROP");
+    filter(chain("FORWARD"), comment("knarr forwarding") + " -m mark --mark " +
+                                 config_.masquerade_mark + " -j ACCEPT");
+    filter(chain("FORWARD"), "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+  }
+
+  void add_port(const ServiceView& service, const ServicePort& port) {
+    if (service.headless) return;
+    const char* protocol = protocol_name(port.protocol);
+    PortContext c{service, port, service.name.text(), "", {}, "", "", ""};
+    if (!port.name.empty()) c.id += ":" + port.name;
+    c.match = fmt::format("-p {0} -m {0} --dport {1}", protocol, port.port);
+    c.backends = choose_backends(state_, service.name, port, config_.node_name, false);
+    std::string key = c.id + "/" + protocol;
+    c.cluster_chain = hashed_chain(config_.prefix, "SVC", key);
+    c.local_chain = hashed_chain(config_.prefix, "SVL", key);
+    c.external_chain = hashed_chain(config_.prefix, "EXT", key);
+    add_cluster_ips(c);
+    add_outside(c);
+  }
+
+  Refusal refusal(const PortContext& c, bool local) const {
+    if (c.backends.cluster.empty()) return {c.id + " has no endpoints", "REJECT"};
+    if (local && c.backends.local.empty()) return {c.id + " has no local endpoints", "DROP"};
+    return {};
+  }
+
+  void add_cluster_ips(PortContext& c) {
+    Refusal refused = refusal(c, c.service.internal_local);
+    for (const std::string& ip : c.service.cluster_ips) {
+      if (!is_v4(ip) || config_.answered_here.count(ip) > 0) continue;
+      std::string to = fmt::format("-d {}/32 {}", ip, c.match);
+      if (refused.action != nullptr) {
+        filter(chain("SERVICES"),
+               fmt::format("{} {} -j {}", to, comment(refused.why), refused.action));
+        continue;
+      }
+      const std::string& inside = inside_chain(c);
+      if (!config_.cluster_cidr.empty()) {
+        // In front of the backends: inside_chain() made the chain with those.
+        prepend(inside,
+                fmt::format("! -s {} {} -j {}", config_.cluster_cidr, to, chain("MARK-MASQ")));
+      }
+      nat(chain("SERVICES"), fmt::format("{} {} -j {}", to, comment(c.id + " cluster IP"), inside));
+    }
+  }
+
+  void add_outside(PortContext& c) {
+    std::vector<std::string> addresses;
+    for (const auto* list : {&c.service.external_ips, &c.service.ingress_ips}) {
+      for (const std::string& ip : *list) {
+        if (is_v4(ip)) addresses.push_back(ip);
+      }
+    }
+    if (addresses.empty() && c.port.node_port == 0) return;
+    Refusal refused = refusal(c, c.service.external_local);
+    if (refused.action != nullptr) {
+      refuse_outside(c, addresses, refused);
+      return;
+    }
+    add_external_chain(c);
+    for (const std::string& ip : c.service.external_ips) {
+      if (!is_v4(ip)) continue;
+      nat(chain("SERVICES"), fmt::format("-d {}/32 {} {} -j {}", ip, c.match,
+                                         comment(c.id + " external IP"), c.external_chain));
+    }
+    add_load_balancer(c);
+    if (c.port.node_port != 0) {
+      nat(chain("NODEPORTS"),
+          fmt::format("{} {} -j {}", node_match(c), comment(c.id), c.external_chain));
+    }
+  }
+
+  static std::string node_match(const PortContext& c) {
+    return fmt::format("-p {0} -m {0} --dport {1}", protocol_name(c.port.protocol),
+                       c.port.node_port);
+  }
+
+  void refuse_outside(const PortContext& c, const std::vector<std::string>& addresses,
+                      const Refusal& refused) {
+    for (const std::string& ip : addresses) {
+      filter(chain("EXTERNAL"), fmt::format("-d {}/32 {} {} -j {}", ip, c.match,
+                                            comment(refused.why), refused.action));
+    }
+    if (c.port.node_port != 0) {
+      filter(chain("EXTERNAL"), fmt::format("{} {} -m addrtype --dst-type LOCAL -j {}",
+                                            node_match(c), comment(refused.why), refused.action));
+    }
+  }
+
+  // With source ranges a load balancer's address leads through a chain that lets the ranges pass;
+  // what is left was not translated, and is dropped by the filter.
+  void add_load_balancer(const PortContext& c) {
+    std::vector<std::string> ranges;
+    for (const std::string& range : c.service.source_ranges) {
+      if (is_v4(range)) ranges.push_back(range);
+    }
+    bool limited = !c.service.source_ranges.empty() &&
+                   std::find(ranges.begin(), ranges.end(), "0.0.0.0/0") == ranges.end();
+    std::string firewall =
+        hashed_chain(config_.prefix, "FW", c.id + "/" + protocol_name(c.port.protocol));
+    bool made = false;
+    for (const std::string& ip : c.service.ingress_ips) {
+      if (!is_v4(ip)) continue;
+      std::string to =
+          fmt::format("-d {}/32 {} {}", ip, c.match, comment(c.id + " load balancer IP"));
+      nat(chain("SERVICES"), to + " -j " + (limited ? firewall : c.external_chain));
+      if (!limited) continue;
+      filter(chain("FIREWALL"), to + " -j DROP");
+      if (made) continue;
+      made = true;
+      rules_.chain("nat", firewall);
+      for (const std::string& range : ranges) {
+        nat(firewall, fmt::format("-s {} -j {}", range, c.external_chain));
+      }
+    }
+  }
+
+  // From outside: policy Cluster may leave this node again, so the answer has to come back through
+  // it. Policy Local keeps the client's address; pods and this node itself have all endpoints.
+  void add_external_chain(PortContext& c) {
+    rules_.chain("nat", c.external_chain);
+    if (!c.service.external_local) {
+      nat(c.external_chain, comment(c.id + " from outside") + " -j " + chain("MARK-MASQ"));
+      nat(c.external_chain, "-j " + all_backends(c));
+      return;
+    }
+    if (!config_.cluster_cidr.empty()) {
+      nat(c.external_chain, fmt::format("-s {} {} -j {}", config_.cluster_cidr,
+                                        comment(c.id + " from pods"), all_backends(c)));
+    }
+    for (const std::string& target : {chain("MARK-MASQ"), all_backends(c)}) {
+      nat(c.external_chain, fmt::format("{} -m addrtype --src-type LOCAL -j {}",
+                                        comment(c.id + " from this node"), target));
+    }
+    nat(c.external_chain, "-j " + local_backends(c));
+  }
+
+  const std::string& inside_chain(PortContext& c) {
+    return c.service.internal_local ? local_backends(c) : all_backends(c);
+  }
+  const std::string& all_backends(PortContext& c) {
+    if (!c.cluster_made) add_backends(c, c.cluster_chain, c.backends.cluster);
+    c.cluster_made = true;
+    return c.cluster_chain;
+  }
+  const std::string& local_backends(PortContext& c) {
+    if (!c.local_made) add_backends(c, c.local_chain, c.backends.local);
+    c.local_made = true;
+    return c.local_chain;
+  }
+
+  std::string endpoint_chain(const PortContext& c, const Backend& b) const {
+    return hashed_chain(
+        config_.prefix, "SEP",
+        fmt::format("{}/{}/{}:{}", c.id, protocol_name(c.port.protocol), b.address, b.port));
+  }
+
+  // A client that has been sent to an endpoint before goes there again; else chance decides: of n
+  // that are left each rule takes one n-th.
+  void add_backends(const PortContext& c, const std::string& chain,
+                    const std::vector<Backend>& backends) {
+    rules_.chain("nat", chain);
+    for (const Backend& b : backends) {
+      std::string name = endpoint_chain(c, b);
+      add_endpoint(c, b, name);
+      if (c.service.affinity_seconds == 0) continue;
+      nat(chain, fmt::format("-m recent --rcheck --seconds {} --reap --name {} --mask "
+                             "255.255.255.255 --rsource -j {}",
+                             c.service.affinity_seconds, name, name));
+    }
+    for (size_t i = 0; i < backends.size(); i++) {
+      size_t left = backends.size() - i;
+      std::string name = endpoint_chain(c, backends[i]);
+      std::string chance = left == 1 ? ""
+                                     : fmt::format(
+                                           "-m statistic --mode random --probability "
+                                           "{:.10f} ",
+                                           1.0 / static_cast<double>(left));
+      nat(chain, fmt::format("{}{}-j {}",
+                             comment(fmt::format("{} -> {}:{}", c.id, backends[i].address,
+                                                 backends[i].port)) +
+                                 " ",
+                             chance, name));
+    }
+  }
+
+  // A pod that reaches itself through its service would answer itself past us: masqueraded.
+  void add_endpoint(const PortContext& c, const Backend& b, const std::string& name) {
+    if (rules_.tables["nat"].chains.count(name) > 0) return;
+    nat(name, fmt::format("-s {}/32 -j {}", b.address, chain("MARK-MASQ")));
+    std::string remember = c.service.affinity_seconds == 0
+                               ? ""
+                               : fmt::format(
+                                     " -m recent --set --name {} --mask 255.255.255.255 "
+                                     "--rsource",
+                                     name);
+    nat(name, fmt::format("-p {0}{1} -m {0} -j DNAT --to-destination {2}:{3}",
+                          protocol_name(c.port.protocol), remember, b.address, b.port));
+  }
+
+  void prepend(const std::string& chain, const std::string& rule) {
+    std::string& rules = rules_.tables["nat"].chains[chain];
+    rules.insert(0, fmt::format("-A {} {}\n", chain, rule));
+  }
+
+  const ServiceState& state_;
+  const ServiceRulesConfig& config_;
+  RuleSet rules_;
+};
+
+}  // namespace
+
+RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config) {
+  return Renderer(state, config).render();
+}
+
+}  // namespace knarr::agent

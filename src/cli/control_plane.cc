@@ -1,0 +1,162 @@
+#include "cli/control_plane.h"
+
+#include <charconv>
+
+#include "api/ip.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace knarr::cli {
+
+namespace {
+
+bool is_address(const std::string& text) { return api::IpAddress::parse(text).has_value(); }
+
+server::CredentialNames names_of(const ServerOptions& o) {
+  server::CredentialNames names;
+  names.node_name = o.disable_agent ? "" : o.node_name;
+  names.dns_names = {o.node_name};
+  names.ip_addresses = {o.node_ip, o.advertise_address};
+  if (auto cidr = api::Cidr::parse(o.service_cidr)) {
+    if (auto first = cidr->network().plus(1)) names.ip_addresses.push_back(first->text());
+  }
+  if (is_address(o.bind_address) && o.bind_address != "0.0.0.0" && o.bind_address != "::") {
+    names.ip_addresses.push_back(o.bind_address);
+  }
+  for (const std::string& san : o.tls_san) {
+    (is_address(san) ? names.ip_addresses : names.dns_names).push_back(san);
+  }
+  return names;
+}
+
+// "30000-32767"
+bool parse_port_range(const std::string& text, int& min, int& max) {
+  const char* end = text.data() + text.size();
+  auto [dash, error] = std::from_chars(text.data(), end, min);
+  if (error != std::errc() || dash == end || *dash != '-') return false;
+  auto [rest, error2] = std::from_chars(dash + 1, end, max);
+  return error2 == std::errc() && rest == end && min > 0 && min <= max && max < 65536;
+}
+
+// What a client on this machine dials.
+std::string local_url(const ServerOptions& o) {
+  bool any = o.bind_address == "0.0.0.0" || o.bind_address == "::";
+  std::string host = any ? "127.0.0.1" : o.bind_address;
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return fmt::format("https://{}:{}", host, o.https_listen_port);
+}
+
+}  // namespace
+
+ControlPlane::ControlPlane(base::Loop& loop, Random& random, const ServerOptions& options)
+    : loop_(loop), random_(random), options_(options) {}
+
+ControlPlane::~ControlPlane() = default;
+
+Result<std::unique_ptr<ControlPlane>> ControlPlane::open(base::Loop& loop, Random& random,
+                                                         const ServerOptions& options) {
+  std::unique_ptr<ControlPlane> plane(new ControlPlane(loop, random, options));
+  TRY(base::make_dirs(options.data_dir + "/server", 0700));
+  TRY(plane->open_store());
+  TRY(plane->make_identity());
+  server::ApiServerOptions api;
+  api.service_cidr = options.service_cidr;
+  api.advertise_address = options.advertise_address;
+  api.advertise_port = static_cast<int>(options.https_listen_port);
+  if (!parse_port_range(options.service_node_port_range, api.node_port_min, api.node_port_max)) {
+    return make_error(Code::kBadRequest, "--service-node-port-range: want A-B, not " +
+                                             options.service_node_port_range);
+  }
+  plane->api_ = std::make_unique<server::ApiServer>(
+      server::ApiServer::Deps{*plane->store_, loop, random, *plane->authenticator_,
+                              plane->authorizer_, plane->tokens_.get()},
+      api);
+  plane->tokens_->set_lookup([api = plane->api_.get()](const std::string& resource,
+                                                       const std::string& ns,
+                                                       const std::string& name) {
+    return api->cache().get({{"", resource}, {ns, name}});
+  });
+  return plane;
+}
+
+Result<void> ControlPlane::open_store() {
+  kv::SqliteOptions options;
+  options.path = options_.data_dir + "/server/state.db";
+  options.options.volatile_prefixes = {server::kVolatilePrefix};
+  TRY_ASSIGN(store_, kv::open_sqlite(loop_, options));
+  return {};
+}
+
+Result<void> ControlPlane::make_identity() {
+  TRY_ASSIGN(credentials_, server::load_credentials(options_.data_dir + "/server/tls",
+                                                    names_of(options_), loop_.now_us() / 1000000));
+  TRY_ASSIGN(server::JwtKey key, server::JwtKey::from_pem(credentials_.service_account_key));
+  tokens_ = std::make_unique<server::ServiceAccountTokens>(
+      std::move(key), "https://kubernetes.default.svc." + options_.cluster_domain, loop_, random_);
+  std::unique_ptr<server::TokenFile> static_tokens;
+  if (!options_.token_auth_file.empty()) {
+    TRY_ASSIGN(std::string text, base::read_file(options_.token_auth_file));
+    TRY_ASSIGN(static_tokens, server::TokenFile::parse(text));
+  }
+  authenticator_ =
+      std::make_unique<server::RequestAuthenticator>(std::move(static_tokens), *tokens_);
+  return {};
+}
+
+Result<void> ControlPlane::listen() {
+  net::TlsConfig tls;
+  tls.cert_pem = credentials_.serving.certificate + credentials_.ca.certificate;
+  tls.key_pem = credentials_.serving.key;
+  tls.ca_pem = credentials_.ca.certificate;
+  server_ = std::make_unique<net::Server>(loop_);
+  return server_->listen(options_.bind_address, static_cast<uint16_t>(options_.https_listen_port),
+                         tls, api_->handler());
+}
+
+Result<void> ControlPlane::write_kubeconfig() {
+  const std::string& path = options_.write_kubeconfig;
+  std::string text = server::kubeconfig("knarr", local_url(options_), credentials_.ca.certificate,
+                                        credentials_.admin);
+  if (auto before = base::read_file(path); before.ok() && *before == text) return {};
+  if (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0) {
+    TRY(base::make_dirs(path.substr(0, slash)));
+  }
+  return base::write_file(path, text, 0600);
+}
+
+void ControlPlane::start(std::function<void(Result<void>)> done) {
+  api_->start([this, done = std::move(done)](Result<void> loaded) {
+    if (!loaded.ok()) return done(loaded);
+    if (auto listening = listen(); !listening.ok()) return done(listening);
+    if (auto written = write_kubeconfig(); !written.ok()) return done(written);
+    start_loops();
+    done({});
+  });
+}
+
+void ControlPlane::start_loops() {
+  if (!options_.disable_controller_manager) {
+    controller_client_ = api_->local_client("kube-controller-manager");
+    server::ControllersOptions options;
+    options.root_ca_pem = credentials_.ca.certificate;
+    options.cluster_cidr = options_.cluster_cidr;
+    controllers_ = server::make_controllers({api_->cache(), *controller_client_, loop_, random_},
+                                            std::move(options));
+    controllers_->start();
+  }
+  if (!options_.disable_scheduler) {
+    scheduler_client_ = api_->local_client("kube-scheduler");
+    scheduler_ =
+        std::make_unique<server::Scheduler>(api_->cache(), *scheduler_client_, loop_, random_);
+    scheduler_->start();
+  }
+}
+
+void ControlPlane::drain(int64_t limit_ms, std::function<void()> done) {
+  if (!server_) return done();
+  server_->drain(limit_ms, std::move(done));
+}
+
+}  // namespace knarr::cli

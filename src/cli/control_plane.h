@@ -1,0 +1,60 @@
+// The control plane of one process, put together in its order and ended in reverse: store,
+// identity, API server, what listens, controllers, scheduler.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/loop.h"
+#include "cli/server_options.h"
+#include "knarr/random.h"
+#include "net/server.h"
+#include "server/auth/allow_authenticated.h"
+#include "server/auth/authenticators.h"
+#include "server/auth/credentials.h"
+#include "server/controllers/controllers.h"
+#include "server/http/api_server.h"
+#include "server/scheduler/scheduler.h"
+
+namespace knarr::cli {
+
+class ControlPlane {
+ public:
+  // Opens the store, reads or makes the cluster's identity. Blocking.
+  static Result<std::unique_ptr<ControlPlane>> open(base::Loop& loop, Random& random,
+                                                    const ServerOptions& options);
+  ~ControlPlane();
+
+  // Listens, loads, writes the kubeconfig, starts the loops. `done` when requests are served.
+  void start(std::function<void(Result<void>)> done);
+  // Lets requests under way end, at most this long.
+  void drain(int64_t limit_ms, std::function<void()> done);
+
+  const server::Credentials& credentials() const { return credentials_; }
+  server::ApiServer& api() { return *api_; }
+
+ private:
+  ControlPlane(base::Loop& loop, Random& random, const ServerOptions& options);
+  Result<void> open_store();
+  Result<void> make_identity();
+  Result<void> listen();
+  Result<void> write_kubeconfig();
+  void start_loops();
+
+  base::Loop& loop_;
+  Random& random_;
+  const ServerOptions& options_;
+  std::unique_ptr<kv::Store> store_;
+  server::Credentials credentials_;
+  std::unique_ptr<server::ServiceAccountTokens> tokens_;
+  std::unique_ptr<server::RequestAuthenticator> authenticator_;
+  server::AllowAuthenticated authorizer_;
+  std::unique_ptr<server::ApiServer> api_;
+  std::unique_ptr<net::Server> server_;
+  std::unique_ptr<client::Client> controller_client_, scheduler_client_;
+  std::unique_ptr<server::ControllerHost> controllers_;
+  std::unique_ptr<server::Scheduler> scheduler_;
+};
+
+}  // namespace knarr::cli

@@ -1,0 +1,141 @@
+#include "cli/node.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "runtime/native_runtime.h"
+
+namespace knarr::cli {
+
+namespace {
+
+// With --disable-network: pods that want a network of their own get none but loopback.
+class NoNetwork final : public agent::PodNetwork {
+ public:
+  void attach(const agent::PodRef&, const std::string&, const std::string&,
+              agent::Callback<std::vector<std::string>> done) override {
+    done(std::vector<std::string>());
+  }
+  void detach(const std::string&, agent::Callback<void> done) override { done({}); }
+  void keep_only(const std::vector<std::string>&) override {}
+};
+
+agent::AgentOptions agent_options(const ServerOptions& o) {
+  agent::AgentOptions a;
+  a.node.name = o.node_name;
+  a.node.hostname = o.node_name;
+  a.node.ip = o.node_ip;
+  a.node.taints = o.node_taint;
+  for (const std::string& label : o.node_label) {
+    size_t equals = label.find('=');
+    a.node.labels[label.substr(0, equals)] =
+        equals == std::string::npos ? "" : label.substr(equals + 1);
+  }
+  a.node.version = std::string(kKubernetesVersion) + "+knarr";
+  a.node.kubelet_port = static_cast<uint16_t>(o.kubelet_port);
+  a.data_dir = o.data_dir + "/agent";
+  a.logs_dir = o.log_dir;
+  a.dns.cluster_dns = {o.cluster_dns};
+  a.dns.cluster_domain = o.cluster_domain;
+  a.node_resolv_conf_path = o.resolv_conf;
+  return a;
+}
+
+runtime::NativeOptions runtime_options(const ServerOptions& o) {
+  runtime::NativeOptions n;
+  n.state_dir = o.run_dir + "/runtime";
+  n.cgroup_root = o.cgroup_root;
+  n.seccomp_profile_dir = o.data_dir + "/agent/seccomp";
+  return n;
+}
+
+int status_of(Code code) {
+  switch (code) {
+    case Code::kNotFound: return 404;
+    case Code::kBadRequest:
+    case Code::kInvalid: return 400;
+    case Code::kForbidden: return 403;
+    default: return 500;
+  }
+}
+
+}  // namespace
+
+Node::Node(Deps deps) : deps_(std::move(deps)) {}
+
+Node::~Node() = default;
+
+void Node::start(std::function<void(Result<void>)> ready) {
+  ready_ = std::move(ready);
+  if (auto prepared = prepare(); !prepared.ok()) {
+    ready_(prepared);
+    return;
+  }
+  open_images();
+}
+
+Result<void> Node::prepare() {
+  const ServerOptions& o = deps_.options;
+  TRY(base::make_dirs(o.data_dir + "/agent", 0750));
+  TRY(base::make_dirs(o.run_dir, 0711));
+  TRY(base::make_dirs(o.log_dir));
+  runtime::PullerOptions puller;
+  TRY_ASSIGN(puller.registries, runtime::load_registries(o.private_registry));
+  images_ = std::make_unique<runtime::ImageStore>(deps_.loop, o.data_dir + "/agent/images");
+  snapshots_ = std::make_unique<runtime::SnapshotStore>(*images_);
+  puller_ = std::make_unique<runtime::Puller>(deps_.loop, *images_, std::move(puller));
+  network_ = std::make_unique<NoNetwork>();
+  return {};
+}
+
+void Node::open_images() {
+  images_->open([this](Result<void> opened) {
+    if (!opened.ok()) return ready_(opened);
+    run();
+  });
+}
+
+void Node::run() {
+  runtime_ = runtime::make_native_runtime(deps_.loop, deps_.random, *images_, *snapshots_, *puller_,
+                                          runtime_options(deps_.options));
+  agent_ = std::make_unique<agent::Agent>(deps_.loop, agent_options(deps_.options), deps_.client,
+                                          *runtime_, *network_, deps_.services);
+  api_ = std::make_unique<agent::NodeApi>(deps_.loop, *agent_);
+  local_ = std::make_unique<agent::LocalApi>(deps_.loop, *images_, *runtime_,
+                                             [this] { agent_->refresh_images(); });
+  if (auto listening = listen(); !listening.ok()) return ready_(listening);
+  agent_->on_ready([this] { ready_({}); });
+  agent_->start();
+}
+
+Result<void> Node::listen() {
+  TRY(local_->listen(deps_.options.run_dir + "/knarr.sock"));
+  net::TlsConfig tls;
+  tls.cert_pem = deps_.credentials.kubelet_serving.certificate;
+  tls.key_pem = deps_.credentials.kubelet_serving.key;
+  tls.ca_pem = deps_.credentials.ca.certificate;
+  server_ = std::make_unique<net::Server>(deps_.loop);
+  return server_->listen(deps_.options.node_ip, static_cast<uint16_t>(deps_.options.kubelet_port),
+                         tls, [this](net::ExchangePtr exchange) { serve(exchange); });
+}
+
+// The node's own port is for the API server alone: a certificate of the cluster, of its masters.
+void Node::serve(const net::ExchangePtr& exchange) {
+  const auto& certificate = exchange->request.connection->certificate;
+  bool master = false;
+  if (certificate && certificate->verified) {
+    for (const std::string& o : certificate->organizations) master |= o == "system:masters";
+  }
+  if (!master) {
+    exchange->respond(401, {{"Content-Type", "text/plain; charset=utf-8"}}, "Unauthorized");
+    return;
+  }
+  net::Query query = net::Query::parse(exchange->request.query);
+  auto answered = api_->node_path(exchange, exchange->request.path, query);
+  if (answered.ok()) return;
+  exchange->respond(status_of(answered.error().code),
+                    {{"Content-Type", "text/plain; charset=utf-8"}},
+                    answered.error().message + "\n");
+}
+
+}  // namespace knarr::cli

@@ -1,0 +1,61 @@
+// The node of one process, put together in its order and ended in reverse: images, runtime,
+// network, agent, and what others reach it by.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/agent.h"
+#include "agent/api/node_api.h"
+#include "agent/local_api.h"
+#include "cli/server_options.h"
+#include "knarr/client.h"
+#include "knarr/random.h"
+#include "net/server.h"
+#include "runtime/image/image_store.h"
+#include "runtime/image/puller.h"
+#include "runtime/image/snapshot.h"
+#include "server/auth/credentials.h"
+
+namespace knarr::cli {
+
+class Node {
+ public:
+  struct Deps {
+    base::Loop& loop;
+    Random& random;
+    client::Client& client;
+    const ServerOptions& options;
+    const server::Credentials& credentials;
+    agent::Configurer::Services services;
+  };
+  explicit Node(Deps deps);
+  ~Node();
+
+  // `ready` once, when the node is Ready in the API; an error when it cannot be.
+  void start(std::function<void(Result<void>)> ready);
+  // Null until the images are open.
+  agent::NodeApi* api() { return api_.get(); }
+
+ private:
+  Result<void> prepare();
+  void open_images();
+  void run();
+  Result<void> listen();
+  void serve(const net::ExchangePtr& exchange);
+
+  Deps deps_;
+  std::function<void(Result<void>)> ready_;
+  std::unique_ptr<runtime::ImageStore> images_;
+  std::unique_ptr<runtime::SnapshotStore> snapshots_;
+  std::unique_ptr<runtime::Puller> puller_;
+  std::unique_ptr<runtime::Runtime> runtime_;
+  std::unique_ptr<agent::PodNetwork> network_;
+  std::unique_ptr<agent::Agent> agent_;
+  std::unique_ptr<agent::NodeApi> api_;
+  std::unique_ptr<net::Server> server_;
+  std::unique_ptr<agent::LocalApi> local_;
+};
+
+}  // namespace knarr::cli

@@ -1,0 +1,160 @@
+// knarr server: a whole cluster in this process, until SIGTERM or SIGINT. Pods stay when it ends.
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/random.h"
+#include "cli/command.h"
+#include "cli/control_plane.h"
+#include "cli/node.h"
+#include "cli/node_bridge.h"
+#include "cli/server_options.h"
+
+namespace knarr::cli {
+
+namespace {
+
+constexpr int64_t kDrainMs = 3000;
+
+// Calls fn when the signal comes.
+class SignalWatch {
+ public:
+  SignalWatch(base::Loop& loop, int signal, std::function<void()> fn)
+      : handle_(new uv_signal_t), fn_(std::move(fn)) {
+    uv_signal_init(loop.uv(), handle_);
+    handle_->data = this;
+    uv_signal_start(
+        handle_, [](uv_signal_t* h, int) { static_cast<SignalWatch*>(h->data)->fn_(); }, signal);
+  }
+  ~SignalWatch() { base::close_handle(handle_); }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+
+ private:
+  uv_signal_t* handle_;
+  std::function<void()> fn_;
+};
+
+// sd_notify(3): the service manager that started us hears that we are up.
+void notify_service_manager(const char* state) {
+  const char* path = getenv("NOTIFY_SOCKET");
+  sockaddr_un address = {};
+  if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) return;
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, path);
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  base::UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  sendto(fd.get(), state, std::strlen(state), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+         size);
+}
+
+std::vector<json::Value> services_for(const server::Cache& cache, const std::string& ns) {
+  std::vector<json::Value> services;
+  auto add = [&](const ObjectRef& object) {
+    if (auto value = json::parse(object->json); value.ok()) services.push_back(*std::move(value));
+    return true;
+  };
+  if (auto api = cache.get({{"", "services"}, {"default", "kubernetes"}})) add(api);
+  cache.for_each({"", "services"}, ns, [&](const ObjectRef& object) {
+    bool is_api = ns == "default" && object->name.name == "kubernetes";
+    return is_api || add(object);
+  });
+  return services;
+}
+
+class Process {
+ public:
+  explicit Process(const ServerOptions& options) : options_(options) {}
+
+  int run() {
+    int64_t begun_ms = loop_.monotonic_ms();
+    auto plane = ControlPlane::open(loop_, random_, options_);
+    if (!plane.ok()) return fail(plane.error().message);
+    plane_ = *std::move(plane);
+    SignalWatch term(loop_, SIGTERM, [this] { stop(); });
+    SignalWatch interrupt(loop_, SIGINT, [this] { stop(); });
+    plane_->start([this, begun_ms](Result<void> started) {
+      if (!started.ok()) return give_up(started.error());
+      base::log(base::Level::kInfo, "server", "serving on {}:{} after {} ms", options_.bind_address,
+                options_.https_listen_port, loop_.monotonic_ms() - begun_ms);
+      if (options_.disable_agent) {
+        notify_service_manager("READY=1");
+      } else {
+        start_node(begun_ms);
+      }
+    });
+    loop_.run();
+    node_.reset();
+    bridge_.reset();
+    node_client_.reset();
+    plane_.reset();
+    return status_;
+  }
+
+ private:
+  void start_node(int64_t begun_ms) {
+    node_client_ = plane_->api().local_client("system:node:" + options_.node_name);
+    server::Cache& cache = plane_->api().cache();
+    node_ = std::make_unique<Node>(
+        Node::Deps{loop_, random_, *node_client_, options_, plane_->credentials(),
+                   [&cache](const std::string& ns) { return services_for(cache, ns); }});
+    bridge_ = std::make_unique<NodeBridge>(loop_, *node_, cache);
+    plane_->api().set_node_proxy(bridge_.get());
+    node_->start([this, begun_ms](Result<void> ready) {
+      if (!ready.ok()) return give_up(ready.error());
+      base::log(base::Level::kInfo, "server", "node {} is ready after {} ms", options_.node_name,
+                loop_.monotonic_ms() - begun_ms);
+      notify_service_manager("READY=1");
+    });
+  }
+
+  void give_up(const Error& error) {
+    status_ = fail(error.message);
+    loop_.stop();
+  }
+
+  void stop() {
+    if (std::exchange(stopping_, true)) return loop_.stop();  // asked twice
+    base::log(base::Level::kInfo, "server", "stopping; pods go on running");
+    notify_service_manager("STOPPING=1");
+    plane_->drain(kDrainMs, [this] { loop_.stop(); });
+  }
+
+  const ServerOptions& options_;
+  base::Loop loop_;
+  base::SystemRandom random_;
+  std::unique_ptr<ControlPlane> plane_;
+  std::unique_ptr<client::Client> node_client_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<NodeBridge> bridge_;
+  bool stopping_ = false;
+  int status_ = 0;
+};
+
+}  // namespace
+
+int server_command(const Args& args) {
+  ServerOptions options;
+  FlagSet flags = server_flags(options);
+  auto read = read_server_options(args, flags, options);
+  if (flags.help_wanted()) {
+    std::fputs(flags.help().c_str(), stdout);
+    return 0;
+  }
+  if (!read.ok()) {
+    fail(read.error().message);
+    return 2;
+  }
+  if (options.debug) base::set_log_level(base::Level::kDebug);
+  signal(SIGPIPE, SIG_IGN);
+  return Process(options).run();
+}
+
+}  // namespace knarr::cli
