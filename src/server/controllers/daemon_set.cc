@@ -9,6 +9,7 @@ namespace knarr::server {
 namespace {
 constexpr const char* kHashLabel = "controller-revision-hash";
 constexpr const char* kGenerationLabel = "pod-template-generation";
+constexpr const char* kTemplateGeneration = "deprecated.daemonset.template.generation";
 constexpr RevisionStyle kStyle{kHashLabel};
 }  // namespace
 
@@ -304,7 +305,10 @@ void DaemonSetController::create(const std::shared_ptr<State>& state, const Pass
                                       state->set["metadata"]["name"].text());
     json::Value& labels = pod.member("metadata").member("labels");
     labels.set(kHashLabel, state->hash);
-    labels.set(kGenerationLabel, std::to_string(state->set["metadata"]["generation"].as_int()));
+    const json::Value& meta = state->set["metadata"];
+    std::string generation = meta["annotations"][kTemplateGeneration].text();
+    if (generation.empty()) generation = std::to_string(meta["generation"].as_int());
+    labels.set(kGenerationLabel, generation);
     json::Value spec = state->daemon_spec;
     json::Value field = json::Value::object(
         {{"key", "metadata.name"},

@@ -38,8 +38,9 @@ bool DeploymentController::sync_annotations(State& state, const PassRef& pass, i
     json::Value patch = json::Value::object(
         {{"metadata",
           json::Value::object({{"annotations", json::Value::object({{kRevision, told}})}})}});
-    pass->write(
-        patch_request(kDeployments, pass->key(), patch, client::PatchType::kMerge));
+    // Through the status, where it raises no generation.
+    pass->write(patch_request(kDeployments, pass->key(), patch, client::PatchType::kMerge,
+                              "status"));
     return true;
   }
   json::Value& status = state.deployment.member("status");

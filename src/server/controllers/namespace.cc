@@ -14,6 +14,7 @@ namespace knarr::server {
 
 namespace {
 
+constexpr int64_t kGraceMs = 5000;
 constexpr int64_t kLookAgainMs = 1000;  // while something else holds content back
 
 constexpr const char* kRootCa = "kube-root-ca.crt";
@@ -42,9 +43,16 @@ std::vector<DeletableResource> builtin_deletable() {
 NamespaceController::NamespaceController(const ControllerContext& context, Discover discover)
     : Controller(context, "namespace-controller"), discover_(std::move(discover)) {}
 
-void NamespaceController::on_change(const GroupResource&, const ObjectRef&,
+void NamespaceController::on_change(const GroupResource&, const ObjectRef& previous,
                                     const ObjectRef& object) {
-  if (object != nullptr && object->deleting) enqueue(object->name);
+  if (object == nullptr || !object->deleting) return;
+  // Upstream's grace: whoever still writes into it sees that it is going before its content does.
+  bool just_now = previous != nullptr && !previous->deleting;
+  if (just_now) {
+    queue().add_after(object->name, kGraceMs);
+  } else if (previous == nullptr) {
+    enqueue(object->name);
+  }
 }
 
 struct NamespaceController::Left {
