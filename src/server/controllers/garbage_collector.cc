@@ -178,15 +178,34 @@ void GarbageCollector::collect(const PassRef& pass, const ObjectKey& key,
                   {}});
     return;
   }
-  bool has_dependents = false;
-  context_.cache.for_each_owned(
-      object->uid, [&](const GroupResource&, const ObjectRef&) { has_dependents = true; });
+  bool has_dependents = false, circle = false;
+  context_.cache.for_each_owned(object->uid, [&](const GroupResource&, const ObjectRef& d) {
+    has_dependents = true;
+    circle |= d->deleting && has_finalizer(api::decode(*d), kForeground);
+  });
   bool in_foreground = !waiting.empty() && has_dependents;
+  if (in_foreground && circle) unblock(pass, key, object);
   json::Value value = api::decode(*object);
   const char* propagation = has_finalizer(value, kOrphan)        ? "Orphan"
                             : has_finalizer(value, kForeground) || in_foreground ? "Foreground"
                                                                                  : "Background";
   remove(pass, key, object, propagation);
+}
+
+// Two that wait for each other would wait forever: this one stops holding its owners back.
+void GarbageCollector::unblock(const PassRef& pass, const ObjectKey& key,
+                               const ObjectRef& object) {
+  json::Value references = json::Value::array();
+  for (const OwnerRef& owner : object->owners) {
+    references.push_back(
+        json::Value::object({{"uid", owner.uid}, {"blockOwnerDeletion", false}}));
+  }
+  json::Value patch = json::Value::object(
+      {{"metadata",
+        json::Value::object({{"uid", object->uid}, {"ownerReferences", std::move(references)}})}});
+  pass->remove({client::Verb::kPatch, target(key), json::write(patch),
+                client::PatchType::kStrategicMerge,
+                {}});
 }
 
 void GarbageCollector::foreground(const PassRef& pass, const ObjectKey& key,

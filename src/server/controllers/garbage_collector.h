@@ -36,6 +36,7 @@ class GarbageCollector final : public Controller {
   const DeletableResource* find(const GroupResource& resource);
   Presence presence(const OwnerRef& owner, const std::string& ns, ObjectRef* found);
   void collect(const PassRef& pass, const ObjectKey& key, const ObjectRef& object);
+  void unblock(const PassRef& pass, const ObjectKey& key, const ObjectRef& object);
   void foreground(const PassRef& pass, const ObjectKey& key, const ObjectRef& object);
   void orphan(const PassRef& pass, const ObjectKey& key, const ObjectRef& object);
   void drop_finalizer(const PassRef& pass, const ObjectKey& key, const ObjectRef& object,
