@@ -1,0 +1,136 @@
+"""A `knarr server` with every path, port and name of its own, for one test."""
+import os
+import re
+import signal
+import subprocess
+
+from harness import api, isolation, process
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+NODE = "node1"
+
+
+class Cluster:
+    def __init__(self, knarr, folder, flags=(), index=0):
+        self.knarr, self.folder, self.index = os.path.abspath(knarr), folder, index
+        self.port, self.kubelet_port = 6443 + index, 10250 + index
+        self.data_dir, self.run_dir = folder + "/data", "/run/knarr%d" % index
+        self.log_dir, self.kubeconfig = folder + "/logs", folder + "/kubeconfig"
+        self.bridge, self.chains = "knarr%d" % index, "KNARR%d" % index
+        self.cgroup_root = "knarr-e2e-%s-%d" % (os.environ["KNARR_E2E_ID"], index)
+        self.flags, self.process, self.api = list(flags), None, None
+        os.makedirs(folder, exist_ok=True)
+
+    def with_agent(self):
+        return "--disable-agent" not in self.flags
+
+    def start(self):
+        """Returns when the API is ready and, with an agent, the node and the default account are."""
+        argv = [self.knarr, "server", "--data-dir", self.data_dir, "--run-dir", self.run_dir,
+                "--log-dir", self.log_dir, "--write-kubeconfig", self.kubeconfig,
+                "--config", self.folder + "/config.yaml", "--bridge", self.bridge,
+                "--cgroup-root", self.cgroup_root, "--chain-prefix", self.chains,
+                "--https-listen-port", str(self.port), "--kubelet-port", str(self.kubelet_port),
+                "--node-name", NODE, "--node-ip", isolation.UPLINK, *self.flags]
+        open(self.folder + "/config.yaml", "a").close()
+        with process.Notifications(self.folder + "/notify") as told:
+            with open(self.folder + "/knarr.log", "a") as log:
+                self.process = subprocess.Popen(argv, stdout=log, stderr=log,
+                                                stdin=subprocess.DEVNULL,
+                                                env={**os.environ, "NOTIFY_SOCKET": told.path})
+            if not told.expect("READY=1", self.process):
+                raise process.Failed("knarr is not ready:\n" + self.log())
+        self.api = api.Api(self.kubeconfig, self.folder)
+        if self.with_agent():
+            self.api.watch_until("/api/v1/nodes", lambda n: api.condition_of(n, "Ready") == "True")
+        if "--disable-controller-manager" not in self.flags:
+            self.api.watch_until("/api/v1/namespaces/default/serviceaccounts",
+                                 lambda a: a["metadata"]["name"] == "default")
+        return self
+
+    def log(self, most=3000):
+        with open(self.folder + "/knarr.log", errors="replace") as file:
+            return file.read()[-most:]
+
+    def stop(self):
+        """SIGTERM: the server ends, pods stay."""
+        status = process.stop(self.process)
+        assert status == 0, "knarr ended with status %d:\n%s" % (status, self.log())
+
+    def crash(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def names(self):
+        """What the scripts that clean up must be told."""
+        return {"KNARR_DATA_DIR": self.data_dir, "KNARR_RUN_DIR": self.run_dir,
+                "KNARR_LOG_DIR": self.log_dir, "KNARR_BRIDGE": self.bridge,
+                "KNARR_CGROUP_ROOT": self.cgroup_root, "KNARR_CHAIN_PREFIX": self.chains,
+                "KNARR_SERVICE": "none"}
+
+    def close(self):
+        """Ends the server, in good order if it is running, and everything it started."""
+        trouble = None
+        try:
+            if self.process and self.process.poll() is None:
+                self.stop()
+        except AssertionError as error:
+            trouble = error
+        process.run([REPO + "/scripts/knarr-killall.sh"], env={**os.environ, **self.names()})
+        if trouble:
+            raise trouble
+        report = re.search(r"(?s)(==\d+==ERROR|runtime error:|CHECK failed).*", self.log(1 << 20))
+        assert not report, "the server's log has:\n" + report[0][:3000]
+
+    # kubectl, as a person uses it.
+
+    def kubectl_argv(self, *args, binary="kubectl"):
+        return [binary, "--kubeconfig", self.kubeconfig, *args]
+
+    def kubectl(self, *args, stdin=None, ok=True, timeout=60, binary="kubectl"):
+        """What it printed; with ok=False what it printed on both outputs, whatever its status."""
+        out, err, _ = process.run(self.kubectl_argv(*args, binary=binary), stdin, ok, timeout)
+        return out if ok else out + err
+
+    def apply(self, manifest):
+        return self.kubectl("apply", "-f", "-", stdin=manifest)
+
+    def terminal(self, *args, binary="kubectl"):
+        return process.Terminal(self.kubectl_argv(*args, binary=binary))
+
+    def wait_for(self, thing, what="condition=Ready", seconds=60, namespace="default"):
+        return self.kubectl("wait", "-n", namespace, thing, "--for=" + what,
+                            "--timeout=%ds" % seconds, timeout=seconds + 10)
+
+    def pods(self, selector="", namespace="default"):
+        path = "/api/v1/namespaces/%s/pods" % namespace
+        return self.api.get(path + ("?labelSelector=" + selector if selector else ""))["items"]
+
+    def pod(self, name, namespace="default"):
+        return self.api.get("/api/v1/namespaces/%s/pods/%s" % (namespace, name))
+
+    def wait_pod(self, name, condition, seconds=60, namespace="default"):
+        return self.api.watch_until("/api/v1/namespaces/%s/pods?fieldSelector=metadata.name=%s" %
+                                    (namespace, name), condition, seconds)
+
+    def import_image(self, image, *names):
+        path = self.folder + "/image.tar"
+        image.save(path, *names)
+        process.run([self.knarr, "image", "import", path, "--run-dir", self.run_dir])
+
+
+def phase_is(*phases):
+    return lambda pod: pod["status"].get("phase") in phases
+
+
+def kubectls():
+    """(name, path) of the kubectls on this machine."""
+    found = [("kubectl", "kubectl")]
+    folder = os.path.dirname(os.path.realpath(subprocess.run(
+        ["sh", "-c", "command -v kubectl"], capture_output=True, text=True).stdout.strip()))
+    for name in sorted(os.listdir(folder)):
+        if re.fullmatch(r"kubectl\.1\.(27|30|33)", name):
+            found.append((name, os.path.join(folder, name)))
+    return found
+
+

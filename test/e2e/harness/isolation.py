@@ -1,0 +1,44 @@
+"""A machine of its own for a run of tests: namespaces for processes, mounts and network.
+
+Inside, the network has loopback and an uplink with a default route that leads nowhere; links,
+iptables rules and mounts are the run's own; and when the first process ends, the kernel ends all
+others. Cgroups are the machine's: each cluster removes its own.
+"""
+import os
+import subprocess
+import sys
+
+INSIDE = "KNARR_E2E_INSIDE"
+UPLINK = "192.0.2.10"
+
+
+def enter():
+    """Goes on inside; the process that called stays outside and ends with the status of the other."""
+    if os.environ.get(INSIDE):
+        return
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
+                          "--mount-proc", "--propagation", "private", sys.executable, *sys.argv])
+
+
+def serve_as_init():
+    """Call right after enter(): the first process reaps orphans while a child of it runs the tests."""
+    child = os.fork()
+    if child == 0:
+        network()
+        return
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            sys.exit(os.waitstatus_to_exitcode(status) & 0xff)
+
+
+def network():
+    for command in ("link set lo up", "link add uplink type veth peer name uplink-end",
+                    "address add %s/24 dev uplink" % UPLINK, "link set uplink up",
+                    "link set uplink-end up", "route add default via 192.0.2.1"):
+        subprocess.run(["ip", *command.split()], check=True)
+    with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+        file.write("1")
+    # /run is fresh as well: registered network namespaces and sockets are the run's own.
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
