@@ -16,7 +16,7 @@ build_packages=(
   libuv1-dev libssl-dev libnghttp2-dev libsqlite3-dev libyaml-cpp-dev libfmt-dev
   libboost1.81-dev libboost-json1.81-dev libboost-container1.81-dev libre2-dev libarchive-dev
   zlib1g-dev libzstd-dev libseccomp-dev libcpp-httplib-dev
-  iptables iproute2 ca-certificates)
+  iptables iproute2 ca-certificates curl)
 test_packages=(
   catch2 clang clang-format clang-tidy libclang-rt-14-dev python3 busybox-static docker-registry
   curl openssl conntrack kubernetes-client procps util-linux git)

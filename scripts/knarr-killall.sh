@@ -1,0 +1,131 @@
+#!/bin/sh
+# Ends everything knarr runs on this machine: the service, all pods, their mounts, links, cgroups and
+# iptables rules. What is stored stays: started again, knarr brings the pods back.
+#
+# Where things are is read from KNARR_* variables, /etc/knarr/knarr.env, /etc/knarr/config.yaml, else
+# the defaults of `knarr server`. KNARR_SERVICE=none leaves services alone.
+#   knarr-killall.sh --setting FLAG DEFAULT   only prints where that is
+set -u
+[ "$(id -u)" = 0 ] || exec sudo "$0" "$@"
+
+setting() {  # NAME-OF-FLAG DEFAULT
+  variable=KNARR_$(echo "$1" | tr a-z- A-Z_)
+  eval "value=\${$variable:-}"
+  for file in /etc/knarr/knarr.env /etc/knarr/config.yaml; do
+    [ -n "$value" ] || [ ! -r "$file" ] ||
+      value=$(sed -nE "s/^($variable=|$1: *)[\"']?([^\"']*)[\"']? *\$/\\2/p" "$file" | tail -n 1)
+  done
+  echo "${value:-$2}"
+}
+[ "${1:-}" != --setting ] || { setting "$2" "$3"; exit 0; }
+data_dir=$(setting data-dir /var/lib/knarr)
+run_dir=$(setting run-dir /run/knarr)
+bridge=$(setting bridge knarr0)
+cgroup_root=$(setting cgroup-root knarr)
+chains=$(setting chain-prefix KNARR)
+
+stop_service() {
+  if [ -d /run/systemd/system ]; then
+    systemctl stop knarr 2>/dev/null
+  elif command -v rc-service >/dev/null && [ -e /etc/init.d/knarr ]; then
+    rc-service -q knarr stop
+  fi
+  # Without a service manager: the process that starts knarr again when it ends.
+  if [ -r /run/knarr-supervisor.pid ]; then
+    pid=$(cat /run/knarr-supervisor.pid)
+    if grep -qs knarr-supervise "/proc/$pid/cmdline"; then
+      kill "$pid" && await_end "$pid"
+    fi
+    rm -f /run/knarr-supervisor.pid
+  fi
+}
+
+await_end() {  # PID...: ten seconds, then no more asking
+  tries=100
+  for pid in "$@"; do
+    while [ -e "/proc/$pid" ] && ! grep -qs '^State:.*Z' "/proc/$pid/status"; do
+      tries=$((tries - 1))
+      [ $tries -gt 0 ] || { kill -9 "$pid" 2>/dev/null; break; }
+      sleep 0.1
+    done
+  done
+}
+
+# Processes that run a knarr with the run folder, or one below it, among their arguments: shims.
+shims() {
+  for process in /proc/[0-9]*; do
+    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
+      "knarr "*"$run_dir/"*) echo "${process#/proc/}" ;;
+    esac
+  done
+}
+
+cgroup_folders() {
+  find /sys/fs/cgroup -depth -type d -path "*/$cgroup_root*" 2>/dev/null |
+    grep -E "^/sys/fs/cgroup/([^/]+/)?$cgroup_root(/|\$)"
+}
+
+kill_pods() {
+  pids=$(shims)
+  # shellcheck disable=SC2086
+  [ -z "$pids" ] || { kill -9 $pids 2>/dev/null; await_end $pids; }
+  for folder in $(cgroup_folders); do
+    for pid in $(cat "$folder/cgroup.procs" 2>/dev/null); do
+      [ "$pid" = 0 ] || kill -9 "$pid" 2>/dev/null
+    done
+  done
+}
+
+remove_cgroups() {
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    folders=$(cgroup_folders)
+    [ -n "$folders" ] || return 0
+    for folder in $folders; do rmdir "$folder" 2>/dev/null; done
+    [ "$try" = 1 ] || sleep 0.2
+  done
+}
+
+# The youngest mount first. A path's spaces stand as \040 in mountinfo.
+unmount_below() {  # FOLDER
+  awk '{print $5}' /proc/self/mountinfo | grep -E "^$1(/|\$)" | sed '1!G;h;$!d' |
+    while read -r point; do
+      point=$(printf '%b' "$point")
+      umount "$point" 2>/dev/null || umount -l "$point"
+    done
+}
+
+remove_links() {
+  command -v ip >/dev/null || return 0
+  for link in $(ip -o link show master "$bridge" 2>/dev/null | sed -E 's/^[0-9]+: ([^:@]+).*/\1/'); do
+    ip link delete "$link"
+  done
+  ip link delete "$bridge" 2>/dev/null
+}
+
+# One transaction a table: jumps into our chains go, then the chains.
+remove_rules() {  # iptables | ip6tables
+  command -v "$1-save" >/dev/null || return 0
+  for table in raw mangle nat filter; do
+    rules=$("$1-save" -t "$table" 2>/dev/null) || continue
+    ours=$(echo "$rules" | sed -n "s/^:\($chains-[^ ]*\) .*/\1/p")
+    [ -n "$ours" ] || continue
+    {
+      echo "*$table"
+      for chain in $ours; do echo ":$chain - [0:0]"; done
+      echo "$rules" | grep -v "^-A $chains-" | grep -E -- "-[jg] $chains-" | sed 's/^-A/-D/'
+      for chain in $ours; do echo "-X $chain"; done
+      echo COMMIT
+    } | "$1-restore" --noflush
+  done
+}
+
+[ "${KNARR_SERVICE:-}" = none ] || stop_service
+kill_pods
+unmount_below "$run_dir"
+unmount_below "$data_dir"
+remove_links
+remove_rules iptables
+remove_rules ip6tables
+remove_cgroups
+rm -rf "$run_dir"
+exit 0

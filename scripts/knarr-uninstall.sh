@@ -1,0 +1,35 @@
+#!/bin/sh
+# Removes knarr from this machine: everything knarr-killall.sh ends, and all its files: what is stored,
+# credentials, logs of pods, the service, the executable.
+set -u
+[ "$(id -u)" = 0 ] || exec sudo "$0" "$@"
+bin_dir=${INSTALL_KNARR_BIN_DIR:-/usr/local/bin}
+
+killall=$(dirname "$0")/knarr-killall.sh
+setting() { "$killall" --setting "$@"; }
+data_dir=$(setting data-dir /var/lib/knarr)
+run_dir=$(setting run-dir /run/knarr)
+log_dir=$(setting log-dir /var/log/pods)
+
+"$killall"
+
+if [ -d /run/systemd/system ]; then
+  systemctl disable -q knarr 2>/dev/null
+  rm -f /etc/systemd/system/knarr.service
+  systemctl daemon-reload
+  systemctl reset-failed knarr 2>/dev/null
+elif [ -e /etc/init.d/knarr ]; then
+  rc-update -q delete knarr default 2>/dev/null
+  rm -f /etc/init.d/knarr
+fi
+
+# The logs' folder may be shared with another kubelet: ours are those of pods that we know of.
+if [ -d "$log_dir" ] && [ ! -d /var/lib/kubelet ]; then
+  find "$log_dir" -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \
+    -regex '.*_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' -exec rm -rf {} +
+  rmdir "$log_dir" 2>/dev/null
+fi
+rm -rf --one-file-system "$data_dir" "$run_dir" /etc/knarr /var/cache/knarr
+rm -f /var/log/knarr.log "$bin_dir/knarr" "$bin_dir/knarr-supervise.sh" "$bin_dir/knarr-killall.sh" \
+  "$bin_dir/knarr-uninstall.sh"
+exit 0

@@ -1,0 +1,129 @@
+#!/bin/bash
+# Builds knarr with sanitizers and runs every test; installs what that needs first.
+#
+#   sudo scripts/test.sh [--quick] [--only PATTERN] [--vm]
+#
+#   --quick         leave out what takes long: [slow] cases, fuzzing, the crash test's many rounds
+#   --only PATTERN  only parts whose name matches: unit-api, integration, fuzz-dns, e2e-services, ...
+#   --vm            also boot a stock Debian in a virtual machine and install there
+#
+# A line a part, the output of those that failed, and at the end "N passed, N failed": test cases
+# where a part counts them, else parts. Logs stay in build/test-logs. That nothing is left on the machine
+# (links, mounts, cgroups, iptables rules, processes) is a part as well.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+
+quick="" only="" vm=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=1 ;;
+    --only) only=${2:?--only wants a pattern}; shift ;;
+    --vm) vm=1 ;;
+    *) sed -n '2,12s/^# \?//p' "$0"; exit 2 ;;
+  esac
+  shift
+done
+[ "$(id -u)" = 0 ] || { echo "test.sh: wants root: sudo $0" >&2; exit 2; }
+
+logs=build/test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+passed=0 failed=0
+jobs=${KNARR_JOBS:-$(nproc)}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
+
+wanted() { [ -z "$only" ] || [[ $1 =~ $only ]]; }
+
+# How many cases a log tells of: ours end with "N passed, N failed", Catch2 has two forms.
+count() {  # LOG -> "PASSED FAILED", or nothing
+  sed -nE -e 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' \
+    -e 's/^All tests passed \(.* in ([0-9]+) test cases?\)$/\1 0/p' \
+    -e 's/^test cases: *([0-9]+) \| *([0-9]+) failed$/0 \2/p' \
+    -e 's/^test cases: *([0-9]+) \| *([0-9]+) passed \| *([0-9]+) failed$/\2 \3/p' "$1" | tail -1
+}
+
+part() {  # NAME COMMAND...
+  local name=$1 started=$SECONDS status good bad
+  shift
+  wanted "$name" || return 0
+  "$@" >"$logs/$name.log" 2>&1 </dev/null
+  status=$?
+  read -r good bad <<<"$(count "$logs/$name.log")"
+  [ -n "$good" ] || { good=$((status == 0)) bad=0; }
+  # A program that died after its last good case has failed all the same.
+  [ $status = 0 ] || [ "$bad" -gt 0 ] || bad=1
+  passed=$((passed + good)) failed=$((failed + bad))
+  if [ "$bad" = 0 ]; then
+    printf 'ok      %-28s %4d cases  %4d s\n' "$name" "$good" $((SECONDS - started))
+  else
+    tail -n 60 "$logs/$name.log" | sed 's/^/    /'
+    printf 'FAILED  %-28s %4d of %d   %4d s   %s\n' "$name" "$bad" $((good + bad)) \
+      $((SECONDS - started)) "$logs/$name.log"
+  fi
+}
+
+finish() {
+  echo "$passed passed, $failed failed"
+  [ $failed = 0 ]
+  exit
+}
+
+# A step without which the others make no sense.
+must() {  # NAME COMMAND...
+  local name=$1 started=$SECONDS
+  shift
+  if "$@" >"$logs/$name.log" 2>&1 </dev/null; then
+    printf 'ok      %-28s %16d s\n' "$name" $((SECONDS - started))
+  else
+    grep -aE -m 20 'error:|Error|FAILED' "$logs/$name.log" || tail -n 30 "$logs/$name.log"
+    failed=$((failed + 1))
+    printf 'FAILED  %s\n' "$name"
+    finish
+  fi
+}
+
+must packages scripts/deps.sh "$([ -n "$vm" ] && echo vm || echo test)"
+must configure cmake --preset asan
+must build ninja -C build/asan -j "$jobs"
+python3 test/e2e/harness/machine.py save "$logs/machine-before"
+
+part tidy scripts/tidy
+part format scripts/tidy --format
+
+slow=()
+[ -z "$quick" ] || slow=('~[slow]')
+for test in $(find build/asan/test -type f -perm -u+x -name 'test_*' ! -name test_shim | sort); do
+  part "unit-$(basename "$test" | sed 's/^test_//')" "$test" "${slow[@]}"
+done
+
+export KNARR_CRASH_ROUNDS=${KNARR_CRASH_ROUNDS:-$([ -n "$quick" ] && echo 20 || echo 1000)}
+for test in $(find build/asan/test/integration -type f -perm -u+x | sort); do
+  part "integration-$(basename "$test" | sed 's/_test$//')" timeout 300 "$test"
+done
+
+# libFuzzer is clang's: the libraries once more, with coverage counters.
+if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fuzz =~ $only || $only = fuzz* ]]; }; then
+  must fuzz-build sh -c "CC=clang CXX=clang++ cmake --preset asan -B build/fuzz -DKNARR_FUZZ=ON \
+    -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1 -fsanitize=fuzzer-no-link' >/dev/null &&
+    ninja -C build/fuzz -j $jobs \$(ninja -C build/fuzz -t targets all | sed -n 's/^\(fuzz_[a-z0-9_]*\): phony/\1/p')"
+  for test in $(find build/fuzz/test/fuzz -type f -perm -u+x -name 'fuzz_*' | sort); do
+    name=$(basename "$test" | sed 's/^fuzz_//')
+    corpus=build/fuzz/corpus/$name
+    mkdir -p "$corpus"
+    part "fuzz-$name" "$test" -max_total_time="${KNARR_FUZZ_SECONDS:-5}" -timeout=10 -verbosity=0 \
+      -print_final_stats=0 -artifact_prefix="$logs/fuzz-$name-" "$corpus"
+  done
+fi
+
+if [ -x build/asan/src/knarr ]; then
+  for case in test/e2e/cases/*.py; do
+    part "e2e-$(basename "$case" .py)" timeout 600 test/e2e/run --knarr build/asan/src/knarr "^$(basename "$case" .py)\$"
+  done
+fi
+
+if [ -n "$vm" ]; then
+  part vm test/e2e/vm/run
+fi
+
+part nothing-left python3 test/e2e/harness/machine.py compare "$logs/machine-before"
+finish
