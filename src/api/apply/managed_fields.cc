@@ -119,16 +119,16 @@ Error conflict_error(std::vector<std::pair<const Entry*, FieldSet>> conflicts) {
   auto details = std::make_shared<ErrorDetails>();
   std::string lines;
   size_t count = 0;
+  for (const auto& [entry, set] : conflicts) count += set.paths().size();
   for (const auto& [entry, set] : conflicts) {
     std::string whose = "\"" + entry->manager + "\"";
     if (!entry->subresource.empty()) whose += " with subresource \"" + entry->subresource + "\"";
-    whose += " using " + entry->api_version;
+    if (entry->operation == "Update") whose += " using " + entry->api_version;
     std::vector<std::string> paths = set.paths();
-    count += paths.size();
     if (!lines.empty()) lines += "\n";
-    lines += (paths.size() > 1 ? "conflicts with " : "conflict with ") + whose + ":";
+    lines += (count > 1 ? "conflicts with " : "conflict with ") + whose + ":";
     for (const std::string& path : paths) {
-      lines += paths.size() > 1 ? "\n- " + path : " " + path;
+      lines += count > 1 ? "\n- " + path : " " + path;
       details->causes.push_back({"FieldManagerConflict", "conflict with " + whose, path});
     }
   }
@@ -207,12 +207,11 @@ Result<json::Value> apply_config(const Type& type, const json::Value& live,
   Entries entries = read_entries(live);
   Entry self{writer.manager, "Apply", writer.api_version, writer.subresource, writer.time, {}};
   FieldSet last;
-  bool known = false;
+  self.time.clear();
   for (const Entry& e : entries) {
     if (!e.same_owner(self)) continue;
     last = e.set;
     self.time = e.time;
-    known = true;
   }
   bool exists = !live["metadata"]["uid"].is_null();
   if (exists && entries.empty()) {
@@ -241,7 +240,8 @@ Result<json::Value> apply_config(const Type& type, const json::Value& live,
   take_from_others(entries, changes, nullptr);
 
   strip_unowned(self.set);
-  bool same = known && self.set == last && changes.changed.empty() && changes.removed.empty();
+  // An owner that changes no value gets no new time: the write is none.
+  bool same = exists && changes.changed.empty() && changes.removed.empty();
   if (!same) self.time = writer.time;
   entries.push_back(std::move(self));
   for (std::string_view name : {"name", "namespace", "uid", "creationTimestamp", "generation"}) {

@@ -7,6 +7,10 @@
 
 namespace knarr::server {
 
+namespace {
+constexpr size_t kPrunePasses = 128;
+}
+
 Pass::Pass(client::Client& client, WorkQueue& queue, NamespacedName key, std::weak_ptr<void> alive)
     : client_(client), queue_(queue), key_(std::move(key)), alive_(std::move(alive)) {}
 
@@ -72,8 +76,18 @@ Controller::Controller(const ControllerContext& context, std::string component, 
       recorder_(context.client, context.clock, component_),
       queue_(context.clock, concurrency, [this](const NamespacedName& key) { process(key); }) {}
 
+Controller::~Controller() {
+  for (const auto& weak : passes_) {
+    if (PassRef pass = weak.lock()) pass->joins_.clear();
+  }
+}
+
 void Controller::process(const NamespacedName& key) {
   auto pass = std::make_shared<Pass>(context_.client, queue_, key, alive_);
+  if (passes_.size() >= kPrunePasses) {
+    std::erase_if(passes_, [](const auto& weak) { return weak.expired(); });
+  }
+  passes_.push_back(pass);
   reconcile(key, pass);
   --pass->holds_;
   pass->settle();

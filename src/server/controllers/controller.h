@@ -77,7 +77,7 @@ using PassRef = std::shared_ptr<Pass>;
 class Controller {
  public:
   Controller(const ControllerContext& context, std::string component, size_t concurrency = 16);
-  virtual ~Controller() = default;
+  virtual ~Controller();
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
@@ -112,6 +112,8 @@ class Controller {
   std::shared_ptr<void> alive_;
   api::EventRecorder recorder_;
   WorkQueue queue_;
+  // For the end: what a pass still waits to do holds the pass, so somebody must let it go.
+  std::vector<std::weak_ptr<Pass>> passes_;
 };
 
 // Runs controllers: one watch a resource, shared by all who want it.

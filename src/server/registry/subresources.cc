@@ -98,6 +98,12 @@ Result<Value> bound_pod(const Request& request, const Value& live, const Value& 
     return conflict("", "pods/binding", request.name, why);
   };
   Value pod = live;
+  std::string_view uid = binding["metadata"]["uid"].as_string();
+  if (!uid.empty() && uid != live["metadata"]["uid"].as_string()) {
+    return conflict("", "pods", request.name,
+                    fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                                uid, live["metadata"]["uid"].as_string()));
+  }
   if (!pod["metadata"]["deletionTimestamp"].is_null()) {
     return refuse(fmt::format("pod {} is being deleted, cannot be assigned to a host",
                               request.name));
@@ -129,9 +135,7 @@ void create_binding(Registry& registry, RequestPtr request, const Value& binding
   std::string name = binding["metadata"]["name"].text();
   if (request->sub == nullptr) request->name = name;
   if (name.empty() || name != request->name) {
-    return done(bad_request(fmt::format(
-        "the name of the object ({}) does not match the name on the URL ({})", name,
-        request->name)));
+    return done(bad_request("name in URL does not match name in Binding object"));
   }
   const Value& target = binding["target"];
   std::string kind = target["kind"].text();

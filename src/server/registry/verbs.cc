@@ -1,6 +1,7 @@
 // Registry's create, update and patch: each turns its request into a transformation for WriteFlow.
 
 #include "api/apply/managed_fields.h"
+#include "api/codec/json_scan.h"
 #include "api/codec/yaml.h"
 #include "api/patch/json_patch.h"
 #include "api/patch/merge_patch.h"
@@ -28,9 +29,20 @@ WriteFlow::Options scale_answer(const Request& request, WriteFlow::Options optio
 
 // A body that must be a JSON object, as patches are.
 Result<json::Value> parse_patch(const std::string& bytes) {
+  if (Result<void> checked = api::check_json(bytes); !checked.ok()) {
+    return bad_request(fmt::format("error decoding patch: {}", checked.error().message));
+  }
   Result<json::Value> patch = json::parse(bytes);
-  if (!patch.ok()) {
-    return bad_request(fmt::format("error decoding patch: {}", patch.error().message));
+  if (!patch.ok()) return bad_request("error decoding patch: " + patch.error().message);
+  if (patch->is_null()) return bad_request("Invalid JSON Patch");
+  if (!patch->is_object()) {
+    std::string_view what = patch->is_array()    ? "array"
+                            : patch->is_string() ? "string"
+                            : patch->is_bool()   ? "bool"
+                                                 : "number";
+    return bad_request(fmt::format("error decoding patch: json: cannot unmarshal {} into Go value "
+                                   "of type map[string]interface {{}}",
+                                   what));
   }
   return patch;
 }
@@ -169,7 +181,7 @@ void Registry::patch(RequestPtr request, client::PatchType type, Body body, Done
     } else {
       TRY_ASSIGN(patched, api::apply_strategic_merge(*kind, live, patch));
     }
-    Result<json::Value> decoded = f->decode_patched(patched, bytes);
+    Result<json::Value> decoded = f->decode_patched(patched, "");
     if (!decoded.ok()) return decoded;
     TRY(f->check_names(*decoded, true));
     return decoded;

@@ -1,5 +1,7 @@
 #include "server/registry/write_flow.h"
 
+#include <map>
+
 #include "api/codec/decode.h"
 #include "api/codec/encode.h"
 #include "api/object.h"
@@ -25,6 +27,31 @@ void copy_or_erase(json::Value& to, const json::Value& from, std::string_view ke
   } else {
     to.set(key, *v);
   }
+}
+
+// A patched object as errors show it: without managedFields, the outermost members sorted.
+std::string shown_patched(const json::Value& patched) {
+  std::map<std::string_view, json::Value> members;
+  for (json::Member m : patched.members()) members[m.key] = m.value;
+  json::Value out = json::Value::object();
+  for (auto& [key, value] : members) {
+    if (key == "metadata") value.erase("managedFields");
+    out.set(key, std::move(value));
+  }
+  return json::write(out);
+}
+
+// The server checks metadata once for all kinds and once more for each: clients see both.
+void repeat_metadata_errors(api::ErrorList& errors) {
+  api::ErrorList twice;
+  for (const api::FieldError& e : errors.errors()) {
+    bool generic = e.field == "metadata.uid" || e.field == "metadata.deletionTimestamp" ||
+                   e.field == "metadata.deletionGracePeriodSeconds" ||
+                   e.field == "metadata.creationTimestamp";
+    if (generic) twice.add(e.reason, api::Path(e.field), e.body);
+  }
+  twice.append(std::move(errors));
+  errors = std::move(twice);
 }
 
 void own(api::FieldSet& set, std::string_view field) { set.at(field).member = true; }
@@ -63,9 +90,18 @@ Result<json::Value> WriteFlow::decode_patched(const json::Value& patched,
   Result<api::Decoded> decoded = api::decode_value(type, patched);
   auto refuse = [&](std::string_view why) {
     api::ErrorList errors;
-    errors.invalid(api::Path("patch"), json::Value(patch_text), why);
+    std::string text(patch_text);
+    if (text.empty()) text = shown_patched(patched);
+    errors.invalid(api::Path("patch"), json::Value(text), why);
     return api::invalid_error("", "", "", errors);
   };
+  std::string version = is_scale() ? "autoscaling/v1" : resource_.api_version();
+  std::string_view kind = is_scale() ? std::string_view("Scale") : resource_.kind;
+  if (patched["kind"].as_string() != kind || patched["apiVersion"].as_string() != version) {
+    return refuse(fmt::format("no kind \"{}\" is registered for version \"{}\" in scheme "
+                              "\"pkg/api/legacyscheme/scheme.go:30\"",
+                              patched["kind"].as_string(), patched["apiVersion"].as_string()));
+  }
   if (!decoded.ok()) return refuse(decoded.error().message);
   if (!decoded->strict_errors.empty()) {
     if (request_->validation == api::FieldValidation::kStrict) {
@@ -102,11 +138,6 @@ Result<void> WriteFlow::check_names(json::Value& object, bool name_required) con
   if (ns.empty()) {
     meta.set("namespace", request_->ns);
   } else if (ns != request_->ns) {
-    if (name_required) {
-      return bad_request(fmt::format(
-          "the namespace of the object ({}) does not match the namespace on the URL ({})", ns,
-          request_->ns));
-    }
     return bad_request(
         "the namespace of the provided object does not match the namespace sent on the request");
   }
@@ -211,6 +242,9 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
     return make_error(Code::kUnknown, "resourceVersion should not be set on objects to be created");
   }
   strategy_.decoded(object);
+  for (const char* key : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"}) {
+    meta_of(object).erase(key);
+  }
   if (options_.tracks_fields) {
     api::update_managed_fields(*resource_.type, json::Value::object(), object, writer());
   }
@@ -220,9 +254,6 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   TRY(registry_.deps_.admission.mutate(request));
 
   json::Value& meta = meta_of(object);
-  for (const char* key : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"}) {
-    meta.erase(key);
-  }
   meta.set("uid", registry_.deps_.random.uuid());
   meta.set("creationTimestamp", now_text_);
   std::string base = meta["generateName"].text();
@@ -410,6 +441,7 @@ Result<void> WriteFlow::admit_and_validate(json::Value& now, const json::Value& 
     errors = api::validate_subresource(target(), request_->subresource(), now, old);
   } else {
     errors = api::validate_update(target(), now, old);
+    repeat_metadata_errors(errors);
   }
   StrategyContext ctx = context();
   if (errors.empty() && request_->sub == nullptr) strategy_.allocate(ctx, now, &old, errors);
