@@ -22,7 +22,7 @@ class PodStrategy final : public Strategy {
  public:
   PodStrategy() : Strategy(kPod) {}
 
-  void prepare_create(StrategyContext&, json::Value& now) const override {
+  void prepare_create(StrategyContext& ctx, json::Value& now) const override {
     json::Value status =
         json::Value::object({{"phase", "Pending"}, {"qosClass", qos_class(now["spec"])}});
     if (!now["spec"]["schedulingGates"].empty()) {
@@ -31,7 +31,7 @@ class PodStrategy final : public Strategy {
                      {{"type", "PodScheduled"},
                       {"status", "False"},
                       {"lastProbeTime", json::Value()},
-                      {"lastTransitionTime", json::Value()},
+                      {"lastTransitionTime", ctx.now},
                       {"reason", "SchedulingGated"},
                       {"message", "Scheduling is blocked due to non-empty scheduling gates"}})}));
     }

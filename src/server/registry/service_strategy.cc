@@ -19,6 +19,11 @@ bool wants_ports(const Value& spec) {
   return type == "NodePort" ||
          (type == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].as_bool(true));
 }
+bool reached_from_outside(const Value& spec) {
+  std::string_view type = spec["type"].as_string();
+  return type == "NodePort" || type == "LoadBalancer" ||
+         (type == "ClusterIP" && !spec["externalIPs"].empty());
+}
 bool wants_health_port(const Value& spec) {
   return spec["type"].as_string() == "LoadBalancer" &&
          spec["externalTrafficPolicy"].as_string() == "Local";
@@ -129,10 +134,11 @@ class ServiceStrategy final : public Strategy {
     } else if (!health.is_null() && spec["healthCheckNodePort"] == health) {
       spec.erase("healthCheckNodePort");
     }
-    if (spec["type"].as_string() == "ClusterIP" || external(spec)) {
-      for (const char* key : {"externalTrafficPolicy", "allocateLoadBalancerNodePorts"}) {
-        if (spec[key] == before[key]) spec.erase(key);
-      }
+    const char* policy = "externalTrafficPolicy";
+    if (!reached_from_outside(spec) && spec[policy] == before[policy]) spec.erase(policy);
+    const char* allocate = "allocateLoadBalancerNodePorts";
+    if (spec["type"].as_string() != "LoadBalancer" && spec[allocate] == before[allocate]) {
+      spec.erase(allocate);
     }
   }
 

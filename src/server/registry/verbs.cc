@@ -28,21 +28,24 @@ WriteFlow::Options scale_answer(const Request& request, WriteFlow::Options optio
 }
 
 // A body that must be a JSON object, as patches are.
-Result<json::Value> parse_patch(const std::string& bytes) {
+Result<json::Value> parse_patch(const std::string& bytes, client::PatchType type) {
+  bool merge = type == client::PatchType::kMerge;
+  std::string prefix = merge ? "error decoding patch: " : "";
   if (Result<void> checked = api::check_json(bytes); !checked.ok()) {
-    return bad_request(fmt::format("error decoding patch: {}", checked.error().message));
+    return bad_request(prefix + checked.error().message);
   }
   Result<json::Value> patch = json::parse(bytes);
-  if (!patch.ok()) return bad_request("error decoding patch: " + patch.error().message);
-  if (patch->is_null()) return bad_request("Invalid JSON Patch");
+  if (!patch.ok()) return bad_request(prefix + patch.error().message);
+  if (patch->is_null() && merge) return bad_request("Invalid JSON Patch");
+  if (patch->is_null()) return json::Value::object();
   if (!patch->is_object()) {
     std::string_view what = patch->is_array()    ? "array"
                             : patch->is_string() ? "string"
                             : patch->is_bool()   ? "bool"
                                                  : "number";
-    return bad_request(fmt::format("error decoding patch: json: cannot unmarshal {} into Go value "
-                                   "of type map[string]interface {{}}",
-                                   what));
+    return bad_request(fmt::format(
+        "{}json: cannot unmarshal {} into Go value of type map[string]interface {{}}", prefix,
+        what));
   }
   return patch;
 }
@@ -157,7 +160,7 @@ void Registry::patch(RequestPtr request, client::PatchType type, Body body, Done
   }
   json::Value patch;
   if (type != client::PatchType::kJson) {
-    Result<json::Value> parsed = parse_patch(body.bytes);
+    Result<json::Value> parsed = parse_patch(body.bytes, type);
     if (!parsed.ok()) return flow->fail(std::move(parsed).error());
     patch = *std::move(parsed);
   }

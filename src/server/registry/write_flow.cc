@@ -97,7 +97,8 @@ Result<json::Value> WriteFlow::decode_patched(const json::Value& patched,
   };
   std::string version = is_scale() ? "autoscaling/v1" : resource_.api_version();
   std::string_view kind = is_scale() ? std::string_view("Scale") : resource_.kind;
-  if (patched["kind"].as_string() != kind || patched["apiVersion"].as_string() != version) {
+  if (!patched.empty() &&
+      (patched["kind"].as_string() != kind || patched["apiVersion"].as_string() != version)) {
     return refuse(fmt::format("no kind \"{}\" is registered for version \"{}\" in scheme "
                               "\"pkg/api/legacyscheme/scheme.go:30\"",
                               patched["kind"].as_string(), patched["apiVersion"].as_string()));
