@@ -6,8 +6,4 @@ missing = golden.missing
 
 
 def test_resources(cluster):
-    golden.replay(cluster, "resource", "--only", "^resource-")
-
-
-def test_machinery(cluster):
-    golden.replay(cluster, "api", "--only", "^api-")
+    golden.replay(cluster, "resource")

@@ -13,7 +13,8 @@ import tarfile
 
 BUSYBOX = "/bin/busybox"
 # Answers with its own host name, so that a test can tell replicas apart.
-HTTPD = "mkdir -p /www && hostname > /www/index.html && exec httpd -f -p 80 -h /www"
+HTTPD = ("mkdir -p /www && hostname > /www/index.html && trap 'exit 0' TERM; "
+         "httpd -f -p 80 -h /www & wait")
 
 
 class Image:

@@ -4,7 +4,9 @@ Inside, the network has loopback and an uplink with a default route that leads n
 iptables rules and mounts are the run's own; and when the first process ends, the kernel ends all
 others. Cgroups are the machine's: each cluster removes its own.
 """
+import glob
 import os
+import signal
 import subprocess
 import sys
 
@@ -17,8 +19,25 @@ def enter():
     if os.environ.get(INSIDE):
         return
     os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
-                          "--mount-proc", "--propagation", "private", sys.executable, *sys.argv])
+    inside = subprocess.Popen(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
+                               "--mount-proc", "--propagation", "private", sys.executable, *sys.argv])
+    # unshare waits through gentle signals; when it is killed, everything inside is.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: inside.kill())
+    status = inside.wait()
+    remove_cgroups("knarr-e2e-" + os.environ["KNARR_E2E_ID"])
+    sys.exit(status if status >= 0 else 1)
+
+
+def remove_cgroups(prefix):
+    """Those that a run which was cut short has left; no process is in them any more."""
+    for root in ["/sys/fs/cgroup"] + glob.glob("/sys/fs/cgroup/*/"):
+        for top in glob.glob(os.path.join(root, prefix + "-*")):
+            for folder, _, _ in os.walk(top, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError as error:
+                    print("cgroup %s stays: %s" % (folder, error))
 
 
 def serve_as_init():
