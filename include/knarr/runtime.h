@@ -262,7 +262,8 @@ class Runtime {
   // `ref` as the user wrote it. pull answers the image id. Errors carry the kubelet's words.
   virtual void pull_image(const std::string& ref, std::vector<RegistryAuth> auths,
                           Callback<std::string> done) = 0;
-  // kNotFound when absent. Takes a reference or an id.
+  // kNotFound when absent; kInvalid, with the message of reason InvalidImageName, when it is no
+  // reference. Takes a reference or an id.
   virtual void image_status(const std::string& ref, Callback<ImageSpec> done) = 0;
   virtual void list_images(Callback<std::vector<ImageSpec>> done) = 0;
   virtual void remove_image(const std::string& ref, Callback<void> done) = 0;

@@ -304,13 +304,23 @@ void ContainerMachine::signal_stop(int64_t grace_ms) {
         if (done.ok()) return;
         base::log(base::Level::kWarning, "agent", "stop container {} of {}: {}", spec().name,
                   pod_->full_name(), done.error().message);
-        runtime::ContainerStatus gone = *record_.current;
-        gone.state = runtime::ContainerState::kExited;
-        gone.exit_code = 137;
-        gone.reason = "ContainerStatusUnknown";
-        gone.finished_at_ns = services_.clock.now_us() * 1000;
-        exited(gone);
+        gone();
       }));
+}
+
+void ContainerMachine::gone() {
+  if (state_ == State::kIdle) return;
+  if (!record_.current || record_.current->state == runtime::ContainerState::kExited) {
+    move(State::kIdle);
+    changed_();
+    return;
+  }
+  runtime::ContainerStatus status = *record_.current;
+  status.state = runtime::ContainerState::kExited;
+  status.exit_code = 137;
+  status.reason = "ContainerStatusUnknown";
+  status.finished_at_ns = services_.clock.now_us() * 1000;
+  exited(status);
 }
 
 void ContainerMachine::on_exit(const runtime::ContainerStatus& status) {

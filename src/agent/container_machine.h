@@ -54,6 +54,8 @@ class ContainerMachine {
   // message.
   void stop(const PodRef& pod, int64_t grace_ms, const std::string& why);
   void on_exit(const runtime::ContainerStatus& status);
+  // Nothing is left of it that could end: as if it had been killed.
+  void gone();
   // The sandbox died with everything in it: the record stays, the container is gone.
   void sandbox_lost();
   // The pod goes away: no step goes on, no probe runs.

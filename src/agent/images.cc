@@ -96,8 +96,7 @@ void NodeImages::ensure(const PodRef& pod, const ContainerSpec& container,
     if (image.ok() && pull_policy(*request->container.spec) != PullPolicy::kAlways) {
       present(request, *image);
     } else if (!image.ok() && image.error().code != Code::kNotFound) {
-      std::string message = fmt::format("Failed to apply default image tag \"{}\": {}",
-                                        request->image, image.error().message);
+      const std::string& message = image.error().message;
       events_.warning(*request->pod, request->container.field_path, "InspectFailed", message);
       events_.warning(*request->pod, request->container.field_path, "Failed",
                       "Error: InvalidImageName");

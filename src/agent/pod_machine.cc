@@ -363,6 +363,11 @@ void PodMachine::on_container_exit(const runtime::ContainerStatus& status) {
 void PodMachine::on_sandbox_exit(const std::string& sandbox_id) {
   if (sandbox_id != sandbox_id_ || !sandbox_alive_) return;
   sandbox_alive_ = false;
+  if (state_ == State::kStopping) {
+    for (const auto& c : containers_) c->gone();
+    return;
+  }
+  if (!before_stopping(state_)) return;  // stopped by us
   for (const auto& c : containers_) c->sandbox_lost();
   if (state_ != State::kRunning) {
     step();

@@ -84,8 +84,12 @@ Result<void> Node::prepare() {
   images_ = std::make_unique<runtime::ImageStore>(deps_.loop, o.data_dir + "/agent/images");
   snapshots_ = std::make_unique<runtime::SnapshotStore>(*images_);
   puller_ = std::make_unique<runtime::Puller>(deps_.loop, *images_, std::move(puller));
-  network_ = std::make_unique<NoNetwork>();
-  return {};
+  if (o.disable_network) {
+    no_network_ = std::make_unique<NoNetwork>();
+    return {};
+  }
+  network_ = std::make_unique<NodeNetwork>(deps_.loop, deps_.random, deps_.client, o);
+  return network_->start();
 }
 
 void Node::open_images() {
@@ -98,8 +102,11 @@ void Node::open_images() {
 void Node::run() {
   runtime_ = runtime::make_native_runtime(deps_.loop, deps_.random, *images_, *snapshots_, *puller_,
                                           runtime_options(deps_.options));
-  agent_ = std::make_unique<agent::Agent>(deps_.loop, agent_options(deps_.options), deps_.client,
-                                          *runtime_, *network_, deps_.services);
+  agent_ = std::make_unique<agent::Agent>(
+      deps_.loop, agent_options(deps_.options), deps_.client, *runtime_,
+      network_ ? network_->pods() : *no_network_, [this](const std::string& ns) {
+        return network_ ? network_->services().services(ns) : std::vector<json::Value>();
+      });
   api_ = std::make_unique<agent::NodeApi>(deps_.loop, *agent_);
   local_ = std::make_unique<agent::LocalApi>(deps_.loop, *images_, *runtime_,
                                              [this] { agent_->refresh_images(); });

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "agent/api/node_api.h"
 #include "agent/local_api.h"
+#include "cli/node_network.h"
 #include "cli/server_options.h"
 #include "knarr/client.h"
 #include "knarr/random.h"
@@ -28,7 +29,6 @@ class Node {
     client::Client& client;
     const ServerOptions& options;
     const server::Credentials& credentials;
-    agent::Configurer::Services services;
   };
   explicit Node(Deps deps);
   ~Node();
@@ -51,7 +51,8 @@ class Node {
   std::unique_ptr<runtime::SnapshotStore> snapshots_;
   std::unique_ptr<runtime::Puller> puller_;
   std::unique_ptr<runtime::Runtime> runtime_;
-  std::unique_ptr<agent::PodNetwork> network_;
+  std::unique_ptr<NodeNetwork> network_;           // null with --disable-network
+  std::unique_ptr<agent::PodNetwork> no_network_;  // then this
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<agent::NodeApi> api_;
   std::unique_ptr<net::Server> server_;

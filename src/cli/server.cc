@@ -55,20 +55,6 @@ void notify_service_manager(const char* state) {
          size);
 }
 
-std::vector<json::Value> services_for(const server::Cache& cache, const std::string& ns) {
-  std::vector<json::Value> services;
-  auto add = [&](const ObjectRef& object) {
-    if (auto value = json::parse(object->json); value.ok()) services.push_back(*std::move(value));
-    return true;
-  };
-  if (auto api = cache.get({{"", "services"}, {"default", "kubernetes"}})) add(api);
-  cache.for_each({"", "services"}, ns, [&](const ObjectRef& object) {
-    bool is_api = ns == "default" && object->name.name == "kubernetes";
-    return is_api || add(object);
-  });
-  return services;
-}
-
 class Process {
  public:
   explicit Process(const ServerOptions& options) : options_(options) {}
@@ -103,8 +89,7 @@ class Process {
     node_client_ = plane_->api().local_client("system:node:" + options_.node_name);
     server::Cache& cache = plane_->api().cache();
     node_ = std::make_unique<Node>(
-        Node::Deps{loop_, random_, *node_client_, options_, plane_->credentials(),
-                   [&cache](const std::string& ns) { return services_for(cache, ns); }});
+        Node::Deps{loop_, random_, *node_client_, options_, plane_->credentials()});
     bridge_ = std::make_unique<NodeBridge>(loop_, *node_, cache);
     plane_->api().set_node_proxy(bridge_.get());
     node_->start([this, begun_ms](Result<void> ready) {

@@ -24,9 +24,10 @@ std::string base64(const unsigned char* bytes, size_t size) {
 
 struct WebSocket::State : std::enable_shared_from_this<State> {
   State(std::unique_ptr<ByteStream> s, WebSocketCodec::Role role, std::string protocol, size_t max)
-      : stream(std::move(s)), codec(role, max), subprotocol(std::move(protocol)) {}
+      : stream(std::move(s)), role(role), codec(role, max), subprotocol(std::move(protocol)) {}
 
   std::unique_ptr<ByteStream> stream;
+  WebSocketCodec::Role role;
   WebSocketCodec codec;
   std::string subprotocol;
   EventSlot<Events> events;
@@ -91,6 +92,8 @@ WebSocket::~WebSocket() {
 }
 
 const std::string& WebSocket::subprotocol() const { return state_->subprotocol; }
+
+WebSocketCodec::Role WebSocket::role() const { return state_->role; }
 
 void WebSocket::listen(Events events) {
   state_->events.set(std::move(events));

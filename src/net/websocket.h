@@ -55,6 +55,7 @@ class WebSocket {
   ~WebSocket();
 
   const std::string& subprotocol() const;
+  WebSocketCodec::Role role() const;
   void listen(Events events);
   bool send(std::string_view bytes, bool text = false);  // false: go on at on_drain
   void ping(std::string_view payload = {});
@@ -86,8 +87,9 @@ std::string websocket_accept_key(std::string_view key);
 // closes the WebSocket.
 std::unique_ptr<ByteStream> websocket_bytes(std::unique_ptr<WebSocket> socket);
 
-// Byte streams 0..count-1 over one WebSocket. close_signal: a message {255, n} half-closes channel
-// n (both ways); without it finish() of a channel sends nothing. on_close of every channel tells
+// Byte streams 0..count-1 over one WebSocket. close_signal: a message {255, n} of the client
+// half-closes channel n; a server's finish() of a channel sends nothing, and without it neither
+// does a client's. on_close of every channel tells
 // the end of the socket. The socket is closed (1000) when this object and all its channels are
 // gone.
 class WebSocketChannels {

@@ -152,7 +152,9 @@ class WebSocketChannels::State::Stream final : public ByteStream {
   }
   size_t queued_bytes() const override { return state_->socket->queued_bytes(); }
   void finish() override {
-    if (std::exchange(channel().finished, true) || !state_->close_signal) return;
+    bool told = std::exchange(channel().finished, true);
+    bool client = state_->socket->role() == WebSocketCodec::Role::kClient;
+    if (told || !client || !state_->close_signal) return;
     state_->send(kCloseSignal, std::string(1, static_cast<char>(number_)));
   }
   void pause() override {

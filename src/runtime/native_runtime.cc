@@ -140,10 +140,11 @@ void NativeRuntime::pull_image(const std::string& ref, std::vector<RegistryAuth>
 
 void NativeRuntime::image_status(const std::string& ref, Callback<ImageSpec> done) {
   ImageRef image = images_.find(ref);
-  if (image == nullptr) {
-    return done(make_error(Code::kNotFound, fmt::format("image \"{}\" not found", ref)));
+  if (image != nullptr) return done(image->spec());
+  if (auto named = apply_default_tag(ref); !named.ok()) {
+    return done(make_error(Code::kInvalid, named.error().message));
   }
-  done(image->spec());
+  done(make_error(Code::kNotFound, fmt::format("image \"{}\" not found", ref)));
 }
 
 void NativeRuntime::list_images(Callback<std::vector<ImageSpec>> done) {

@@ -34,17 +34,20 @@ class DnsServer {
 
   // Error when the port is taken.
   Result<void> start();
+  uint16_t port() const { return options_.port; }  // with port 0: the one the kernel chose
+  void set_upstream_port(uint16_t port) { forwarder_.set_port(port); }  // for tests
 
  private:
   class Connection;
-  using Reply = std::function<void(std::string bytes)>;
+  using Send = std::function<void(std::string bytes)>;
   void read_datagrams();
   void accept_connections();
-  // One query as it came; reply is called once, at once or later, or never for what is no query.
-  void handle(std::string_view query, bool tcp, Reply reply);
-  void resolve_alias(net::dns::Message reply, const DnsAnswer& answer, size_t limit, int depth,
-                     Reply send);
-  void close(Connection* connection);
+  // One query as it came. `send` is called once, at once or later; never for what is no query.
+  void handle(std::string_view query, bool tcp, Send send);
+  void answer(const net::dns::Message& query, const DnsAnswer& answer, size_t limit, Send send);
+  void follow(net::dns::Message reply, DnsAnswer alias, uint16_t type, size_t limit, Send send);
+  void spread(std::vector<net::dns::Record>& records);
+  void drop(Connection* connection);
 
   base::Loop& loop_;
   ServiceWatch& services_;

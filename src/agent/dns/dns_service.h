@@ -22,6 +22,8 @@ class DnsServiceObject {
   void ensure(std::function<void()> done = {});
 
  private:
+  void create();
+
   client::Client& client_;
   std::string address_;
   std::unique_ptr<Timer> retry_;

@@ -39,7 +39,7 @@ class Forwarder {
  private:
   class Exchange;
   const std::vector<std::string>& servers();
-  void finish(Exchange* exchange, std::string answer);
+  void finish(Exchange* exchange);
 
   base::Loop& loop_;
   Random& random_;

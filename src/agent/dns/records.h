@@ -15,6 +15,7 @@ struct DnsZone {
   std::string domain = "cluster.local";  // lower case
   std::string address;                   // of the server: its ns.dns name
   uint32_t ttl_seconds = 5;
+  uint32_t serial = 1;
 };
 
 struct DnsAnswer {

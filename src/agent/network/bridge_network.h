@@ -59,15 +59,14 @@ class BridgeNetwork final : public PodNetwork {
   };
   void load();
   void attach_now(Request request);
-  void attached(const Request& request, const Attachment& attachment, Result<void> result);
+  void attached(const Request& request, Result<void> result);
   void drop(const std::string& sandbox_id);
-  void publish(Iptables::Done done);
-  RuleSet network_rules() const;
+  void publish_host_ports(Iptables::Done done);
   std::string state_path(const std::string& sandbox_id) const;
 
-  base::Loop& loop_;
   Iptables& iptables_;
   BridgeOptions options_;
+  BridgeConfig config_;  // once the range is known
   std::optional<AddressPool> pool_;
   std::map<std::string, Attachment> attachments_;  // by sandbox
   std::vector<Request> waiting_;                   // for the range
@@ -75,7 +74,12 @@ class BridgeNetwork final : public PodNetwork {
   Worker worker_;
 };
 
-// Undoes it all but the rules (remove_rules): bridge, veths, kernel settings, state. Blocking.
+// What all pods need: masquerading of what leaves the cluster, forwarding, DNS, and the host's
+// 127.0.0.0/8 kept from pods. Pure.
+RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidr,
+                      const std::string& prefix);
+
+// Undoes it all but the rules (remove_rules): bridge, veths, forwarding, state. Blocking.
 Result<void> remove_bridge_network(const BridgeOptions& options);
 
 }  // namespace knarr::agent

@@ -1,5 +1,10 @@
 // The bridge and the veth pairs in the kernel, by rtnetlink. Blocking, and enters network
 // namespaces: used by one worker thread, which is in the host's namespace between calls.
+//
+// A pod has its address as a /32 and the bridge's as its only neighbour: all it sends is routed by
+// the host, even to a pod on the same bridge. So connection tracking sees both directions of every
+// flow, and services work without the br_netfilter module. Pods take no ICMP redirects, which would
+// undo it.
 #pragma once
 
 #include <memory>
@@ -22,7 +27,7 @@ struct BridgeConfig {
 struct PodLink {
   std::string sandbox_id;
   std::string netns;    // path
-  std::string address;  // "10.42.0.5/24"
+  std::string address;  // "10.42.0.5"
   std::string gateway;  // "10.42.0.1"
 };
 
@@ -31,19 +36,23 @@ class BridgeLinks {
   BridgeLinks();
   ~BridgeLinks();
 
-  // Makes the bridge, or brings the one that is there to what it should be. Forwarding on.
+  // Makes the bridge, or brings the one that is there to what it should be. Forwarding on. Does
+  // nothing when that is done, until an attach fails.
   Result<void> ensure(const BridgeConfig& config);
   // After ensure. A link that is there already is taken over.
   Result<void> attach(const PodLink& link);
   // Good when it is gone already.
   Result<void> detach(const std::string& sandbox_id);
-  // Removes the bridge and every veth on it, restores kernel settings.
-  Result<void> remove(const std::string& bridge, const std::string& state_dir);
 
  private:
+  Result<void> attach_to_bridge(const PodLink& link);
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Removes the bridge and every link on it. IP forwarding is turned off again if it was off before
+// and no other bridge (another server's, Docker's) is there to need it.
+Result<void> remove_bridge(const std::string& bridge, const std::string& state_dir);
 
 // "knarr" and ten characters that stand for the sandbox: the host's end of its veth pair.
 std::string host_link_name(const std::string& sandbox_id);

@@ -8,6 +8,8 @@
 #include "agent/proxy/iptables.h"
 #include "agent/proxy/service_rules.h"
 #include "agent/proxy/service_watch.h"
+#include "agent/proxy/udp_flows.h"
+#include "agent/proxy/worker.h"
 
 namespace knarr::agent {
 
@@ -16,20 +18,25 @@ class ServiceProxy {
   static constexpr int64_t kSpacingMs = 50;
 
   // prefix and masquerade_mark of the config are taken from `iptables`.
-  ServiceProxy(Clock& clock, ServiceWatch& services, Iptables& iptables, ServiceRulesConfig config);
+  ServiceProxy(base::Loop& loop, ServiceWatch& services, Iptables& iptables,
+               ServiceRulesConfig config);
 
   // The caller connects it: watch.on_change([&] { proxy.changed(); }).
   void changed();
 
  private:
   void render();
+  void applied();
 
-  Clock& clock_;
+  base::Loop& loop_;
   ServiceWatch& services_;
   Iptables& iptables_;
   ServiceRulesConfig config_;
   std::unique_ptr<Timer> timer_;
   int64_t last_ms_ = -kSpacingMs;
+  UdpBackends udp_;                 // as they were when flows were looked at last
+  std::unique_ptr<Worker> worker_;  // made when there are such flows
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace knarr::agent

@@ -35,7 +35,10 @@ class FakeRuntime final : public runtime::Runtime {
   }
   void stop_sandbox(const std::string& id, Done<void> done) override {
     sandboxes[id].ready = false;
-    clock_.defer([done] { done({}); });
+    clock_.defer([this, id, done] {
+      if (on_sandbox_exit) on_sandbox_exit(id);
+      done({});
+    });
   }
   void remove_sandbox(const std::string& id, Done<void> done) override {
     sandboxes.erase(id);
@@ -133,6 +136,7 @@ class FakeRuntime final : public runtime::Runtime {
   std::vector<std::string> started, stopped;
   std::string start_error;
   std::function<void(const runtime::ContainerStatus&)> on_exit;
+  std::function<void(const std::string&)> on_sandbox_exit;
 
  private:
   FakeClock& clock_;

@@ -50,6 +50,7 @@ struct Node {
 
   explicit Node(Value pod_spec) : spec(std::move(pod_spec)) {
     machine = std::make_shared<PodMachine>(services, make_pod(spec), [this] { gone = true; });
+    runtime.on_sandbox_exit = [this](const std::string& id) { machine->on_sandbox_exit(id); };
     runtime.on_exit = [this](const runtime::ContainerStatus& s) { machine->on_container_exit(s); };
   }
   void start(Recovered recovered = {}) {
@@ -95,6 +96,8 @@ TEST_CASE("a pod that never restarts ends as its containers did, its sandbox sto
     CHECK(node.network.attached.empty());
     CHECK_FALSE(node.volumes.is_up);
     CHECK(node.runtime.containers.size() == 1);  // for its logs
+    CHECK(node.status()["state"]["terminated"]["exitCode"].as_int() == code);
+    CHECK(node.status()["lastState"].empty());
   }
 }
 
@@ -238,6 +241,16 @@ TEST_CASE("a restarted agent adopts what runs and starts nothing twice") {
   CHECK(after.condition("Ready") == "True");
   CHECK(after.status()["restartCount"].as_int() == 0);
   CHECK(after.status()["containerID"].as_string() == "knarr://" + found.containers[0].id);
+}
+
+TEST_CASE("a sandbox that dies while its pod is stopped ends the stop") {
+  Node node(spec_of({container("a")}));
+  node.start();
+  node.machine->update(make_pod(node.spec, true, 30));
+  node.machine->on_sandbox_exit(node.machine->sandbox_id());
+  node.clock.settle();
+  CHECK(node.machine->state() == State::kDone);
+  CHECK(node.statuses.finished);
 }
 
 TEST_CASE("a rejected pod fails without running anything") {

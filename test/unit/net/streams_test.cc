@@ -137,11 +137,10 @@ TEST_CASE("WebSocket channels are byte streams, and half-close by signal") {
   CHECK(got == "in");
   CHECK(from_server == hex({1, 'o', 'u', 't'}));
   at_server[2]->finish();
-  REQUIRE(u.loop.run_until([&] { return from_server.size() > 4; }, 5000));
-  CHECK(from_server.substr(4) == hex({255, 2}));
   at_server.clear();
   REQUIRE(u.loop.run_until([&] { return code != 0; }, 5000));
   CHECK(code == 1000);
+  CHECK(from_server.size() == 4);  // kubectl complains of a signal that a server sends
 }
 
 TEST_CASE("a request that is no WebSocket handshake is not taken") {

@@ -1,0 +1,221 @@
+#include "agent/network/rtnetlink.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace knarr::agent {
+
+namespace {
+
+constexpr uint8_t kIn6AddrGenModeNone = 1;
+
+std::string_view address_bytes(const api::IpAddress& ip) {
+  return {reinterpret_cast<const char*>(ip.bytes.data()), ip.v6 ? size_t{16} : size_t{4}};
+}
+
+std::string text_of(std::string_view zero_ended) {
+  return std::string(zero_ended.substr(0, zero_ended.find('\0')));
+}
+
+ifinfomsg link_header(int index, unsigned flags) {
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  header.ifi_index = index;
+  header.ifi_flags = flags;
+  header.ifi_change = flags;
+  return header;
+}
+
+// No link-local address: nothing answers to it, and its duplicate detection would only make noise. A
+// kernel without IPv6 refuses to be told so.
+void put_no_ipv6(NetlinkMessage& message) {
+  if (access("/proc/sys/net/ipv6", F_OK) != 0) return;
+  size_t spec = message.begin(IFLA_AF_SPEC);
+  size_t inet6 = message.begin(AF_INET6);
+  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, kIn6AddrGenModeNone);
+  message.end(inet6);
+  message.end(spec);
+}
+
+LinkInfo read_link(std::string_view message) {
+  LinkInfo link;
+  if (message.size() < sizeof(ifinfomsg)) return link;
+  ifinfomsg header;
+  memcpy(&header, message.data(), sizeof header);
+  std::string_view attributes = message.substr(sizeof header);
+  link.index = header.ifi_index;
+  link.name = text_of(attribute(attributes, IFLA_IFNAME));
+  link.kind = text_of(attribute(attribute(attributes, IFLA_LINKINFO), IFLA_INFO_KIND));
+  link.master = static_cast<int>(attribute_u32(attributes, IFLA_MASTER));
+  link.mtu = static_cast<int>(attribute_u32(attributes, IFLA_MTU));
+  return link;
+}
+
+NetlinkMessage address_message(uint16_t type, uint16_t flags, int index, const api::Cidr& address) {
+  ifaddrmsg header{};
+  header.ifa_family = address.address.v6 ? AF_INET6 : AF_INET;
+  header.ifa_prefixlen = static_cast<uint8_t>(address.prefix);
+  header.ifa_index = static_cast<uint32_t>(index);
+  NetlinkMessage message(type, flags, header);
+  message.put(IFA_LOCAL, address_bytes(address.address));
+  message.put(IFA_ADDRESS, address_bytes(address.address));
+  return message;
+}
+
+}  // namespace
+
+Result<std::vector<LinkInfo>> list_links(Netlink& netlink) {
+  NetlinkMessage message(RTM_GETLINK, NLM_F_DUMP, link_header(0, 0));
+  TRY_ASSIGN(std::vector<std::string> answers, netlink.query(std::move(message), "list links"));
+  std::vector<LinkInfo> out;
+  for (const std::string& answer : answers) out.push_back(read_link(answer));
+  return out;
+}
+
+Result<std::optional<LinkInfo>> find_link(Netlink& netlink, const std::string& name) {
+  NetlinkMessage message(RTM_GETLINK, 0, link_header(0, 0));
+  message.put_text(IFLA_IFNAME, name);
+  auto answers = netlink.query(std::move(message), "look for link " + name);
+  if (!answers.ok() || answers->empty()) {
+    if (!answers.ok() && if_nametoindex(name.c_str()) != 0) return answers.error();
+    return std::optional<LinkInfo>();
+  }
+  return std::optional<LinkInfo>(read_link(answers->front()));
+}
+
+Result<void> delete_link(Netlink& netlink, const std::string& name) {
+  NetlinkMessage message(RTM_DELLINK, 0, link_header(0, 0));
+  message.put_text(IFLA_IFNAME, name);
+  int refused = 0;
+  auto result = netlink.request(std::move(message), "delete link " + name, &refused);
+  if (refused == ENODEV) return {};
+  return result;
+}
+
+Result<void> set_link_up(Netlink& netlink, int index) {
+  return netlink.request(NetlinkMessage(RTM_NEWLINK, 0, link_header(index, IFF_UP)),
+                         "bring up link " + std::to_string(index));
+}
+
+// A bridge with a hardware address of its own does not take those of its ports as they come and go.
+Result<void> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
+                           int mtu) {
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE, link_header(0, IFF_UP));
+  message.put_text(IFLA_IFNAME, name);
+  message.put(IFLA_ADDRESS, mac);
+  message.put_u32(IFLA_MTU, static_cast<uint32_t>(mtu));
+  size_t info = message.begin(IFLA_LINKINFO);
+  message.put_text(IFLA_INFO_KIND, "bridge");
+  message.end(info);
+  put_no_ipv6(message);
+  return netlink.request(std::move(message), "make bridge " + name);
+}
+
+Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header(0, IFF_UP));
+  message.put_text(IFLA_IFNAME, pair.name);
+  message.put_u32(IFLA_MTU, static_cast<uint32_t>(pair.mtu));
+  message.put_u32(IFLA_MASTER, static_cast<uint32_t>(pair.master));
+  put_no_ipv6(message);
+  size_t info = message.begin(IFLA_LINKINFO);
+  message.put_text(IFLA_INFO_KIND, "veth");
+  size_t data = message.begin(IFLA_INFO_DATA);
+  size_t peer = message.begin(VETH_INFO_PEER);
+  message.put_header(link_header(0, IFF_UP));
+  message.put_text(IFLA_IFNAME, pair.peer_name);
+  message.put(IFLA_ADDRESS, pair.peer_mac);
+  message.put_u32(IFLA_MTU, static_cast<uint32_t>(pair.mtu));
+  message.put_u32(IFLA_NET_NS_FD, static_cast<uint32_t>(pair.peer_netns));
+  message.end(peer);
+  message.end(data);
+  message.end(info);
+  return netlink.request(std::move(message), "make veth pair " + pair.name, refused);
+}
+
+Result<void> set_hairpin(Netlink& netlink, int index) {
+  ifinfomsg header = link_header(index, 0);
+  header.ifi_family = AF_BRIDGE;
+  NetlinkMessage message(RTM_SETLINK, 0, header);
+  size_t port = message.begin(IFLA_PROTINFO | NLA_F_NESTED);
+  message.put_u8(IFLA_BRPORT_MODE, 1);
+  message.end(port);
+  return netlink.request(std::move(message), "set hairpin mode of port " + std::to_string(index));
+}
+
+Result<std::vector<api::Cidr>> list_addresses(Netlink& netlink, int index) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  NetlinkMessage message(RTM_GETADDR, NLM_F_DUMP, header);
+  TRY_ASSIGN(std::vector<std::string> answers, netlink.query(std::move(message), "list addresses"));
+  std::vector<api::Cidr> out;
+  for (const std::string& answer : answers) {
+    if (answer.size() < sizeof header) continue;
+    memcpy(&header, answer.data(), sizeof header);
+    std::string_view bytes = attribute(std::string_view(answer).substr(sizeof header), IFA_LOCAL);
+    if (static_cast<int>(header.ifa_index) != index || bytes.size() != 4) continue;
+    api::Cidr address;
+    memcpy(address.address.bytes.data(), bytes.data(), bytes.size());
+    address.prefix = header.ifa_prefixlen;
+    out.push_back(address);
+  }
+  return out;
+}
+
+Result<void> add_address(Netlink& netlink, int index, const api::Cidr& address) {
+  return netlink.request(address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, index, address),
+                         "assign " + address.text());
+}
+
+Result<void> delete_address(Netlink& netlink, int index, const api::Cidr& address) {
+  return netlink.request(address_message(RTM_DELADDR, 0, index, address),
+                         "take away " + address.text());
+}
+
+Result<void> set_route(Netlink& netlink, const Route& route) {
+  rtmsg header{};
+  header.rtm_family = route.to.address.v6 ? AF_INET6 : AF_INET;
+  header.rtm_dst_len = static_cast<uint8_t>(route.to.prefix);
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = RTPROT_STATIC;
+  header.rtm_scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  header.rtm_type = RTN_UNICAST;
+  NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
+  if (route.to.prefix > 0) message.put(RTA_DST, address_bytes(route.to.address));
+  message.put_u32(RTA_OIF, static_cast<uint32_t>(route.link));
+  if (route.gateway) message.put(RTA_GATEWAY, address_bytes(*route.gateway));
+  if (route.source) message.put(RTA_PREFSRC, address_bytes(*route.source));
+  return netlink.request(std::move(message), "set the route to " + route.to.text());
+}
+
+Result<int> default_route_link(Netlink& netlink) {
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  NetlinkMessage message(RTM_GETROUTE, NLM_F_DUMP, header);
+  TRY_ASSIGN(std::vector<std::string> answers, netlink.query(std::move(message), "list routes"));
+  for (const std::string& answer : answers) {
+    if (answer.size() < sizeof header) continue;
+    memcpy(&header, answer.data(), sizeof header);
+    if (header.rtm_dst_len != 0 || header.rtm_table != RT_TABLE_MAIN) continue;
+    std::string_view attributes = std::string_view(answer).substr(sizeof header);
+    if (uint32_t link = attribute_u32(attributes, RTA_OIF)) return static_cast<int>(link);
+  }
+  return 0;
+}
+
+std::string mac_of(const api::IpAddress& address) {
+  std::string mac = "\x0a\x58";
+  size_t begin = address.v6 ? 12 : 0;
+  mac.append(reinterpret_cast<const char*>(address.bytes.data()) + begin, 4);
+  return mac;
+}
+
+}  // namespace knarr::agent

@@ -1,0 +1,62 @@
+// Links, addresses and routes as one call each. Index 0 is no link.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/proxy/netlink.h"
+#include "api/ip.h"
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+struct LinkInfo {
+  int index = 0;
+  std::string name;
+  std::string kind;  // "bridge", "veth"; empty for hardware
+  int master = 0;
+  int mtu = 0;
+};
+
+Result<std::vector<LinkInfo>> list_links(Netlink& netlink);
+// nullopt when there is none.
+Result<std::optional<LinkInfo>> find_link(Netlink& netlink, const std::string& name);
+Result<void> delete_link(Netlink& netlink, const std::string& name);  // good when it is gone
+Result<void> set_link_up(Netlink& netlink, int index);
+
+// Up, without an IPv6 address of its own.
+Result<void> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
+                           int mtu);
+struct VethPair {
+  std::string name;       // in this namespace, a port of the bridge
+  std::string peer_name;  // in the other one
+  std::string peer_mac;   // six bytes
+  int peer_netns = -1;    // descriptor
+  int master = 0;
+  int mtu = 1500;
+};
+// Both ends up. `refused` as in Netlink::request.
+Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused);
+// The port may send a frame back to where it came from.
+Result<void> set_hairpin(Netlink& netlink, int index);
+
+Result<std::vector<api::Cidr>> list_addresses(Netlink& netlink, int index);  // IPv4
+Result<void> add_address(Netlink& netlink, int index, const api::Cidr& address);
+Result<void> delete_address(Netlink& netlink, int index, const api::Cidr& address);
+
+struct Route {
+  api::Cidr to;
+  int link = 0;
+  std::optional<api::IpAddress> gateway;
+  std::optional<api::IpAddress> source;
+};
+Result<void> set_route(Netlink& netlink, const Route& route);  // replaces one to the same
+// The link of the IPv4 default route; 0 when there is none.
+Result<int> default_route_link(Netlink& netlink);
+
+// The hardware address that goes with a pod's address: an address that is given again has the same.
+std::string mac_of(const api::IpAddress& address);
+
+}  // namespace knarr::agent
