@@ -1,0 +1,261 @@
+#include "agent/dns/dns_server.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <cstring>
+
+#include "agent/dns/dns_service.h"
+#include "agent/dns/sockets.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/random.h"
+#include "unit/agent_proxy/fake_watch_client.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+namespace dns = knarr::net::dns;
+
+namespace {
+
+constexpr int64_t kLimitMs = 20'000;
+
+// Answers every name but "silent." with 192.0.2.1; long answers for "long.", refusal for
+// "refused.".
+class Upstream {
+ public:
+  explicit Upstream(base::Loop& loop) {
+    udp = *bind_dns_socket(false, "127.0.0.1", port);
+    tcp = *bind_dns_socket(true, "127.0.0.1", port);
+    udp_watch = std::make_unique<base::FdWatch>(loop, udp.get(), UV_READABLE, [this](int) {
+      char buffer[4096];
+      sockaddr_storage from;
+      socklen_t size = sizeof from;
+      ssize_t n =
+          recvfrom(udp.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size);
+      if (n <= 0) return;
+      std::string out = reply({buffer, static_cast<size_t>(n)}, false);
+      if (!out.empty()) {
+        sendto(udp.get(), out.data(), out.size(), 0, reinterpret_cast<sockaddr*>(&from), size);
+      }
+    });
+    tcp_watch = std::make_unique<base::FdWatch>(loop, tcp.get(), UV_READABLE, [this, &loop](int) {
+      client_watch = nullptr;
+      client.reset(accept(tcp.get(), nullptr, nullptr));
+      client_watch = std::make_unique<base::FdWatch>(loop, client.get(), UV_READABLE,
+                                                     [this](int) { answer_client(); });
+    });
+  }
+
+  void answer_client() {
+    char buffer[4096];
+    ssize_t n = recv(client.get(), buffer, sizeof buffer, 0);
+    std::string in(buffer, n > 0 ? static_cast<size_t>(n) : 0), query;
+    if (!take_frame(in, query)) {
+      client_watch = nullptr;
+      return;
+    }
+    std::string out = framed(reply(query, true));
+    send(client.get(), out.data(), out.size(), MSG_NOSIGNAL);
+  }
+
+  std::string reply(std::string_view bytes, bool over_tcp) {
+    auto query = dns::parse(bytes);
+    if (!query.ok()) return {};
+    asked++;
+    const std::string& name = query->questions[0].name;
+    if (name == "silent") return {};
+    dns::Message out = dns::reply_to(*query);
+    out.recursion_available = true;
+    int records = name == "long" ? 100 : 1;
+    for (int i = 0; i < records; i++) {
+      out.answers.push_back(
+          {name, dns::kA, dns::kClassIn, 60, dns::Address{fmt::format("192.0.2.{}", i + 1)}});
+    }
+    return dns::write(out, over_tcp ? 65535 : dns::udp_limit(*query));
+  }
+
+  uint16_t port = 0;
+  int asked = 0;
+  base::UniqueFd udp, tcp, client;
+  std::unique_ptr<base::FdWatch> udp_watch, tcp_watch, client_watch;
+};
+
+struct Fixture {
+  Fixture() : upstream(loop), watch(client), forwarder_path("/tmp/knarr-dns-XXXXXX") {
+    base::UniqueFd fd(mkstemp(forwarder_path.data()));
+    REQUIRE(base::write_file(forwarder_path, "nameserver 127.0.0.2\nnameserver 127.0.0.1\n").ok());
+    DnsOptions options{"127.0.0.2", 0, "cluster.local", forwarder_path, 5};
+    server = std::make_unique<DnsServer>(loop, watch, random, options);
+    server->set_upstream_port(upstream.port);
+    REQUIRE(server->start().ok());
+    watch.start();
+    client.put("services", R"({"metadata":{"namespace":"default","name":"web"},"spec":
+        {"clusterIP":"10.43.1.1","ports":[{"port":80}]}})");
+    client.put("services", R"({"metadata":{"namespace":"default","name":"ext"},"spec":
+        {"type":"ExternalName","externalName":"example.com"}})");
+    client.put("services", R"({"metadata":{"namespace":"default","name":"inner"},"spec":
+        {"type":"ExternalName","externalName":"web.default.svc.cluster.local"}})");
+    client.put("services", R"({"metadata":{"namespace":"default","name":"circle"},"spec":
+        {"type":"ExternalName","externalName":"circle.default.svc.cluster.local"}})");
+    client.put("services", R"({"metadata":{"namespace":"default","name":"many"},"spec":
+        {"clusterIP":"None"}})");
+    std::string endpoints;
+    for (int i = 1; i <= 100; i++) {
+      endpoints += fmt::format(R"({}{{"addresses":["10.42.0.{}"]}})", i > 1 ? "," : "", i);
+    }
+    client.put("endpointslices", R"({"metadata":{"namespace":"default","name":"many-1","labels":
+        {"kubernetes.io/service-name":"many"}},"addressType":"IPv4","endpoints":[)" +
+                                     endpoints + "]}");
+  }
+  ~Fixture() { unlink(forwarder_path.c_str()); }
+
+  std::string exchange(const std::string& bytes, bool tcp) {
+    base::UniqueFd fd = *connect_dns_socket(tcp, "127.0.0.2", server->port());
+    std::string out = tcp ? framed(bytes) : bytes, in, message;
+    loop.run_until([&] { return send(fd.get(), out.data(), out.size(), MSG_NOSIGNAL) > 0; },
+                   kLimitMs);
+    loop.run_until(
+        [&] {
+          char buffer[65536];
+          ssize_t n = recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+          if (n > 0) in.append(buffer, static_cast<size_t>(n));
+          if (!tcp) message = in;
+          return tcp ? take_frame(in, message) : !in.empty();
+        },
+        kLimitMs);
+    return message;
+  }
+
+  dns::Message ask(const std::string& name, bool tcp = false, uint16_t udp_size = 0) {
+    dns::Message query;
+    query.id = 0x1234;
+    query.recursion_desired = true;
+    query.questions.push_back({name, dns::kA, dns::kClassIn});
+    query.has_edns = udp_size > 0;
+    query.edns.udp_size = udp_size;
+    auto answer = dns::parse(exchange(dns::write(query), tcp));
+    REQUIRE(answer.ok());
+    CHECK(answer->id == 0x1234);
+    CHECK(answer->questions.at(0).name == name);
+    return *answer;
+  }
+
+  base::Loop loop;
+  base::SeededRandom random{1};
+  Upstream upstream;
+  FakeWatchClient client;
+  ServiceWatch watch;
+  std::string forwarder_path;
+  std::unique_ptr<DnsServer> server;
+};
+
+std::string address(const dns::Message& m, size_t i = 0) {
+  return std::get<dns::Address>(m.answers.at(i).data).text;
+}
+
+}  // namespace
+
+TEST_CASE("cluster names, by UDP and TCP") {
+  Fixture f;
+  CHECK(f.ask("web.default.svc.cluster.local").rcode == dns::kServFail);  // lists are not complete
+  f.client.sync();
+  for (bool tcp : {false, true}) {
+    dns::Message m = f.ask("Web.default.svc.cluster.local", tcp);
+    CHECK(m.rcode == dns::kNoError);
+    CHECK(m.authoritative);
+    CHECK(address(m) == "10.43.1.1");
+    m = f.ask("no.default.svc.cluster.local", tcp);
+    CHECK(m.rcode == dns::kNxDomain);
+    CHECK(m.authorities.at(0).type == dns::kSoa);
+  }
+  CHECK(f.upstream.asked == 0);
+}
+
+TEST_CASE("long answers are truncated for UDP, by what the client can take") {
+  Fixture f;
+  f.client.sync();
+  dns::Message m = f.ask("many.default.svc.cluster.local");
+  CHECK(m.truncated);
+  CHECK(m.answers.size() < 100);
+  m = f.ask("many.default.svc.cluster.local", false, 4096);
+  CHECK(!m.truncated);
+  CHECK(m.answers.size() == 100);
+  CHECK(f.ask("many.default.svc.cluster.local", true).answers.size() == 100);
+  std::set<std::string> first;
+  for (int i = 0; i < 10; i++) first.insert(address(f.ask("many.default.svc.cluster.local")));
+  CHECK(first.size() > 1);
+}
+
+TEST_CASE("other names are asked for upstream, but never at our own address") {
+  Fixture f;
+  f.client.sync();
+  CHECK(address(f.ask("example.com")) == "192.0.2.1");
+  CHECK(address(f.ask("example.com", true)) == "192.0.2.1");
+  CHECK(f.upstream.asked == 2);
+  CHECK(f.ask("long").truncated);
+  CHECK(f.ask("long", true).answers.size() == 100);
+}
+
+TEST_CASE("external names are followed") {
+  Fixture f;
+  f.client.sync();
+  dns::Message m = f.ask("ext.default.svc.cluster.local");
+  REQUIRE(m.answers.size() == 2);
+  CHECK(m.answers[0].type == dns::kCname);
+  CHECK(address(m, 1) == "192.0.2.1");
+  m = f.ask("inner.default.svc.cluster.local");
+  REQUIRE(m.answers.size() == 2);
+  CHECK(address(m, 1) == "10.43.1.1");
+  CHECK(f.ask("circle.default.svc.cluster.local").rcode == dns::kServFail);
+}
+
+TEST_CASE("what is no query is refused or ignored") {
+  Fixture f;
+  f.client.sync();
+  std::string garbage("\x12\x34\x01\x00\x00\x09\x00\x00\x00\x00\x00\x00zz", 14);
+  auto answer = dns::parse(f.exchange(garbage, false));
+  REQUIRE(answer.ok());
+  CHECK(answer->id == 0x1234);
+  CHECK(answer->rcode == dns::kFormErr);
+  dns::Message update;
+  update.id = 9;
+  update.opcode = 5;
+  update.questions.push_back({"cluster.local", dns::kSoa});
+  CHECK(dns::parse(f.exchange(dns::write(update), false))->rcode == dns::kNotImp);
+}
+
+TEST_CASE("a server that is silent is left for the next, and in the end given up", "[slow]") {
+  Fixture f;
+  f.client.sync();
+  CHECK(f.ask("silent").rcode == dns::kServFail);
+  CHECK(f.upstream.asked == 2);
+}
+
+TEST_CASE("servers of resolv.conf") {
+  std::string text =
+      "# nameserver 1.1.1.1\nsearch a b\nnameserver 10.0.0.1\nnameserver\t10.0.0.2 # x\n"
+      "nameserver 10.43.0.10\nnameserver fe80::1%eth0\nnameserver fd00::1\nnameserver 10.0.0.4\n";
+  CHECK(upstream_servers(text, {"10.43.0.10"}) ==
+        std::vector<std::string>{"10.0.0.1", "10.0.0.2", "fd00::1"});
+  CHECK(upstream_servers("", {}).empty());
+}
+
+TEST_CASE("the service object is made, and tried again while the API refuses") {
+  FakeWatchClient client;
+  base::Loop loop;
+  DnsServiceObject object(client, loop, "10.43.0.10");
+  client.answer = make_error(Code::kNotFound, "namespaces \"kube-system\" not found");
+  bool done = false;
+  object.ensure([&] { done = true; });
+  CHECK(client.requests.size() == 1);
+  client.answer = make_error(Code::kAlreadyExists, "there");
+  REQUIRE(loop.run_until([&] { return done; }, kLimitMs));
+  CHECK(client.requests.size() == 2);
+  auto body = json::parse(client.requests[0].body);
+  CHECK((*body)["spec"]["clusterIP"].as_string() == "10.43.0.10");
+  CHECK((*body)["spec"]["ports"].size() == 2);
+}
