@@ -197,7 +197,7 @@ Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
     // From before: kept if it leads into this pod.
     if (set_up_inside(link, address, gateway, target.get()).ok()) return {};
     TRY(delete_link(netlink, pair.name));
-    made = create_veth(netlink, pair, nullptr);
+    made = create_veth(netlink, pair, &refused);
   }
   TRY(std::move(made));
   TRY_ASSIGN(auto port, find_link(netlink, pair.name));

@@ -7,7 +7,6 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -35,15 +34,24 @@ ifinfomsg link_header(int index, unsigned flags) {
   return header;
 }
 
-// No link-local address: nothing answers to it, and its duplicate detection would only make noise. A
-// kernel without IPv6 refuses to be told so.
+// No link-local address: nothing answers to it, and its duplicate detection would only make noise.
 void put_no_ipv6(NetlinkMessage& message) {
-  if (access("/proc/sys/net/ipv6", F_OK) != 0) return;
   size_t spec = message.begin(IFLA_AF_SPEC);
   size_t inet6 = message.begin(AF_INET6);
   message.put_u8(IFLA_INET6_ADDR_GEN_MODE, kIn6AddrGenModeNone);
   message.end(inet6);
   message.end(spec);
+}
+
+// A kernel without IPv6 refuses to be told that there is to be no address of it.
+Result<void> create(Netlink& netlink, const NetlinkMessage& message, const std::string& what,
+                    int* refused) {
+  NetlinkMessage quiet = message;
+  put_no_ipv6(quiet);
+  auto result = netlink.request(std::move(quiet), what, refused);
+  if (*refused != EAFNOSUPPORT) return result;
+  *refused = 0;
+  return netlink.request(message, what, refused);
 }
 
 LinkInfo read_link(std::string_view message) {
@@ -116,8 +124,8 @@ Result<void> create_bridge(Netlink& netlink, const std::string& name, const std:
   size_t info = message.begin(IFLA_LINKINFO);
   message.put_text(IFLA_INFO_KIND, "bridge");
   message.end(info);
-  put_no_ipv6(message);
-  return netlink.request(std::move(message), "make bridge " + name);
+  int refused = 0;
+  return create(netlink, message, "make bridge " + name, &refused);
 }
 
 Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
@@ -125,7 +133,6 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
   message.put_text(IFLA_IFNAME, pair.name);
   message.put_u32(IFLA_MTU, static_cast<uint32_t>(pair.mtu));
   message.put_u32(IFLA_MASTER, static_cast<uint32_t>(pair.master));
-  put_no_ipv6(message);
   size_t info = message.begin(IFLA_LINKINFO);
   message.put_text(IFLA_INFO_KIND, "veth");
   size_t data = message.begin(IFLA_INFO_DATA);
@@ -138,7 +145,7 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
   message.end(peer);
   message.end(data);
   message.end(info);
-  return netlink.request(std::move(message), "make veth pair " + pair.name, refused);
+  return create(netlink, message, "make veth pair " + pair.name, refused);
 }
 
 Result<void> set_hairpin(Netlink& netlink, int index) {
