@@ -1,0 +1,366 @@
+// The whole data path, in network namespaces of the test's own: pods that reach each other, the
+// host, services, themselves through a service, host ports and DNS.
+#include "agent/network/bridge_network.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <filesystem>
+
+#include "agent/dns/dns_server.h"
+#include "agent/network/rtnetlink.h"
+#include "agent/proxy/process.h"
+#include "agent/proxy/service_proxy.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/random.h"
+#include "net/dns.h"
+#include "unit/agent_proxy/fake_watch_client.h"
+#include "unit/agent_proxy/net_sandbox.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+using base::UniqueFd;
+
+namespace {
+
+constexpr int64_t kLimitMs = 20'000;
+
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/knarr-network-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+// A pod's network namespace, kept by its descriptor; sockets made inside stay inside.
+class FakePod {
+ public:
+  FakePod() {
+    std::thread([this] {
+      if (unshare(CLONE_NEWNET) == 0) fd_.reset(open("/proc/thread-self/ns/net", O_RDONLY));
+    }).join();
+  }
+  std::string path() const { return fmt::format("/proc/self/fd/{}", fd_.get()); }
+  void inside(const std::function<void()>& fn) const {
+    std::thread([&] {
+      if (setns(fd_.get(), CLONE_NEWNET) == 0) fn();
+    }).join();
+  }
+  UniqueFd fd_;
+};
+
+sockaddr_in address(const std::string& ip, uint16_t port) {
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_port = htons(port);
+  inet_pton(AF_INET, ip.c_str(), &a.sin_addr);
+  return a;
+}
+
+UniqueFd listen_on(uint16_t port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in a = address("0.0.0.0", port);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) != 0) return {};
+  listen(fd.get(), 16);
+  return fd;
+}
+
+bool connects(const std::string& ip, uint16_t port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  timeval limit{3, 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  sockaddr_in a = address(ip, port);
+  return connect(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0;
+}
+
+// The address of who connected; empty when nobody did.
+std::string accepted_from(const UniqueFd& listener) {
+  pollfd p{listener.get(), POLLIN, 0};
+  if (poll(&p, 1, 1000) != 1) return {};
+  sockaddr_in from{};
+  socklen_t size = sizeof from;
+  UniqueFd fd(accept(listener.get(), reinterpret_cast<sockaddr*>(&from), &size));
+  char text[INET_ADDRSTRLEN];
+  return inet_ntop(AF_INET, &from.sin_addr, text, sizeof text);
+}
+
+PodRef pod_object(const std::string& ports = "[]") {
+  auto object = std::make_shared<Object>();
+  object->name = {"default", "p"};
+  object->json = R"({"metadata":{"name":"p","namespace":"default","uid":"u"},"spec":{"containers":
+      [{"name":"c","image":"i","ports":)" +
+                 ports + "}]}}";
+  return *Pod::parse(object);
+}
+
+// A node in the namespace of the calling thread.
+struct Node {
+  explicit Node(const std::string& state_dir) {
+    options.bridge = "knarrt0";
+    options.service_cidr = "10.43.0.0/16";
+    options.host_addresses = {"10.43.0.10"};
+    options.state_dir = state_dir;
+    auto netlink = Netlink::open();
+    static_cast<void>(set_link_up(*netlink, 1).ok());  // loopback
+    start();
+  }
+  void start() {
+    iptables = std::make_unique<Iptables>(loop, IptablesOptions{"KT", 14, {}});
+    network = std::make_unique<BridgeNetwork>(loop, *iptables, options);
+  }
+  void restart() {
+    network = nullptr;
+    iptables = nullptr;
+    start();
+  }
+  Result<void> range() {
+    bool done = false;
+    Result<void> result;
+    TRY(network->set_pod_cidr("10.42.0.0/24", [&](Result<void> r) {
+      result = std::move(r);
+      done = true;
+    }));
+    loop.run_until([&] { return done; }, kLimitMs);
+    return result;
+  }
+  Result<std::string> attach(const std::string& sandbox, const FakePod& pod,
+                             const std::string& ports = "[]") {
+    bool done = false;
+    Result<std::string> address = std::string();
+    network->attach(pod_object(ports), sandbox, pod.path(),
+                    [&](Result<std::vector<std::string>> r) {
+                      done = true;
+                      address = r.ok() ? Result<std::string>(r->at(0)) : r.error();
+                    });
+    loop.run_until([&] { return done; }, kLimitMs);
+    return address;
+  }
+  bool detach(const std::string& sandbox) {
+    bool done = false, ok = false;
+    network->detach(sandbox, [&](const Result<void>& r) {
+      ok = r.ok();
+      done = true;
+    });
+    loop.run_until([&] { return done; }, kLimitMs);
+    return ok;
+  }
+  void settle() {  // all rules are in place
+    bool done = false;
+    iptables->set(RulePart::kPolicy, {}, [&](const Result<void>&) { done = true; });
+    loop.run_until([&] { return done; }, kLimitMs);
+  }
+
+  base::Loop loop;
+  BridgeOptions options;
+  std::unique_ptr<Iptables> iptables;
+  std::unique_ptr<BridgeNetwork> network;
+};
+
+size_t link_count() {
+  auto netlink = Netlink::open();
+  return list_links(*netlink)->size();
+}
+
+}  // namespace
+
+TEST_CASE("pods reach each other, the host reaches them, and all is undone", "[root]") {
+  in_new_netns([] {
+    Folder folder;
+    Node node(folder.path + "/network");
+    size_t links = link_count();
+    FakePod a, b;
+    REQUIRE(node.range().ok());
+    REQUIRE(*node.attach("box-a", a) == "10.42.0.2");
+    REQUIRE(*node.attach("box-b", b) == "10.42.0.3");
+    UniqueFd listener;
+    b.inside([&] { listener = listen_on(8080); });
+    bool ok = false;
+    a.inside([&] { ok = connects("10.42.0.3", 8080); });
+    CHECK(ok);
+    CHECK(accepted_from(listener) == "10.42.0.2");
+    CHECK(connects("10.42.0.3", 8080));
+    CHECK(accepted_from(listener) == "10.42.0.1");
+    b.inside([&] { ok = connects("127.0.0.1", 8080); });
+    CHECK(ok);
+    // What listens on the host's loopback alone is not for pods.
+    UniqueFd host = listen_on(9090);
+    node.settle();
+    a.inside([&] { ok = connects("10.42.0.1", 9090); });
+    CHECK(ok);
+
+    CHECK(node.detach("box-a"));
+    CHECK(node.detach("box-a"));
+    CHECK(link_count() == links + 2);
+    node.network = nullptr;
+    REQUIRE(remove_bridge_network(node.options).ok());
+    REQUIRE(remove_rules("KT").ok());
+    CHECK(link_count() == links);
+    CHECK(*base::read_file("/proc/sys/net/ipv4/ip_forward") == "0\n");
+    CHECK(!base::file_exists(node.options.state_dir));
+  });
+}
+
+TEST_CASE("after a restart pods keep their addresses; what is gone is freed", "[root]") {
+  in_new_netns([] {
+    Folder folder;
+    Node node(folder.path);
+    FakePod a, b, c;
+    REQUIRE(node.range().ok());
+    REQUIRE(*node.attach("box-a", a, R"([{"containerPort":80,"hostPort":8080}])") == "10.42.0.2");
+    REQUIRE(*node.attach("box-b", b) == "10.42.0.3");
+    node.restart();
+    node.network->keep_only({"box-b"});
+    REQUIRE(node.range().ok());
+    CHECK(*node.attach("box-b", b) == "10.42.0.3");
+    CHECK(*node.attach("box-c", c) == "10.42.0.4");
+    node.settle();
+    std::string rules = run_process({find_program("iptables-save")}, {})->out;
+    CHECK(rules.find("8080") == std::string::npos);
+    UniqueFd listener;
+    c.inside([&] { listener = listen_on(80); });
+    bool ok = false;
+    b.inside([&] { ok = connects("10.42.0.4", 80); });
+    CHECK(ok);
+    // The bridge is taken away: the next attachment brings it back.
+    REQUIRE(remove_bridge("knarrt0", folder.path).ok());
+    FakePod d;
+    auto first = node.attach("box-d", d);
+    CHECK((first.ok() || node.attach("box-d", d).ok()));
+    REQUIRE(remove_bridge_network(node.options).ok());
+  });
+}
+
+TEST_CASE("host ports, from the host's loopback and from a pod", "[root]") {
+  in_new_netns([] {
+    Folder folder;
+    Node node(folder.path);
+    FakePod a, b;
+    REQUIRE(node.range().ok());
+    REQUIRE(node.attach("box-a", a, R"([{"containerPort":80,"hostPort":8080}])").ok());
+    REQUIRE(node.attach("box-b", b).ok());
+    UniqueFd listener;
+    a.inside([&] { listener = listen_on(80); });
+    CHECK(connects("127.0.0.1", 8080));
+    CHECK(accepted_from(listener) == "10.42.0.1");
+    bool from_b = false, from_self = false;
+    b.inside([&] { from_b = connects("10.42.0.1", 8080); });
+    CHECK(from_b);
+    CHECK(accepted_from(listener) == "10.42.0.3");
+    a.inside([&] { from_self = connects("10.42.0.1", 8080); });
+    CHECK(from_self);
+    CHECK(accepted_from(listener) == "10.42.0.1");
+    REQUIRE(node.detach("box-a"));
+    node.settle();
+    CHECK(!connects("127.0.0.1", 8080));
+    REQUIRE(remove_bridge_network(node.options).ok());
+  });
+}
+
+TEST_CASE("services and names, from pods and from the host", "[root]") {
+  in_new_netns([] {
+    Folder folder;
+    Node node(folder.path);
+    FakePod a, b;
+    REQUIRE(node.range().ok());
+    REQUIRE(node.attach("box-a", a).ok());
+    REQUIRE(node.attach("box-b", b).ok());
+    FakeWatchClient client;
+    ServiceWatch watch(client);
+    ServiceProxy proxy(node.loop, watch, *node.iptables,
+                       {"", "n1", "10.42.0.0/16", "", {"10.43.0.10"}});
+    watch.on_change([&] { proxy.changed(); });
+    watch.start();
+    client.put("services", R"({"metadata":{"namespace":"default","name":"web"},"spec":
+      {"clusterIP":"10.43.7.7","ports":[{"port":80,"nodePort":30080}]}})");
+    client.put("services", R"({"metadata":{"namespace":"default","name":"none"},"spec":
+      {"clusterIP":"10.43.7.8","ports":[{"port":80}]}})");
+    client.put("endpointslices", R"({"metadata":{"namespace":"default","name":"web-1","labels":
+      {"kubernetes.io/service-name":"web"}},"addressType":"IPv4","ports":[{"port":8080}],
+      "endpoints":[{"addresses":["10.42.0.2"],"nodeName":"n1"}]})");
+    client.sync();
+    REQUIRE(node.loop.run_until(
+        [&] {
+          return run_process({find_program("iptables-save")}, {})->out.find("10.42.0.2:8080") !=
+                 std::string::npos;
+        },
+        kLimitMs));
+    UniqueFd listener;
+    a.inside([&] { listener = listen_on(8080); });
+    bool ok = false;
+    b.inside([&] { ok = connects("10.43.7.7", 80); });
+    CHECK(ok);
+    CHECK(accepted_from(listener) == "10.42.0.3");
+    a.inside([&] { ok = connects("10.43.7.7", 80); });  // itself, through the service
+    CHECK(ok);
+    CHECK(accepted_from(listener) == "10.42.0.1");
+    CHECK(connects("10.43.7.7", 80));
+    CHECK(accepted_from(listener) == "10.42.0.1");
+    CHECK(connects("127.0.0.1", 30080));
+    CHECK(accepted_from(listener) == "10.42.0.1");
+    auto begin = std::chrono::steady_clock::now();
+    b.inside([&] { ok = connects("10.43.7.8", 80); });
+    CHECK(!ok);
+    CHECK(!connects("10.43.7.8", 80));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));  // refused
+
+    base::SeededRandom random(1);
+    DnsServer dns(node.loop, watch, random, {"10.43.0.10", 53, "cluster.local", "/dev/null", 5});
+    REQUIRE(dns.start().ok());
+    UniqueFd query;
+    b.inside([&] { query.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); });
+    net::dns::Message message;
+    message.id = 7;
+    message.questions.push_back({"web.default.svc.cluster.local", net::dns::kA});
+    std::string bytes = net::dns::write(message);
+    sockaddr_in to = address("10.43.0.10", 53);
+    REQUIRE(sendto(query.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&to),
+                   sizeof to) > 0);
+    char buffer[512];
+    ssize_t n = -1;
+    REQUIRE(
+        node.loop.run_until([&] { return (n = recv(query.get(), buffer, 512, 0)) > 0; }, kLimitMs));
+    auto answer = net::dns::parse({buffer, static_cast<size_t>(n)});
+    REQUIRE(answer.ok());
+    CHECK(std::get<net::dns::Address>(answer->answers.at(0).data).text == "10.43.7.7");
+    REQUIRE(remove_bridge_network(node.options).ok());
+  });
+}
+
+TEST_CASE("an attachment is a matter of a millisecond or two", "[root]") {
+  in_new_netns([] {
+    Folder folder;
+    Node node(folder.path);
+    REQUIRE(node.range().ok());
+    node.settle();
+    std::vector<FakePod> pods(40);
+    std::vector<double> attach_ms, detach_ms;
+    auto timed = [](std::vector<double>& to, const std::function<bool()>& fn) {
+      auto begin = std::chrono::steady_clock::now();
+      bool ok = fn();
+      std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+      to.push_back(took.count());
+      return ok;
+    };
+    for (size_t i = 0; i < pods.size(); i++) {
+      REQUIRE(timed(attach_ms, [&] { return node.attach(std::to_string(i), pods[i]).ok(); }));
+    }
+    for (size_t i = 0; i < pods.size(); i++) {
+      REQUIRE(timed(detach_ms, [&] { return node.detach(std::to_string(i)); }));
+    }
+    std::sort(attach_ms.begin(), attach_ms.end());
+    std::sort(detach_ms.begin(), detach_ms.end());
+    WARN("attach p50 " << attach_ms[20] << " ms, p95 " << attach_ms[38] << " ms; detach p50 "
+                       << detach_ms[20] << " ms");
+    REQUIRE(remove_bridge_network(node.options).ok());
+  });
+}
