@@ -137,7 +137,7 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
   message.put_text(IFLA_INFO_KIND, "veth");
   size_t data = message.begin(IFLA_INFO_DATA);
   size_t peer = message.begin(VETH_INFO_PEER);
-  message.put_header(link_header(0, IFF_UP));
+  message.put_header(link_header(0, 0));  // not up: it has no peer yet, and refuses
   message.put_text(IFLA_IFNAME, pair.peer_name);
   message.put(IFLA_ADDRESS, pair.peer_mac);
   message.put_u32(IFLA_MTU, static_cast<uint32_t>(pair.mtu));

@@ -37,7 +37,7 @@ struct VethPair {
   int master = 0;
   int mtu = 1500;
 };
-// Both ends up. `refused` as in Netlink::request.
+// This end up, the other down. `refused` as in Netlink::request.
 Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused);
 // The port may send a frame back to where it came from.
 Result<void> set_hairpin(Netlink& netlink, int index);
