@@ -70,7 +70,7 @@ write_environment() {
     sed -E 's/["\\$`]/\\&/g; s/^([^=]+)=(.*)$/\1="\2"/' || true)
   if [ -n "$settings" ] || [ ! -e $state/knarr.env ]; then
     mkdir -p $state
-    echo "$settings" | place_text 600 $state/knarr.env
+    place_text 600 $state/knarr.env <<<"$settings"
   fi
 }
 
@@ -195,7 +195,7 @@ kubeconfig() {
   echo "${given:-$(scripts/knarr-killall.sh --setting write-kubeconfig $state/knarr.yaml)}"
 }
 
-# Follows the node as the API tells of it. The folder holds the administrator's key: it goes away.
+# Asks the API for the node. The folder holds the administrator's key: it goes away.
 wait_until_ready() {
   local config folder server tries=600
   config=$(kubeconfig)
@@ -208,8 +208,8 @@ wait_until_ready() {
   sed -nE 's/^ *client-certificate-data: *//p' "$config" | base64 -d >"$folder/cert"
   sed -nE 's/^ *client-key-data: *//p' "$config" | base64 -d >"$folder/key"
   local ready='"type":"Ready","status":"True"|"status":"True","type":"Ready"|"reason":"KubeletReady"'
-  until curl -sSN --max-time 120 --cacert "$folder/ca" --cert "$folder/cert" --key "$folder/key" \
-    "$server/api/v1/nodes?watch=1" 2>"$folder/said" | grep -qEm1 "$ready"; do
+  until curl -sS --max-time 10 --cacert "$folder/ca" --cert "$folder/cert" --key "$folder/key" \
+    "$server/api/v1/nodes" 2>"$folder/said" | grep -E "$ready" >/dev/null; do
     [ $((tries -= 1)) -gt 0 ] || die "the node is not Ready: $(cat "$folder/said"); see $log"
     sleep 0.1
   done
