@@ -19,7 +19,6 @@ namespace knarr::agent {
 
 namespace {
 
-constexpr char kForward[] = "/proc/sys/net/ipv4/ip_forward";
 constexpr int kDefaultMtu = 1500;
 constexpr char kPodInterface[] = "eth0";
 
@@ -37,15 +36,39 @@ Result<void> write_setting(const std::string& path, std::string_view value) {
   return {};
 }
 
-std::string forward_state_path(const std::string& state_dir) { return state_dir + "/ip_forward"; }
+// Settings of the whole machine that pods need, and the file that keeps what they were.
+//
+// Packets between pods leave by the bridge they came from. The redirects that this would cause
+// would use up the ICMP messages that a pod may get, and a refused connection would not hear of it.
+// A link sends them when either its own setting or this one says so: other links keep their own.
+struct Setting {
+  const char* path;
+  const char* value;
+  const char* file;
+};
+constexpr Setting kMachineSettings[] = {
+    {"/proc/sys/net/ipv4/ip_forward", "1", "/ip_forward"},
+    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", "/send_redirects"},
+};
 
-Result<void> turn_on_forwarding(const std::string& state_dir) {
-  TRY_ASSIGN(std::string before, base::read_file(kForward));
-  if (trimmed(before) == "1") return {};
-  if (!state_dir.empty()) {
-    TRY(base::write_file(forward_state_path(state_dir), trimmed(before)));
+Result<void> change_settings(const std::string& state_dir) {
+  for (const Setting& setting : kMachineSettings) {
+    TRY_ASSIGN(std::string before, base::read_file(setting.path));
+    if (trimmed(before) == setting.value) continue;
+    if (!state_dir.empty()) {
+      TRY(base::write_file(state_dir + setting.file, trimmed(before)));
+    }
+    TRY(write_setting(setting.path, setting.value));
   }
-  return write_setting(kForward, "1");
+  return {};
+}
+
+Result<void> restore_settings(const std::string& state_dir) {
+  for (const Setting& setting : kMachineSettings) {
+    auto before = base::read_file(state_dir + setting.file);
+    if (before.ok()) TRY(write_setting(setting.path, trimmed(*before)));
+  }
+  return {};
 }
 
 // The thread is in another network namespace while this lives.
@@ -165,7 +188,7 @@ Result<void> BridgeLinks::ensure(const BridgeConfig& config) {
   std::string conf = "/proc/sys/net/ipv4/conf/" + config.name;
   TRY(write_setting(conf + "/route_localnet", "1"));
   TRY(write_setting(conf + "/send_redirects", "0"));
-  TRY(turn_on_forwarding(config.state_dir));
+  TRY(change_settings(config.state_dir));
   state_->ready = true;
   return {};
 }
@@ -233,9 +256,7 @@ Result<void> remove_bridge(const std::string& bridge, const std::string& state_d
     }
   }
   TRY(delete_link(netlink, bridge));
-  auto before = base::read_file(forward_state_path(state_dir));
-  if (before.ok() && !others) TRY(write_setting(kForward, trimmed(*before)));
-  return {};
+  return others ? Result<void>() : restore_settings(state_dir);
 }
 
 std::string host_link_name(const std::string& sandbox_id) {

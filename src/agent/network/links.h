@@ -50,8 +50,8 @@ class BridgeLinks {
   std::unique_ptr<State> state_;
 };
 
-// Removes the bridge and every link on it. IP forwarding is turned off again if it was off before
-// and no other bridge (another server's, Docker's) is there to need it.
+// Removes the bridge and every link on it. The machine's IP forwarding and redirects are set to
+// what they were, unless another bridge (another server's, Docker's) is there to need them.
 Result<void> remove_bridge(const std::string& bridge, const std::string& state_dir);
 
 // "knarr" and ten characters that stand for the sandbox: the host's end of its veth pair.
