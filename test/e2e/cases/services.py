@@ -1,7 +1,7 @@
 """A Deployment behind a Service: requests from the host and from pods reach every replica."""
 import urllib.request
 
-from harness import wait
+from harness import images, wait
 
 
 def pod_names(cluster):
@@ -41,13 +41,25 @@ def test_cluster_ip_from_the_host(cluster, registry):
 
 
 def test_name_from_a_pod(cluster, registry):
-    cluster.kubectl("run", "client", "--image=%s/busybox" % registry.address, "--command", "--",
-                    "sleep", "3600")
+    image = images.curl().push(registry.address, "curl")
+    cluster.kubectl("run", "client", "--image=" + image, "--command", "--", "sleep", "3600")
     cluster.wait_for("pod/client")
     wanted = pod_names(cluster)
+    # Debian's static busybox dies in its wget when a name has an address; its nc does not.
+    ask = 'printf "GET / HTTP/1.0\\r\\n\\r\\n" | nc -w 5 web.default.svc.cluster.local 80 | tail -n 1'
     seen = answers("http://web.default.svc.cluster.local/", lambda url: cluster.kubectl(
-        "exec", "client", "--", "wget", "-q", "-T", "5", "-O", "-", url), wanted)
+        "exec", "client", "--", "sh", "-c", ask), wanted)
     assert seen == wanted
+
+
+def test_short_names_and_strangers(cluster, registry):
+    """A pod's search domains lead to its own namespace first; a name that isn't is said not to be."""
+    for name in ("web", "web.default", "web.default.svc"):
+        out = cluster.kubectl("exec", "client", "--", "curl", "-sS", "-m", "5", "http://%s/" % name)
+        assert out.strip() in pod_names(cluster), out
+    out = cluster.kubectl("exec", "client", "--", "curl", "-sS", "-m", "5",
+                          "http://nobody.default.svc.cluster.local/", ok=False)
+    assert "Could not resolve host" in out, out
 
 
 def test_node_port(cluster, registry):
