@@ -17,6 +17,8 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"server", knarr::cli::server_command, "run a cluster on this machine"},
+    {"kubectl", knarr::cli::kubectl_command,
+     "get, apply, logs, exec and the like, for who has no kubectl"},
     {"image", knarr::cli::image_command, "list, import, pull and remove images of this node"},
     {"version", knarr::cli::version_command, "print the version"},
 };
