@@ -7,6 +7,8 @@
 #include <limits>
 #include <new>
 
+#include "base/json_text.h"
+
 namespace knarr::json {
 
 namespace bj = boost::json;
@@ -269,7 +271,12 @@ std::string write(const Value& value) {
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
-  for (char c : text) {
+  for (size_t at = 0;; at++) {
+    size_t end = end_of_plain(text, at);
+    out.append(text, at, end - at);
+    if (end == text.size()) break;
+    at = end;
+    char c = text[at];
     switch (c) {
       case '"': out += "\\\""; break;
       case '\\': out += "\\\\"; break;

@@ -8,6 +8,7 @@
 #include "api/codec/scalars.h"
 #include "api/codec/zero.h"
 #include "api/quantity.h"
+#include "base/json_text.h"
 
 namespace knarr::api {
 
@@ -70,7 +71,9 @@ bool Decoder::next(char close, bool first) {
 std::string_view Decoder::raw_string(bool& plain) {
   size_t start = ++at_;
   plain = true;
-  while (text_[at_] != '"') {
+  while (true) {
+    at_ = json::end_of_plain(text_, at_);
+    if (text_[at_] == '"') break;
     if (text_[at_] == '\\') {
       plain = false;
       at_++;

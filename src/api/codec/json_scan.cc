@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "base/json_text.h"
+
 namespace knarr::api {
 
 namespace {
@@ -152,7 +154,9 @@ class Scanner {
 
   bool string() {
     at_++;
-    while (!end()) {
+    while (true) {
+      at_ = json::end_of_plain(text_, at_);
+      if (end()) break;
       char c = text_[at_];
       if (c == '"') {
         at_++;
@@ -225,8 +229,8 @@ class Scanner {
 };
 
 size_t skip_string(std::string_view text, size_t at) {
-  for (at++; text[at] != '"'; at++) {
-    if (text[at] == '\\') at++;
+  for (at = json::end_of_plain(text, at + 1); text[at] != '"'; at = json::end_of_plain(text, at)) {
+    at += text[at] == '\\' ? 2 : 1;
   }
   return at + 1;
 }

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/json_text.h"
 
 #include <catch2/catch.hpp>
 
@@ -58,4 +59,16 @@ TEST_CASE("a part of a value can be assigned to the whole") {
   Value v = Value::object({{"a", Value::array({"deep"})}});
   v = v["a"][0];
   CHECK(v.as_string() == "deep");
+}
+
+TEST_CASE("plain runs end at the first byte that is not plain, wherever it stands") {
+  for (int byte = 0; byte < 256; byte++) {
+    bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+    for (size_t place = 0; place < 20; place++) {
+      std::string text(20, 'a');
+      text[place] = static_cast<char>(byte);
+      CHECK(knarr::json::end_of_plain(text, 0) == (plain ? text.size() : place));
+      CHECK(knarr::json::end_of_plain(text, place + 1) == text.size());
+    }
+  }
 }
