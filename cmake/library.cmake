@@ -15,6 +15,9 @@ function(knarr_library folder)
   add_library(knarr::${name} ALIAS knarr_${name})
   target_include_directories(knarr_${name} PUBLIC ${root} ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(knarr_${name} PUBLIC ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS})
+  if(folder IN_LIST KNARR_SMALL)
+    target_compile_options(knarr_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
+  endif()
 endfunction()
 
 # knarr_test(NAME SOURCES a.cc ... LINKS knarr::api ...): the unit tests of one folder, one binary.
