@@ -95,9 +95,9 @@ Result<void> ControlPlane::open_store() {
 Result<void> ControlPlane::make_identity() {
   TRY_ASSIGN(credentials_, server::load_credentials(options_.data_dir + "/server/tls",
                                                     names_of(options_), loop_.now_us() / 1000000));
-  TRY_ASSIGN(server::JwtKey key, server::JwtKey::from_pem(credentials_.service_account_key));
   tokens_ = std::make_unique<server::ServiceAccountTokens>(
-      std::move(key), "https://kubernetes.default.svc." + options_.cluster_domain, loop_, random_);
+      credentials_.service_account_key,
+      "https://kubernetes.default.svc." + options_.cluster_domain, loop_, random_);
   std::unique_ptr<server::TokenFile> static_tokens;
   if (!options_.token_auth_file.empty()) {
     TRY_ASSIGN(std::string text, base::read_file(options_.token_auth_file));

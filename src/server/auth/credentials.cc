@@ -61,6 +61,21 @@ Result<KeyPair> load_leaf(const std::string& stem, const KeyPair& ca,
   return leaf;
 }
 
+// What is on disk already is there at once.
+std::shared_future<Result<std::string>> load_service_account_key(const std::string& path) {
+  if (base::file_exists(path)) {
+    std::promise<Result<std::string>> found;
+    found.set_value(base::read_file(path));
+    return found.get_future().share();
+  }
+  auto make = [path]() -> Result<std::string> {
+    TRY_ASSIGN(std::string key, generate_rsa_key(kRsaBits));
+    TRY(base::write_file(path, key, 0600));
+    return key;
+  };
+  return std::async(std::launch::async, make).share();
+}
+
 void add_new(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
@@ -92,12 +107,7 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
                                      int64_t now_seconds) {
   TRY(base::make_dirs(tls_dir, 0700));
   Credentials c;
-  // The slow one is made while the others are.
-  std::string rsa_path = tls_dir + "/service-account.key";
-  std::future<Result<std::string>> rsa;
-  if (!base::file_exists(rsa_path)) {
-    rsa = std::async(std::launch::async, [] { return generate_rsa_key(kRsaBits); });
-  }
+  c.service_account_key = load_service_account_key(tls_dir + "/service-account.key");
   TRY_ASSIGN(c.ca, load_ca(tls_dir + "/ca", now_seconds));
   TRY_ASSIGN(c.serving, load_leaf(tls_dir + "/serving", c.ca, serving_request(names), now_seconds));
   TRY_ASSIGN(c.admin, load_leaf(tls_dir + "/admin", c.ca,
@@ -116,11 +126,6 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
     request.server = request.client = true;
     TRY_ASSIGN(c.kubelet_serving, load_leaf(tls_dir + "/kubelet", c.ca, request, now_seconds));
   }
-  if (rsa.valid()) {
-    TRY_ASSIGN(std::string key, rsa.get());
-    TRY(base::write_file(rsa_path, key, 0600));
-  }
-  TRY_ASSIGN(c.service_account_key, base::read_file(rsa_path));
   return c;
 }
 

@@ -4,6 +4,7 @@
 // names change.
 #pragma once
 
+#include <future>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,11 @@ struct Credentials {
   KeyPair admin;           // O=system:masters
   KeyPair kubelet_client;  // the API server's own, towards kubelets
   KeyPair kubelet_serving;
-  std::string service_account_key;  // RSA, PEM
+  // RSA, PEM. Takes up to 0.5 s to make, so at first start it comes later than the rest.
+  std::shared_future<Result<std::string>> service_account_key;
 };
 
-// Blocking. The first time takes up to 0.3 s (RSA).
+// Blocking.
 Result<Credentials> load_credentials(const std::string& tls_dir, const CredentialNames& names,
                                      int64_t now_seconds);
 

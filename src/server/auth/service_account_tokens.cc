@@ -33,6 +33,20 @@ ServiceAccountTokens::ServiceAccountTokens(JwtKey key, std::string issuer, const
                                            Random& random)
     : key_(std::move(key)), issuer_(std::move(issuer)), clock_(clock), random_(random) {}
 
+ServiceAccountTokens::ServiceAccountTokens(PendingKey key, std::string issuer, const Clock& clock,
+                                           Random& random)
+    : pending_(std::move(key)), issuer_(std::move(issuer)), clock_(clock), random_(random) {}
+
+Result<const JwtKey*> ServiceAccountTokens::key() const {
+  if (!key_) {
+    const Result<std::string>& pem = pending_.get();
+    if (!pem.ok()) return pem.error();
+    TRY_ASSIGN(JwtKey key, JwtKey::from_pem(*pem));
+    key_ = std::move(key);
+  }
+  return &*key_;
+}
+
 std::vector<std::string> ServiceAccountTokens::audiences() const { return {issuer_, "knarr"}; }
 
 Result<IssuedToken> ServiceAccountTokens::issue(const TokenSubject& subject,
@@ -63,14 +77,16 @@ Result<IssuedToken> ServiceAccountTokens::issue(const TokenSubject& subject,
   claims.set("nbf", now);
   claims.set("sub",
              fmt::format("system:serviceaccount:{}:{}", subject.ns, subject.service_account));
-  return IssuedToken{key_.sign(claims), now + expiration_seconds};
+  TRY_ASSIGN(const JwtKey* key, this->key());
+  return IssuedToken{key->sign(claims), now + expiration_seconds};
 }
 
 Result<UserRef> ServiceAccountTokens::verify(const std::string& token,
                                              const std::vector<std::string>& audiences) const {
   // Three parts with dots between: anything else is another kind of token.
   if (std::count(token.begin(), token.end(), '.') != 2) return UserRef();
-  TRY_ASSIGN(Value claims, key_.verify(token));
+  TRY_ASSIGN(const JwtKey* key, this->key());
+  TRY_ASSIGN(Value claims, key->verify(token));
   return check_claims(claims, audiences.empty() ? this->audiences() : audiences);
 }
 
@@ -137,7 +153,9 @@ std::string ServiceAccountTokens::openid_configuration() const {
 }
 
 std::string ServiceAccountTokens::jwks() const {
-  return json::write(Value::object({{"keys", Value::array({key_.jwk()})}}));
+  Value keys = Value::array();
+  if (auto key = this->key(); key.ok()) keys.push_back((*key)->jwk());
+  return json::write(Value::object({{"keys", std::move(keys)}}));
 }
 
 }  // namespace knarr::server

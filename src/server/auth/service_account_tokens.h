@@ -4,6 +4,8 @@
 #pragma once
 
 #include <functional>
+#include <future>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +23,10 @@ class ServiceAccountTokens final : public TokenIssuer {
   // The stored object of a core resource ("serviceaccounts", "pods", ...); null when there is none.
   using Lookup = std::function<ObjectRef(const std::string& resource, const std::string& ns,
                                          const std::string& name)>;
+  // RSA, PEM; the first who needs the key waits for it.
+  using PendingKey = std::shared_future<Result<std::string>>;
   ServiceAccountTokens(JwtKey key, std::string issuer, const Clock& clock, Random& random);
+  ServiceAccountTokens(PendingKey key, std::string issuer, const Clock& clock, Random& random);
   void set_lookup(Lookup lookup) { lookup_ = std::move(lookup); }
 
   Result<IssuedToken> issue(const TokenSubject& subject, const std::vector<std::string>& audiences,
@@ -39,7 +44,10 @@ class ServiceAccountTokens final : public TokenIssuer {
                                const std::vector<std::string>& audiences) const;
   Result<void> check_bound(const json::Value& claims) const;
 
-  JwtKey key_;
+  Result<const JwtKey*> key() const;
+
+  mutable std::optional<JwtKey> key_;
+  PendingKey pending_;  // while key_ is empty
   std::string issuer_;
   const Clock& clock_;
   Random& random_;

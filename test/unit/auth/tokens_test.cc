@@ -124,8 +124,10 @@ TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
   auto first = load_credentials(folder, names, kNow);
   REQUIRE(first.ok());
   CHECK(signed_by(first->admin.certificate, first->ca.certificate));
+  REQUIRE(first->service_account_key.get().ok());
   auto again = load_credentials(folder, names, kNow + 1);
   REQUIRE(again.ok());
+  CHECK(*again->service_account_key.get() == *first->service_account_key.get());
   CHECK(again->serving.certificate == first->serving.certificate);
   names.ip_addresses = {"192.0.2.2"};
   auto moved = load_credentials(folder, names, kNow + 2);
