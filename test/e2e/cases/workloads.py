@@ -63,9 +63,8 @@ def test_stateful_set(cluster, registry):
     apply(cluster, registry, SET)
     cluster.kubectl("rollout", "status", "statefulset/db", "--timeout=60s", timeout=70)
     assert sorted(p["metadata"]["name"] for p in cluster.pods("app=db")) == ["db-0", "db-1"]
-    out = cluster.kubectl("exec", "db-0", "--", "wget", "-q", "-O", "-",
-                          "http://db-1.db.default.svc.cluster.local/")
-    assert out == "db-1\n", out
+    out = cluster.kubectl("exec", "db-0", "--", "nslookup", "db-1.db.default.svc.cluster.local")
+    assert cluster.pod("db-1")["status"]["podIP"] in out, out
     first = cluster.pod("db-1")["metadata"]["uid"]
     cluster.kubectl("delete", "pod", "db-1")
     wait.until("db-1 is made anew", lambda: cluster.pod("db-1")["metadata"]["uid"] != first, 60)

@@ -8,10 +8,12 @@ import http.client
 import io
 import json
 import os
+import re
 import subprocess
 import tarfile
 
 BUSYBOX = "/bin/busybox"
+CURL = "/usr/bin/curl"
 # Answers with its own host name, so that a test can tell replicas apart.
 HTTPD = ("mkdir -p /www && hostname > /www/index.html && trap 'exit 0' TERM; "
          "httpd -f -p 80 -h /www & wait")
@@ -65,6 +67,17 @@ def busybox():
 
 def httpd():
     return Image(command=("sh", "-c", HTTPD))
+
+
+def curl():
+    """busybox with this machine's curl: the static busybox can't resolve names by the C library."""
+    listed = subprocess.run(["ldd", CURL], capture_output=True, text=True, check=True).stdout
+    paths = [CURL] + re.findall(r"(/\S+) \(0x", listed)
+    files = []
+    for path in paths:
+        with open(path, "rb") as file:
+            files.append((path.lstrip("/"), file.read(), 0o755))
+    return Image(files)
 
 
 def digest(data):
