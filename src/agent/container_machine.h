@@ -39,6 +39,12 @@ class ContainerMachine {
   // A step is under way whose answer will come.
   bool busy() const { return state_ != State::kIdle && state_ != State::kRunning; }
 
+  // Between image and running: milliseconds, and nothing to show of them.
+  bool starting() const {
+    return state_ == State::kConfiguring || state_ == State::kCreating ||
+           state_ == State::kStarting;
+  }
+
   // What was found after a restart of knarr: the newest container and the one before.
   void recover(const PodRef& pod, const std::string& sandbox_id,
                const std::vector<std::string>& pod_ips,

@@ -413,6 +413,11 @@ Observation PodMachine::observe() const {
 }
 
 void PodMachine::publish() {
+  // While containers are about to run, a status would show what is over in a moment: the change
+  // that ends it publishes.
+  bool soon = std::any_of(containers_.begin(), containers_.end(),
+                          [](const auto& c) { return c->starting(); });
+  if (soon && state_ == State::kRunning) return;
   if (state_ == State::kStopping && over_ && pod_->finished()) return;  // recovered, told already
   services_.statuses.set(pod_, make_status(*pod_, observe()));
 }
