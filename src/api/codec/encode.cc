@@ -165,13 +165,36 @@ size_t find_member(std::string_view json, size_t object, std::string_view key) {
   return std::string_view::npos;
 }
 
-std::string without_resource_version(std::string_view json) {
-  size_t metadata = find_member(json, 0, "metadata");
-  if (metadata == std::string_view::npos || json[metadata] != '{') return std::string(json);
-  size_t at = find_member(json, metadata, "resourceVersion");
-  if (at == std::string_view::npos) return std::string(json);
-  size_t end = skip_json_value(json, at);
-  size_t begin = at - std::string_view("\"resourceVersion\":").size();
+struct VersionPlace {
+  bool found = false;
+  size_t value = 0;  // of the member, when it is there
+  size_t after = 0;  // else where it belongs: behind the members that precede it, or behind the {
+};
+
+// In canonical JSON only these stand before it in ObjectMeta and ListMeta: the long rest of the
+// metadata needs no look.
+VersionPlace find_version(std::string_view json, size_t metadata) {
+  constexpr std::string_view kBefore[] = {"name", "generateName", "namespace", "selfLink", "uid"};
+  VersionPlace place;
+  place.after = metadata + 1;
+  for (size_t at = metadata + 1; json[at] == '"'; at++) {
+    size_t name_end = skip_json_value(json, at);
+    std::string_view name = json.substr(at + 1, name_end - at - 2);
+    if (name == "resourceVersion") {
+      place.found = true;
+      place.value = name_end + 1;
+      return place;
+    }
+    if (std::find(std::begin(kBefore), std::end(kBefore), name) == std::end(kBefore)) break;
+    at = place.after = skip_json_value(json, name_end + 1);
+    if (json[at] != ',') break;
+  }
+  return place;
+}
+
+std::string without_version(std::string_view json, size_t value) {
+  size_t end = skip_json_value(json, value);
+  size_t begin = value - std::string_view("\"resourceVersion\":").size();
   if (json[begin - 1] == ',') {
     begin--;
   } else if (json[end] == ',') {
@@ -184,28 +207,23 @@ std::string without_resource_version(std::string_view json) {
 }  // namespace
 
 std::string with_resource_version(std::string_view json, int64_t revision) {
-  if (revision == 0) return without_resource_version(json);
-  std::string text = "\"" + std::to_string(revision) + "\"";
   size_t metadata = find_member(json, 0, "metadata");
   if (metadata == std::string_view::npos || json[metadata] != '{') return std::string(json);
+  VersionPlace place = find_version(json, metadata);
+  if (revision == 0) return place.found ? without_version(json, place.value) : std::string(json);
+  std::string text = "\"" + std::to_string(revision) + "\"";
   std::string out;
   out.reserve(json.size() + 40);
-  if (size_t at = find_member(json, metadata, "resourceVersion"); at != std::string_view::npos) {
-    size_t end = skip_json_value(json, at);
-    out.append(json, 0, at).append(text).append(json, end);
+  if (place.found) {
+    out.append(json, 0, place.value).append(text);
+    out.append(json, skip_json_value(json, place.value));
     return out;
   }
-  // It stands after the last of the members that precede it in ObjectMeta (or ListMeta).
-  size_t after = metadata + 1;
-  for (const char* key : {"name", "generateName", "namespace", "selfLink", "uid"}) {
-    if (size_t at = find_member(json, metadata, key); at != std::string_view::npos) {
-      after = std::max(after, skip_json_value(json, at));
-    }
-  }
-  bool first = after == metadata + 1;
-  out.append(json, 0, after).append(first ? "" : ",").append("\"resourceVersion\":").append(text);
-  if (first && json[after] != '}') out += ',';
-  out.append(json, after);
+  bool first = place.after == metadata + 1;
+  out.append(json, 0, place.after).append(first ? "" : ",");
+  out.append("\"resourceVersion\":").append(text);
+  if (first && json[place.after] != '}') out += ',';
+  out.append(json, place.after);
   return out;
 }
 

@@ -26,6 +26,8 @@ TEST_CASE("resourceVersion is spliced into canonical JSON") {
        R"({"metadata":{"name":"a","x":1}})"},
       {R"({"metadata":{"resourceVersion":"7"}})", 0, R"({"metadata":{}})"},
       {R"({"metadata":{"resourceVersion":"7","x":1}})", 0, R"({"metadata":{"x":1}})"},
+      {R"({"metadata":{"name":"a"},"data":{}})", 3,
+       R"({"metadata":{"name":"a","resourceVersion":"3"},"data":{}})"},
       {R"({"message":"no metadata"})", 3, R"({"message":"no metadata"})"},
   };
   for (const auto& c : cases) CHECK(with_resource_version(c.json, c.revision) == c.expected);
