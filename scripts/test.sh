@@ -1,11 +1,10 @@
 #!/bin/bash
 # Builds knarr with sanitizers and runs every test; installs what that needs first.
 #
-#   sudo scripts/test.sh [--quick] [--only PATTERN] [--vm]
+#   sudo scripts/test.sh [--quick] [--only PATTERN]
 #
 #   --quick         leave out what takes long: [slow] cases, fuzzing, the crash test's many rounds
 #   --only PATTERN  only parts whose name matches: unit-api, integration, fuzz-dns, e2e-services, ...
-#   --vm            also boot a stock Debian in a virtual machine and install there
 #
 # A line a part, the output of those that failed, and at the end "N passed, N failed": test cases
 # where a part counts them, else parts. Logs stay in build/test-logs. That nothing is left on the machine
@@ -13,13 +12,12 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-quick="" only="" vm=""
+quick="" only=""
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=1 ;;
     --only) only=${2:?--only wants a pattern}; shift ;;
-    --vm) vm=1 ;;
-    *) sed -n '2,12s/^# \?//p' "$0"; exit 2 ;;
+    *) sed -n '2,11s/^# \?//p' "$0"; exit 2 ;;
   esac
   shift
 done
@@ -82,8 +80,9 @@ must() {  # NAME COMMAND...
   fi
 }
 
-must packages scripts/deps.sh "$([ -n "$vm" ] && echo vm || echo test)"
-must configure cmake --preset asan
+must packages scripts/deps.sh test
+# Not optimised: half the time to build, and frames that a report can name.
+must configure cmake --preset asan -DCMAKE_CXX_FLAGS_DEBUG="-O0 -g1" -DCMAKE_C_FLAGS_DEBUG="-O0 -g1"
 must build ninja -C build/asan -j "$jobs"
 python3 test/e2e/harness/machine.py save "$logs/machine-before"
 
@@ -104,7 +103,7 @@ done
 # libFuzzer is clang's: the libraries once more, with coverage counters.
 if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fuzz =~ $only || $only = fuzz* ]]; }; then
   must fuzz-build sh -c "CC=clang CXX=clang++ cmake --preset asan -B build/fuzz -DKNARR_FUZZ=ON \
-    -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1 -fsanitize=fuzzer-no-link' >/dev/null &&
+    -DKNARR_SANITIZE=OFF -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1 -fsanitize=address,fuzzer-no-link' >/dev/null &&
     ninja -C build/fuzz -j $jobs \$(ninja -C build/fuzz -t targets all | sed -n 's/^\(fuzz_[a-z0-9_]*\): phony/\1/p')"
   for test in $(find build/fuzz/test/fuzz -type f -perm -u+x -name 'fuzz_*' | sort); do
     name=$(basename "$test" | sed 's/^fuzz_//')
@@ -116,13 +115,9 @@ if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fu
 fi
 
 if [ -x build/asan/src/knarr ]; then
-  for case in test/e2e/cases/*.py; do
+  for case in test/e2e/cases/[a-z]*.py; do
     part "e2e-$(basename "$case" .py)" timeout 600 test/e2e/run --knarr build/asan/src/knarr "^$(basename "$case" .py)\$"
   done
-fi
-
-if [ -n "$vm" ]; then
-  part vm test/e2e/vm/run
 fi
 
 part nothing-left python3 test/e2e/harness/machine.py compare "$logs/machine-before"
