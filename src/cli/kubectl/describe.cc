@@ -51,7 +51,10 @@ Result<std::string> page(ApiClient& api, const Target& target) {
   if (resource.group.empty() && resource.kind == "Node") {
     TRY_ASSIGN(json::Value pods,
                items(api, "/api/v1/pods", "fieldSelector", "spec.nodeName=" + target.name));
-    return describe_node(object, pods, now_us());
+    ApiAsk ask;
+    ask.path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + target.name;
+    auto lease = api.call(ask);
+    return describe_node(object, pods, lease.ok() ? *lease : json::Value(), now_us());
   }
   if (resource.group.empty() && resource.kind == "Service") {
     TRY_ASSIGN(json::Value slices,

@@ -40,17 +40,21 @@ std::string pods_lines(const Value& node, const Value& pods, int64_t now_us) {
   const Value& allocatable = node["status"]["allocatable"];
   int64_t cpu = amount(allocatable["cpu"], true);
   int64_t memory = amount(allocatable["memory"], false);
-  int64_t sums[4] = {0, 0, 0, 0};
+  int64_t storage = amount(allocatable["ephemeral-storage"], false);
+  int64_t sums[6] = {};
   std::string rows;
   size_t count = 0;
   for (const Value& pod : pods.elements()) {
     std::string_view phase = pod["status"]["phase"].as_string();
     if (phase == "Succeeded" || phase == "Failed") continue;
     count++;
-    int64_t amounts[4] = {
-        pod_amount(pod, "requests", "cpu", true), pod_amount(pod, "limits", "cpu", true),
-        pod_amount(pod, "requests", "memory", false), pod_amount(pod, "limits", "memory", false)};
-    for (int i = 0; i < 4; i++) sums[i] += amounts[i];
+    int64_t amounts[6] = {pod_amount(pod, "requests", "cpu", true),
+                          pod_amount(pod, "limits", "cpu", true),
+                          pod_amount(pod, "requests", "memory", false),
+                          pod_amount(pod, "limits", "memory", false),
+                          pod_amount(pod, "requests", "ephemeral-storage", false),
+                          pod_amount(pod, "limits", "ephemeral-storage", false)};
+    for (int i = 0; i < 6; i++) sums[i] += amounts[i];
     const Value& metadata = pod["metadata"];
     rows += fmt::format("  {}\t{}\t\t{} {}\t{} {}\t{} {}\t{} {}\t{}\n",
                         metadata["namespace"].as_string(), metadata["name"].as_string(),
@@ -69,8 +73,10 @@ std::string pods_lines(const Value& node, const Value& pods, int64_t now_us) {
       "  Resource\tRequests\tLimits\n  --------\t--------\t------\n";
   out += fmt::format("  cpu\t{} {}\t{} {}\n", cpu_text(sums[0]), share(sums[0], cpu),
                      cpu_text(sums[1]), share(sums[1], cpu));
-  return out + fmt::format("  memory\t{} {}\t{} {}\n", memory_text(sums[2]), share(sums[2], memory),
-                           memory_text(sums[3]), share(sums[3], memory));
+  out += fmt::format("  memory\t{} {}\t{} {}\n", memory_text(sums[2]), share(sums[2], memory),
+                     memory_text(sums[3]), share(sums[3], memory));
+  return out + fmt::format("  ephemeral-storage\t{} {}\t{} {}\n", memory_text(sums[4]),
+                           share(sums[4], storage), memory_text(sums[5]), share(sums[5], storage));
 }
 
 std::string roles(const Value& labels) {
@@ -103,7 +109,8 @@ std::string info_lines(const Value& info) {
 
 }  // namespace
 
-std::string describe_node(const Value& node, const Value& pods, int64_t now_us) {
+std::string describe_node(const Value& node, const Value& pods, const Value& lease,
+                          int64_t now_us) {
   const Value& metadata = node["metadata"];
   const Value& status = node["status"];
   std::string out = fmt::format("Name:\t{}\nRoles:\t{}\n", metadata["name"].as_string(),
@@ -123,6 +130,13 @@ std::string describe_node(const Value& node, const Value& pods, int64_t now_us) 
   }
   if (first) out += "<none>\n";
   out += fmt::format("Unschedulable:\t{}\n", node["spec"]["unschedulable"].as_bool());
+  const Value& held = lease["spec"];
+  if (held.is_object()) {
+    out += fmt::format("Lease:\n  HolderIdentity:\t{}\n  AcquireTime:\t{}\n  RenewTime:\t{}\n",
+                       held["holderIdentity"].as_string("<unset>"),
+                       describe_time(held["acquireTime"].as_string()),
+                       describe_time(held["renewTime"].as_string()));
+  }
   if (!status["conditions"].empty()) {
     out +=
         "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n"
@@ -141,7 +155,7 @@ std::string describe_node(const Value& node, const Value& pods, int64_t now_us) 
   }
   for (auto [key, title] :
        {std::pair("capacity", "Capacity"), std::pair("allocatable", "Allocatable")}) {
-    out += fmt::format("{}:\n", title);
+    if (!status[key].empty()) out += fmt::format("{}:\n", title);
     for (const json::Member& member : sorted_members(status[key])) {
       out += fmt::format("  {}:\t{}\n", member.key, value_text(member.value));
     }
@@ -149,6 +163,11 @@ std::string describe_node(const Value& node, const Value& pods, int64_t now_us) 
   out += info_lines(status["nodeInfo"]);
   if (node["spec"]["podCIDR"].is_string()) {
     out += fmt::format("PodCIDR:\t{}\n", node["spec"]["podCIDR"].as_string());
+    std::string all;
+    for (const Value& range : node["spec"]["podCIDRs"].elements()) {
+      all += (all.empty() ? "" : ",") + range.text();
+    }
+    out += fmt::format("PodCIDRs:\t{}\n", all);
   }
   return out + pods_lines(node, pods, now_us);
 }

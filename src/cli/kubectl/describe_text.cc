@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/duration.h"
+#include "api/quantity.h"
 #include "base/format.h"
 #include "base/time.h"
 #include "cli/kubectl/json_text.h"
@@ -19,17 +20,27 @@ namespace {
 
 using json::Value;
 
-// "lastTransitionTime" -> "Last Transition Time".
+// "lastTransitionTime" -> "Last Transition Time", "uid" -> "UID".
 std::string words_of(std::string_view key) {
   std::string out;
-  for (size_t i = 0; i < key.size(); i++) {
-    char c = key[i];
+  std::string word;
+  auto end_word = [&] {
+    std::string upper = word;
+    for (char& c : upper) {
+      if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
+    }
+    bool acronym = upper == "API" || upper == "URL" || upper == "UID" || upper == "GUID";
+    if (!word.empty() && !acronym) word[0] = upper[0];
+    if (!out.empty()) out += ' ';
+    out += acronym ? upper : word;
+    word.clear();
+  };
+  for (char c : key) {
     bool upper = c >= 'A' && c <= 'Z';
-    bool after_lower = i > 0 && key[i - 1] >= 'a' && key[i - 1] <= 'z';
-    if (upper && after_lower) out += ' ';
-    if (i == 0 && c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
-    out += c;
+    if (upper && !word.empty() && word.back() >= 'a' && word.back() <= 'z') end_word();
+    word += c;
   }
+  end_word();
   return out;
 }
 
@@ -103,7 +114,16 @@ std::string state_lines(std::string_view title, const Value& state, const std::s
   return out;
 }
 
-std::string variable_line(const Value& variable, const std::string& in) {
+// "limits.cpu" of the container's resources as a whole number, rounded up.
+std::string resource_value(const Value& container, std::string_view resource) {
+  size_t dot = resource.find('.');
+  const Value& amount = container["resources"][resource.substr(0, dot)]
+                                 [resource.substr(std::min(dot, resource.size() - 1) + 1)];
+  auto quantity = api::Quantity::parse(value_text(amount));
+  return quantity.ok() ? std::to_string(quantity->value()) : "";
+}
+
+std::string variable_line(const Value& variable, const Value& container, const std::string& in) {
   std::string name = variable["name"].text();
   const Value& from = variable["valueFrom"];
   if (!from.is_object()) {
@@ -114,7 +134,9 @@ std::string variable_line(const Value& variable, const std::string& in) {
                        field["fieldPath"].as_string());
   }
   if (const Value& field = from["resourceFieldRef"]; field.is_object()) {
-    return fmt::format("{}  {}:\t ({})\n", in, name, field["resource"].as_string());
+    std::string resource = field["resource"].text();
+    return fmt::format("{}  {}:\t{} ({})\n", in, name, resource_value(container, resource),
+                       resource);
   }
   bool secret = from["secretKeyRef"].is_object();
   const Value& key = from[secret ? "secretKeyRef" : "configMapKeyRef"];
@@ -148,7 +170,13 @@ std::string ports_text(const Value& ports, const char* key) {
 std::string mounts_lines(const Value& mounts, const std::string& in) {
   if (mounts.empty()) return in + "Mounts:\t<none>\n";
   std::string out = in + "Mounts:\n";
-  for (const Value& mount : mounts.elements()) {
+  std::vector<const Value*> sorted;
+  for (const Value& mount : mounts.elements()) sorted.push_back(&mount);
+  std::sort(sorted.begin(), sorted.end(), [](const Value* a, const Value* b) {
+    return (*a)["mountPath"].as_string() < (*b)["mountPath"].as_string();
+  });
+  for (const Value* one : sorted) {
+    const Value& mount = *one;
     std::string flags = mount["readOnly"].as_bool() ? "ro" : "rw";
     if (mount["subPath"].is_string()) {
       flags += fmt::format(",path=\"{}\"", mount["subPath"].as_string());
@@ -159,19 +187,20 @@ std::string mounts_lines(const Value& mounts, const std::string& in) {
   return out;
 }
 
-std::string container_lines(const Value& container, const Value& status, bool in_pod,
-                            const std::string& in) {
+std::string container_lines(const Value& container, const Value& status, const std::string& in) {
   std::string out;
-  if (in_pod) out += fmt::format("{}Container ID:\t{}\n", in, status["containerID"].as_string());
+  if (status.is_object())
+    out += fmt::format("{}Container ID:\t{}\n", in, status["containerID"].as_string());
   out += fmt::format("{}Image:\t{}\n", in, container["image"].as_string());
-  if (in_pod) out += fmt::format("{}Image ID:\t{}\n", in, status["imageID"].as_string());
+  if (status.is_object())
+    out += fmt::format("{}Image ID:\t{}\n", in, status["imageID"].as_string());
   const char* plural = container["ports"].size() > 1 ? "s" : "";
   out += fmt::format("{}Port{}:\t{}\n{}Host Port{}:\t{}\n", in, plural,
                      ports_text(container["ports"], "containerPort"), in, plural,
                      ports_text(container["ports"], "hostPort"));
   out += list_lines("Command", container["command"], in);
   out += list_lines("Args", container["args"], in);
-  if (in_pod && status.is_object()) {
+  if (status.is_object()) {
     out += state_lines("State", status["state"], in);
     if (status["lastState"]["terminated"].is_object()) {
       out += state_lines("Last State", status["lastState"], in);
@@ -204,7 +233,8 @@ std::string container_lines(const Value& container, const Value& status, bool in
     }
   }
   out += in + (container["env"].empty() ? "Environment:\t<none>\n" : "Environment:\n");
-  for (const Value& variable : container["env"].elements()) out += variable_line(variable, in);
+  for (const Value& variable : container["env"].elements())
+    out += variable_line(variable, container, in);
   return out + mounts_lines(container["volumeMounts"], in);
 }
 
@@ -260,9 +290,10 @@ std::string describe_containers(std::string_view title, const Value& containers,
     for (const Value& one : statuses.elements()) {
       if (one["name"] == container["name"]) status = &one;
     }
-    out += fmt::format("{}  {}:\n", in, container["name"].as_string());
-    out += container_lines(container, status != nullptr ? *status : Value(), !statuses.is_null(),
-                           in + "    ");
+    // Those of a template stand one column further left.
+    out += fmt::format("{}{}{}:\n", in, in.empty() ? "  " : " ", container["name"].as_string());
+    out += container_lines(container, status != nullptr ? *status : Value(),
+                           in.empty() ? "    " : in + "  ");
   }
   return out;
 }
@@ -307,8 +338,10 @@ std::string describe_volumes(const Value& volumes, std::string_view indent) {
           out += fmt::format("{}TokenExpirationSeconds:\t{}\n", deep,
                              token["expirationSeconds"].as_int());
         } else if (const Value& config = source["configMap"]; config.is_object()) {
-          out += fmt::format("{}ConfigMapName:\t{}\n{}Optional:\t{}\n", deep,
-                             config["name"].as_string(), deep, config["optional"].as_bool());
+          const Value& optional = config["optional"];
+          out += fmt::format("{}ConfigMapName:\t{}\n{}ConfigMapOptional:\t{}\n", deep,
+                             config["name"].as_string(), deep,
+                             optional.is_null() ? "<nil>" : value_text(optional));
         } else if (const Value& hidden = source["secret"]; hidden.is_object()) {
           out += fmt::format("{}SecretName:\t{}\n{}Optional:\t{}\n", deep,
                              hidden["name"].as_string(), deep, hidden["optional"].as_bool());
@@ -367,10 +400,6 @@ std::string pod_template_lines(const Value& pod_template) {
   }
   out += describe_map("Node-Selectors", spec["nodeSelector"], "=", "  ");
   return out + describe_tolerations(spec["tolerations"], "  ");
-}
-
-std::string describe_pod_template(const Value& pod_template) {
-  return set_in_columns(pod_template_lines(pod_template));
 }
 
 std::string describe_events(const Value& events, int64_t now_us) {

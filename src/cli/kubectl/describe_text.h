@@ -21,8 +21,7 @@ std::string describe_containers(std::string_view title, const json::Value& conta
                                 const json::Value& statuses, std::string_view indent);
 std::string describe_volumes(const json::Value& volumes, std::string_view indent);
 std::string describe_tolerations(const json::Value& tolerations, std::string_view indent);
-// "Pod Template:" and what follows; already in columns.
-std::string describe_pod_template(const json::Value& pod_template);
+// "Pod Template:" and what follows.
 std::string pod_template_lines(const json::Value& pod_template);
 // The events of an object, oldest first.
 std::string describe_events(const json::Value& events, int64_t now_us);
@@ -31,7 +30,8 @@ std::string describe_tree(const json::Value& value, int level);
 
 // The pages, without events.
 std::string describe_pod(const json::Value& pod);
-std::string describe_node(const json::Value& node, const json::Value& pods, int64_t now_us);
+std::string describe_node(const json::Value& node, const json::Value& pods,
+                          const json::Value& lease, int64_t now_us);
 std::string describe_deployment(const json::Value& deployment, const json::Value& replica_sets);
 std::string describe_service(const json::Value& service, const json::Value& slices);
 std::string describe_any(const json::Value& object);

@@ -125,10 +125,9 @@ Result<void> edit_pairs(Session& session, const Flags& flags, const PairWords& w
     TRY_ASSIGN(ApiClient * api, session.api());
     TRY_ASSIGN(object, api->call(ask));
   }
-  bool annotates = words.one[0] == 'a';
-  const char* verb = changes || annotates
-                         ? (edits.adds || annotates ? words.changed : words.removed)
-                         : words.unchanged;
+  const char* verb = edits.adds && !changes   ? words.unchanged
+                     : edits.adds || !changes ? words.changed
+                                              : words.removed;
   print_change(output, target, object, verb, mode);
   return {};
 }
@@ -233,7 +232,13 @@ Result<int> scale_verb(Session& session, const Flags& flags) {
   SelectOptions how;
   how.need_names = true;
   how.verb = "scale";
-  TRY_ASSIGN(Selection selection, select_targets(session, flags, flags.words, how));
+  how.fail_early = true;
+  auto selected = select_targets(session, flags, flags.words, how);
+  if (!selected.ok()) {
+    if (selected.error().details == nullptr) return selected.error();
+    return bad("no objects passed to scale " + selected.error().message);
+  }
+  Selection selection = std::move(*selected);
   if (selection.targets.empty() && selection.status == 0) return bad("no objects passed to scale");
   TRY_ASSIGN(ApiClient * api, session.api());
   for (const Target& target : selection.targets) {

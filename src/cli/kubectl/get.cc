@@ -68,11 +68,15 @@ class Getter {
 
 Result<void> Getter::read_words() {
   if (flags_.words.empty()) {
-    return make_error(
-        Code::kBadRequest,
+    std::fputs(
         "You must specify the type of resource to get. Use \"kubectl api-resources\" for a "
-        "complete list of supported resources.\n\nerror: Required resource not specified.\nSee "
-        "'kubectl get -h' for help and examples");
+        "complete "
+        "list of supported resources.\n\n",
+        stderr);
+    return make_error(Code::kBadRequest,
+                      "Required resource not specified.\nUse \"kubectl explain <resource>\" for a "
+                      "detailed description of that resource (e.g. kubectl explain pods).\nSee "
+                      "'kubectl get -h' for help and examples");
   }
   TRY_ASSIGN(std::vector<ResourceArg> args, parse_resource_args(flags_.words));
   TRY_ASSIGN(const Catalogue* catalogue, session_.catalogue());
@@ -112,7 +116,8 @@ Result<json::Value> Getter::ask(const Question& question, bool table) {
     if (flags_.has("sort-by")) ask.query.add("includeObject", "Object");
   }
   if (!question.name.empty()) return api_->call(ask);
-  for (const auto& [name, value] : selector_query(flags_).pairs()) ask.query.add(name, value);
+  net::Query selectors = selector_query(flags_);
+  for (const auto& [name, value] : selectors.pairs()) ask.query.add(name, value);
   TRY_ASSIGN(int64_t page, flags_.number("chunk-size", 500));
   return api_->list(ask, page);
 }

@@ -44,6 +44,7 @@ const Verb kVerbs[] = {
      "set the number of replicas"},
     {"rollout", rollout_verb, kRolloutFlags,
      "rollout status|restart|undo|history|pause|resume TYPE/NAME", "watch and steer a rollout"},
+    {"set", set_verb, kSetFlags, "set image TYPE/NAME CONTAINER=IMAGE", "change images"},
     {"wait", wait_verb, kWaitFlags, "wait --for=CONDITION TYPE/NAME", "wait for a condition"},
     {"label", label_verb, kLabelFlags, "label TYPE NAME KEY=VALUE... KEY-", "change labels"},
     {"annotate", annotate_verb, kLabelFlags, "annotate TYPE NAME KEY=VALUE... KEY-",

@@ -140,6 +140,14 @@ Result<void> add_sources(const json::Value& pod, const Flags& flags, const std::
   return {};
 }
 
+// logs tells of the server's error in words of its own.
+Error named_error(const Error& error, const std::string& ns) {
+  if (error.details == nullptr || error.code != Code::kNotFound) return error;
+  return make_error(
+      Code::kBadRequest,
+      fmt::format("error from server (NotFound): {} in namespace \"{}\"", error.message, ns));
+}
+
 }  // namespace
 
 const std::span<const FlagSpec> kLogsFlags = kFlags;
@@ -164,8 +172,9 @@ Result<int> logs_verb(Session& session, const Flags& flags) {
       return 0;
     }
   } else {
-    TRY_ASSIGN(json::Value pod, find_pod(session, flags.words[0], true));
-    TRY(add_sources(pod, flags, container, sources));
+    auto pod = find_pod(session, flags.words[0], true);
+    if (!pod.ok()) return named_error(pod.error(), session.ns());
+    TRY(add_sources(*pod, flags, container, sources));
   }
   if (flags.yes("follow") && sources.size() > 1) return follow_all(session, flags, query, sources);
   TRY_ASSIGN(ApiClient * api, session.api());

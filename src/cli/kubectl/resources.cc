@@ -140,7 +140,7 @@ Result<Selection> select_targets(Session& session, const Flags& flags,
         auto object = api->call(ask);
         if (!object.ok()) {
           if (object.error().code == Code::kNotFound && flags.yes("ignore-not-found")) continue;
-          if (object.error().details == nullptr) return object.error();
+          if (object.error().details == nullptr || options.fail_early) return object.error();
           selection.status = report(object.error());
           continue;
         }

@@ -34,6 +34,7 @@ struct Target {
 
 struct SelectOptions {
   bool fetch = true;        // read the named objects
+  bool fail_early = false;  // an object that can't be read ends the command
   bool need_names = false;  // types alone are an error, but for --all and selectors
   std::string verb;         // for usage errors
 };

@@ -40,6 +40,11 @@ using Revisions = std::vector<RolloutRevision>;
 
 Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
+// "deployments.apps".
+std::string plural_name(const ApiResource& resource) {
+  return resource.group.empty() ? resource.plural : resource.plural + "." + resource.group;
+}
+
 bool is_owned_by(const json::Value& object, const json::Value& owner) {
   for (const json::Value& reference : object["metadata"]["ownerReferences"].elements()) {
     if (reference["uid"] == owner["metadata"]["uid"] && reference["controller"].as_bool()) {
@@ -153,7 +158,7 @@ Result<void> show_history(ApiClient& api, const Target& target, const Flags& fla
     const RolloutRevision* revision = find_revision(revisions, number);
     if (revision == nullptr) return bad("unable to find the specified revision");
     print(fmt::format("{} with revision #{}\n{}\n", target.text(), number,
-                      describe_pod_template(revision->pod_template)));
+                      pod_template_lines(revision->pod_template)));
     return {};
   }
   print(fmt::format("{} \n{}\n", target.text(),
@@ -240,7 +245,8 @@ Result<void> restart(ApiClient& api, const Target& target, const Output& output,
                            lower_case(target.resource->kind)));
   }
   if (target.object["spec"]["template"].is_null()) {
-    return bad("restarting is not supported");
+    return bad(fmt::format("{} \"{}\" restarting is not supported", plural_name(*target.resource),
+                           target.name));
   }
   json::Value annotations = json::Value::object({{kRestartedAt, base::format_time(now_us())}});
   json::Value pod_template = json::Value::object(
@@ -253,15 +259,12 @@ Result<void> set_paused(ApiClient& api, const Target& target, bool paused, const
                         DryRun mode) {
   const char* what = paused ? "paused" : "resumed";
   if (target.resource->kind != "Deployment") {
-    return bad(fmt::format("{} \"{}\" {} is not supported", target.resource->lower_kind(),
+    return bad(fmt::format("{} \"{}\" {} is not supported", plural_name(*target.resource),
                            target.name, paused ? "pausing" : "resuming"));
   }
   if (target.object["spec"]["paused"].as_bool() == paused) {
-    return bad(fmt::format("{} \"{}\" is {}",
-                           target.resource->lower_kind() == "deployment.apps"
-                               ? "deployments.apps"
-                               : target.resource->plural,
-                           target.name, paused ? "already paused" : "not paused"));
+    return bad(fmt::format("{} \"{}\" is {}", plural_name(*target.resource), target.name,
+                           paused ? "already paused" : "not paused"));
   }
   return patch_spec(api, target, json::Value::object({{"paused", paused}}), what, output, mode);
 }

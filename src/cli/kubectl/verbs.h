@@ -23,7 +23,7 @@ extern const std::span<const FlagSpec> kNoFlags;
 extern const std::span<const FlagSpec> kGetFlags, kDescribeFlags, kApplyFlags, kCreateFlags,
     kDeleteFlags, kLogsFlags, kExecFlags, kAttachFlags, kScaleFlags, kRolloutFlags, kWaitFlags,
     kLabelFlags, kPatchFlags, kRunFlags, kExposeFlags, kVersionFlags, kApiResourcesFlags,
-    kConfigFlags;
+    kConfigFlags, kSetFlags;
 
 Result<int> get_verb(Session& session, const Flags& flags);
 Result<int> describe_verb(Session& session, const Flags& flags);
@@ -35,6 +35,7 @@ Result<int> exec_verb(Session& session, const Flags& flags);
 Result<int> attach_verb(Session& session, const Flags& flags);
 Result<int> scale_verb(Session& session, const Flags& flags);
 Result<int> rollout_verb(Session& session, const Flags& flags);
+Result<int> set_verb(Session& session, const Flags& flags);
 Result<int> wait_verb(Session& session, const Flags& flags);
 Result<int> label_verb(Session& session, const Flags& flags);
 Result<int> annotate_verb(Session& session, const Flags& flags);

@@ -72,9 +72,10 @@ Result<int> wait_verb(Session& session, const Flags& flags) {
   SelectOptions how;
   how.need_names = true;
   how.verb = "wait";
-  how.fetch = condition.kind == WaitCondition::Kind::kCondition ||
-              condition.kind == WaitCondition::Kind::kJsonPath;
-  TRY_ASSIGN(Selection selection, select_targets(session, flags, flags.words, how));
+  how.fetch = condition.kind != WaitCondition::Kind::kCreate;
+  Flags choice = flags;
+  if (condition.kind == WaitCondition::Kind::kDelete) choice.set("ignore-not-found", "true");
+  TRY_ASSIGN(Selection selection, select_targets(session, choice, flags.words, how));
   if (selection.targets.empty()) {
     if (condition.kind == WaitCondition::Kind::kDelete || selection.status != 0) {
       return selection.status;
@@ -85,7 +86,8 @@ Result<int> wait_verb(Session& session, const Flags& flags) {
   for (const Target& target : selection.targets) {
     Result<void> done;
     if (condition.kind == WaitCondition::Kind::kDelete) {
-      done = wait_until_gone(*api, target, "", std::max<int64_t>(timeout, 1));
+      std::string uid = target.object["metadata"]["uid"].text();
+      done = wait_until_gone(*api, target, uid, std::max<int64_t>(timeout, 1));
     } else {
       done = wait_for(*api, target, condition, timeout);
     }
