@@ -107,7 +107,7 @@ struct ContainerConfig {
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<Mount> mounts;
   std::vector<Device> devices;
-  std::string log_path;  // absolute, CRI log format
+  std::string log_path;       // absolute, CRI log format
   int64_t log_max_bytes = 0;  // then the runtime rotates it; 0: as it was told for all
   int log_max_files = 0;      // kept, the current one included
   bool stdin_open = false;

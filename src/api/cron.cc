@@ -71,8 +71,8 @@ Result<unsigned> parse_number(std::string_view text) {
     value = value * 10 + (text[i] - '0');
   }
   if (!good) {
-    return bad(fmt::format("failed to parse int from {}: strconv.Atoi: parsing \"{}\": invalid syntax",
-                           text, text));
+    return bad(fmt::format(
+        "failed to parse int from {}: strconv.Atoi: parsing \"{}\": invalid syntax", text, text));
   }
   if (text[0] == '-' && value != 0) {
     return bad(fmt::format("negative number (-{}) not allowed: {}", value, text));
@@ -119,13 +119,15 @@ Result<uint64_t> parse_range(std::string_view text, const Bounds& bounds) {
     return bad(fmt::format("too many slashes: {}", text));
   }
   if (begin < bounds.min) {
-    return bad(fmt::format("beginning of range ({}) below minimum ({}): {}", begin, bounds.min, text));
+    return bad(
+        fmt::format("beginning of range ({}) below minimum ({}): {}", begin, bounds.min, text));
   }
   if (end > bounds.max) {
     return bad(fmt::format("end of range ({}) above maximum ({}): {}", end, bounds.max, text));
   }
   if (begin > end) {
-    return bad(fmt::format("beginning of range ({}) beyond end of range ({}): {}", begin, end, text));
+    return bad(
+        fmt::format("beginning of range ({}) beyond end of range ({}): {}", begin, end, text));
   }
   if (step == 0) return bad(fmt::format("step of range should be a positive number: {}", text));
   uint64_t bits = extra;
@@ -167,7 +169,8 @@ Civil civil_from_days(int64_t z) {
   int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
   int64_t mp = (5 * doy + 2) / 153;
   int month = static_cast<int>(mp < 10 ? mp + 3 : mp - 9);
-  return {yoe + era * 400 + (month <= 2 ? 1 : 0), month, static_cast<int>(doy - (153 * mp + 2) / 5 + 1)};
+  return {yoe + era * 400 + (month <= 2 ? 1 : 0), month,
+          static_cast<int>(doy - (153 * mp + 2) / 5 + 1)};
 }
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
@@ -192,9 +195,8 @@ Result<CronSchedule> CronSchedule::parse(std::string_view text) {
   if (text.substr(0, 3) == "TZ=" || text.substr(0, 8) == "CRON_TZ=") {
     size_t space = text.find(' ');
     size_t equals = text.find('=');
-    std::string_view zone = text.substr(equals + 1, space == std::string_view::npos
-                                                        ? std::string_view::npos
-                                                        : space - equals - 1);
+    std::string_view zone = text.substr(
+        equals + 1, space == std::string_view::npos ? std::string_view::npos : space - equals - 1);
     if (space == std::string_view::npos) return bad(fmt::format("provided bad location {}", zone));
     schedule.zone_name_ = zone;
     text = text.substr(space);
@@ -217,15 +219,14 @@ Result<CronSchedule> CronSchedule::parse(std::string_view text) {
   }
   auto fields = words(text);
   if (fields.size() != 5) {
-    return bad(fmt::format("expected exactly 5 fields, found {}: [{}]", fields.size(),
-                           [&fields] {
-                             std::string out;
-                             for (std::string_view field : fields) {
-                               out += out.empty() ? "" : " ";
-                               out += field;
-                             }
-                             return out;
-                           }()));
+    return bad(fmt::format("expected exactly 5 fields, found {}: [{}]", fields.size(), [&fields] {
+      std::string out;
+      for (std::string_view field : fields) {
+        out += out.empty() ? "" : " ";
+        out += field;
+      }
+      return out;
+    }()));
   }
   TRY_ASSIGN(schedule.minute_, parse_field(fields[0], minutes()));
   TRY_ASSIGN(schedule.hour_, parse_field(fields[1], hours()));

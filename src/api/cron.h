@@ -1,5 +1,5 @@
-// Cron schedules, as CronJob has them: five fields, @hourly and friends, @every, CRON_TZ=. Pure: the
-// zone's offset is a function that the caller brings.
+// Cron schedules, as CronJob has them: five fields, @hourly and friends, @every, CRON_TZ=. Pure:
+// the zone's offset is a function that the caller brings.
 #pragma once
 
 #include <cstdint>

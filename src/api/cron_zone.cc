@@ -23,8 +23,10 @@ uint64_t big_endian(std::string_view bytes, size_t at, size_t n) {
 
 bool read_header(std::string_view bytes, Header& out) {
   if (bytes.size() < kHeaderBytes || bytes.substr(0, 4) != "TZif") return false;
-  uint32_t* fields[] = {&out.is_ut, &out.is_std, &out.leap, &out.transitions, &out.types, &out.chars};
-  for (size_t i = 0; i < 6; i++) *fields[i] = static_cast<uint32_t>(big_endian(bytes, 20 + 4 * i, 4));
+  uint32_t* fields[] = {&out.is_ut,       &out.is_std, &out.leap,
+                        &out.transitions, &out.types,  &out.chars};
+  for (size_t i = 0; i < 6; i++)
+    *fields[i] = static_cast<uint32_t>(big_endian(bytes, 20 + 4 * i, 4));
   return true;
 }
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "api/view/meta.h"
-#include "base/time.h"
 #include "base/format.h"
+#include "base/time.h"
 
 namespace knarr::api {
 
@@ -96,7 +96,8 @@ void EventRecorder::record(const json::Value& object, EventType type, std::strin
     json::Value source = json::Value::object({{"component", component_}});
     if (!host_.empty()) source.set("host", host_);
     event.set("source", std::move(source));
-    event.set("firstTimestamp", base::format_time(now)).set("lastTimestamp", base::format_time(now));
+    event.set("firstTimestamp", base::format_time(now))
+        .set("lastTimestamp", base::format_time(now));
     event.set("count", 1).set("type", type_text);
     event.set("reportingComponent", component_).set("reportingInstance", host_);
   } else {
@@ -132,15 +133,19 @@ void EventRecorder::patch_series(Told& told) {
   ++told.count;
   told.last_us = clock_.now_us();
   if (std::exchange(told.series_told, true)) return;
-  send_patch(told, json::Value::object(
-                       {{"series", json::Value::object({{"count", told.count},
-                                                        {"lastObservedTime",
-                                                         base::format_micro_time(told.last_us)}})}}));
+  send_patch(told,
+             json::Value::object(
+                 {{"series", json::Value::object(
+                                 {{"count", told.count},
+                                  {"lastObservedTime", base::format_micro_time(told.last_us)}})}}));
 }
 
 void EventRecorder::send_patch(const Told& told, const json::Value& patch) {
-  client::Request request{client::Verb::kPatch, events(told.ns, told.name), json::write(patch),
-                          client::PatchType::kStrategicMerge, {}};
+  client::Request request{client::Verb::kPatch,
+                          events(told.ns, told.name),
+                          json::write(patch),
+                          client::PatchType::kStrategicMerge,
+                          {}};
   client_.call(std::move(request), [](Result<ObjectRef>) {});
 }
 

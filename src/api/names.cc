@@ -114,8 +114,7 @@ Problems check_dns1123_subdomain_with_underscore(std::string_view value) {
     out.push_back(regex_problem(
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', "
         "'.' or '_', and must start and end with an alphanumeric character or '_'",
-        "[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*",
-        {"example.com"}));
+        "[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*", {"example.com"}));
   }
   return out;
 }
@@ -193,8 +192,9 @@ Problems check_label_value(std::string_view value) {
 }
 
 Problems check_c_identifier(std::string_view value) {
-  bool good = !value.empty() && !is_digit(value.front()) &&
-              std::all_of(value.begin(), value.end(), [](char c) { return is_alnum(c) || c == '_'; });
+  bool good =
+      !value.empty() && !is_digit(value.front()) &&
+      std::all_of(value.begin(), value.end(), [](char c) { return is_alnum(c) || c == '_'; });
   if (good) return {};
   return {regex_problem(
       "a valid C identifier must start with alphabetic character or '_', followed by a string of "
@@ -228,11 +228,13 @@ Problems check_port_name(std::string_view value) {
 }
 
 Problems check_env_var_name(std::string_view value) {
-  bool good = !value.empty() && std::all_of(value.begin(), value.end(),
-                                            [](char c) { return c >= ' ' && c <= '~' && c != '='; });
+  bool good = !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '=';
+  });
   if (good) return {};
-  return {"a valid environment variable name must consist only of printable ASCII characters other "
-          "than '='"};
+  return {
+      "a valid environment variable name must consist only of printable ASCII characters other "
+      "than '='"};
 }
 
 Problems check_config_map_key(std::string_view value) {
@@ -276,7 +278,8 @@ Problems check_path_segment(std::string_view value) {
   if (value == "." || value == "..") return {fmt::format("may not be '{}'", value)};
   Problems out;
   for (char c : {'/', '%'}) {
-    if (value.find(c) != std::string_view::npos) out.push_back(fmt::format("may not contain '{}'", c));
+    if (value.find(c) != std::string_view::npos)
+      out.push_back(fmt::format("may not contain '{}'", c));
   }
   return out;
 }

@@ -104,10 +104,9 @@ struct Unit {
   int exponent;
 };
 constexpr Unit kUnits[] = {
-    {"n", 10, -9}, {"u", 10, -6}, {"m", 10, -3}, {"", 10, 0},   {"k", 10, 3},
-    {"M", 10, 6},  {"G", 10, 9},  {"T", 10, 12}, {"P", 10, 15}, {"E", 10, 18},
-    {"Ki", 2, 10}, {"Mi", 2, 20}, {"Gi", 2, 30}, {"Ti", 2, 40}, {"Pi", 2, 50},
-    {"Ei", 2, 60},
+    {"n", 10, -9}, {"u", 10, -6}, {"m", 10, -3}, {"", 10, 0},   {"k", 10, 3},  {"M", 10, 6},
+    {"G", 10, 9},  {"T", 10, 12}, {"P", 10, 15}, {"E", 10, 18}, {"Ki", 2, 10}, {"Mi", 2, 20},
+    {"Gi", 2, 30}, {"Ti", 2, 40}, {"Pi", 2, 50}, {"Ei", 2, 60},
 };
 
 Result<Suffix> parse_suffix(std::string_view text) {
@@ -288,8 +287,8 @@ void Quantity::add(const Quantity& other) {
   Int128 a = 0;
   Int128 b = 0;
   Int128 sum = 0;
-  if (!scale_up(unscaled_, scale_ - scale, a) || !scale_up(other.unscaled_, other.scale_ - scale, b) ||
-      __builtin_add_overflow(a, b, &sum)) {
+  if (!scale_up(unscaled_, scale_ - scale, a) ||
+      !scale_up(other.unscaled_, other.scale_ - scale, b) || __builtin_add_overflow(a, b, &sum)) {
     bool negative = std::abs(scale_) > std::abs(other.scale_) ? sign() < 0 : other.sign() < 0;
     sum = negative ? -kMaxInt64 : kMaxInt64;
     scale = 0;

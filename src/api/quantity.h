@@ -1,5 +1,5 @@
-// Quantities ("500m", "1.5Gi", "1e3") as resource.Quantity has them: an exact decimal number and the
-// way it likes to be written. A value keeps at least nine decimals and reaches beyond 2^63.
+// Quantities ("500m", "1.5Gi", "1e3") as resource.Quantity has them: an exact decimal number and
+// the way it likes to be written. A value keeps at least nine decimals and reaches beyond 2^63.
 #pragma once
 
 #include <cstdint>

@@ -75,7 +75,8 @@ std::vector<Item> lex(std::string_view text) {
       out.push_back(std::move(item));
       continue;
     }
-    while (at < text.size() && !is_space(text[at]) && !is_special(text[at]) && text[at] != '\0') at++;
+    while (at < text.size() && !is_space(text[at]) && !is_special(text[at]) && text[at] != '\0')
+      at++;
     std::string literal(text.substr(begin, at - begin));
     Token token = literal == "in"      ? Token::kIn
                   : literal == "notin" ? Token::kNotIn
@@ -174,8 +175,8 @@ class Parser {
       const Item& item = look();
       if (item.token == Token::kEnd) return out;
       if (value_token() != Token::kIdentifier && item.token != Token::kNot) {
-        return bad(fmt::format("found '{}', expected: !, identifier, or 'end of string'",
-                               item.literal));
+        return bad(
+            fmt::format("found '{}', expected: !, identifier, or 'end of string'", item.literal));
       }
       auto requirement = parse_requirement();
       if (!requirement.ok()) {
@@ -239,20 +240,13 @@ class Parser {
   Result<Operator> parse_operator() {
     Item item = take();
     switch (item.token) {
-      case Token::kIn:
-        return Operator::kIn;
-      case Token::kNotIn:
-        return Operator::kNotIn;
-      case Token::kEquals:
-        return Operator::kEquals;
-      case Token::kDoubleEquals:
-        return Operator::kDoubleEquals;
-      case Token::kNotEquals:
-        return Operator::kNotEquals;
-      case Token::kGreater:
-        return Operator::kGreaterThan;
-      case Token::kLess:
-        return Operator::kLessThan;
+      case Token::kIn: return Operator::kIn;
+      case Token::kNotIn: return Operator::kNotIn;
+      case Token::kEquals: return Operator::kEquals;
+      case Token::kDoubleEquals: return Operator::kDoubleEquals;
+      case Token::kNotEquals: return Operator::kNotEquals;
+      case Token::kGreater: return Operator::kGreaterThan;
+      case Token::kLess: return Operator::kLessThan;
       default:
         return bad(fmt::format("found '{}', expected: in, notin, =, ==, !=, gt, lt", item.literal));
     }
@@ -302,7 +296,8 @@ class Parser {
 };
 
 void append_text(std::string& out, const Requirement& r) {
-  static constexpr std::string_view kOperators[] = {"=", "==", "!=", " in ", " notin ", "", "", ">", "<"};
+  static constexpr std::string_view kOperators[] = {"=", "==", "!=", " in ", " notin ",
+                                                    "",  "",   ">",  "<"};
   if (r.op == Operator::kNotExists) out += '!';
   out += r.key;
   out += kOperators[static_cast<size_t>(r.op)];
@@ -322,15 +317,11 @@ bool Requirement::matches(const std::string* value) const {
   switch (op) {
     case Operator::kIn:
     case Operator::kEquals:
-    case Operator::kDoubleEquals:
-      return value != nullptr && among();
+    case Operator::kDoubleEquals: return value != nullptr && among();
     case Operator::kNotIn:
-    case Operator::kNotEquals:
-      return value == nullptr || !among();
-    case Operator::kExists:
-      return value != nullptr;
-    case Operator::kNotExists:
-      return value == nullptr;
+    case Operator::kNotEquals: return value == nullptr || !among();
+    case Operator::kExists: return value != nullptr;
+    case Operator::kNotExists: return value == nullptr;
     case Operator::kGreaterThan:
     case Operator::kLessThan: {
       int64_t have = 0;
@@ -350,8 +341,9 @@ LabelSelector LabelSelector::nothing() {
 }
 
 void LabelSelector::add(Requirement requirement) {
-  auto at = std::upper_bound(requirements_.begin(), requirements_.end(), requirement,
-                             [](const Requirement& a, const Requirement& b) { return a.key < b.key; });
+  auto at =
+      std::upper_bound(requirements_.begin(), requirements_.end(), requirement,
+                       [](const Requirement& a, const Requirement& b) { return a.key < b.key; });
   requirements_.insert(at, std::move(requirement));
 }
 
@@ -401,13 +393,16 @@ LabelSelector LabelSelector::from_map(const json::Value& labels) {
   return out;
 }
 
-bool LabelSelector::matches(const Object& object) const { return matches(std::span(object.labels)); }
+bool LabelSelector::matches(const Object& object) const {
+  return matches(std::span(object.labels));
+}
 
 bool LabelSelector::matches(std::span<const std::pair<std::string, std::string>> labels) const {
   if (nothing_) return false;
   for (const Requirement& r : requirements_) {
-    auto at = std::lower_bound(labels.begin(), labels.end(), r.key,
-                               [](const auto& label, const std::string& key) { return label.first < key; });
+    auto at = std::lower_bound(
+        labels.begin(), labels.end(), r.key,
+        [](const auto& label, const std::string& key) { return label.first < key; });
     if (!r.matches(at != labels.end() && at->first == r.key ? &at->second : nullptr)) return false;
   }
   return true;

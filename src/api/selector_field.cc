@@ -94,9 +94,10 @@ Result<void> FieldSelector::check(std::string_view kind,
       return bad(fmt::format("field label \"{}\" not supported for Job", term.path));
     }
     if (supported.empty() && !bare) {
-      return bad(fmt::format("\"{}\" is not a known field selector: only \"metadata.name\", "
-                             "\"metadata.namespace\"",
-                             term.path));
+      return bad(
+          fmt::format("\"{}\" is not a known field selector: only \"metadata.name\", "
+                      "\"metadata.namespace\"",
+                      term.path));
     }
     return bad(fmt::format("field label not supported: {}", term.path));
   }

@@ -9,8 +9,8 @@
 
 namespace knarr::json {
 
-// Where the run of bytes from `at` ends that are ASCII and stand for themselves in a JSON string: at
-// a quote, a backslash, a control character, a byte above 127, or the end of the text.
+// Where the run of bytes from `at` ends that are ASCII and stand for themselves in a JSON string:
+// at a quote, a backslash, a control character, a byte above 127, or the end of the text.
 inline size_t end_of_plain(std::string_view text, size_t at) {
   // Eight bytes at once: the high bit of a byte becomes one where the byte is not plain (or where a
   // byte below it is not, which is found first).

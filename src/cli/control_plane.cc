@@ -96,8 +96,8 @@ Result<void> ControlPlane::make_identity() {
   TRY_ASSIGN(credentials_, server::load_credentials(options_.data_dir + "/server/tls",
                                                     names_of(options_), loop_.now_us() / 1000000));
   tokens_ = std::make_unique<server::ServiceAccountTokens>(
-      credentials_.service_account_key,
-      "https://kubernetes.default.svc." + options_.cluster_domain, loop_, random_);
+      credentials_.service_account_key, "https://kubernetes.default.svc." + options_.cluster_domain,
+      loop_, random_);
   std::unique_ptr<server::TokenFile> static_tokens;
   if (!options_.token_auth_file.empty()) {
     TRY_ASSIGN(std::string text, base::read_file(options_.token_auth_file));

@@ -74,7 +74,8 @@ class Answer {
     status_ = std::atoi(text_.c_str() + 9);
     for (size_t at = 0; at < end; at = text_.find("\r\n", at) + 2) {
       const char* line = text_.c_str() + at;
-      if (strncasecmp(line, "content-length:", 15) == 0) need_ = std::strtoull(line + 15, nullptr, 10);
+      if (strncasecmp(line, "content-length:", 15) == 0)
+        need_ = std::strtoull(line + 15, nullptr, 10);
       if (strncasecmp(line, "transfer-encoding: chunked", 26) == 0) chunked_ = true;
     }
     text_.erase(0, end + 4);
@@ -176,8 +177,8 @@ class Load {
       int n = SSL_read(connection.ssl, buffer_, sizeof buffer_);
       if (n <= 0) return check(connection, n);
       if (!connection.answer.feed(buffer_, static_cast<size_t>(n))) continue;
-      took_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - connection.began)
-                          .count());
+      took_.push_back(
+          std::chrono::duration<double, std::milli>(Clock::now() - connection.began).count());
       if (connection.answer.status() / 100 != 2) ++errors_;
       bytes_ = connection.answer.total();
       return next(connection);
@@ -193,12 +194,14 @@ class Load {
     double seconds = std::chrono::duration<double>(Clock::now() - began_).count();
     std::sort(took_.begin(), took_.end());
     auto quantile = [&](double q) {
-      return took_.empty() ? 0 : took_[static_cast<size_t>(q * static_cast<double>(took_.size() - 1))];
+      return took_.empty() ? 0
+                           : took_[static_cast<size_t>(q * static_cast<double>(took_.size() - 1))];
     };
-    std::printf("{\"requests\": %zu, \"errors\": %ld, \"per_s\": %.1f, \"p50\": %.3f, "
-                "\"p99\": %.3f, \"bytes\": %zu}\n",
-                took_.size(), errors_, static_cast<double>(took_.size()) / seconds, quantile(0.5),
-                quantile(0.99), bytes_);
+    std::printf(
+        "{\"requests\": %zu, \"errors\": %ld, \"per_s\": %.1f, \"p50\": %.3f, "
+        "\"p99\": %.3f, \"bytes\": %zu}\n",
+        took_.size(), errors_, static_cast<double>(took_.size()) / seconds, quantile(0.5),
+        quantile(0.99), bytes_);
   }
 
   const Plan& plan_;

@@ -27,8 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(api::encode_json(type, again->value) == once);
   api::apply_defaults(type, decoded->value);
   api::encode_json(type, decoded->value);
-  api::DecodeOptions options{"", "v1", "Pod", nullptr, api::Media::kJson,
-                             api::FieldValidation::kStrict};
+  api::DecodeOptions options{
+      "", "v1", "Pod", nullptr, api::Media::kJson, api::FieldValidation::kStrict};
   (void)api::decode_body(options, text);
   return 0;
 }

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t nul = text.find('\0');
   std::string_view document_text =
       nul == std::string_view::npos
-          ? std::string_view(R"({"metadata":{"name":"p","finalizers":["a","b"]},"spec":{"containers":
+          ? std::string_view(
+                R"({"metadata":{"name":"p","finalizers":["a","b"]},"spec":{"containers":
               [{"name":"a","env":[{"name":"x"}]},{"name":"b"}],"volumes":[{"name":"v"}]}})")
           : text.substr(nul + 1);
   std::string_view patch_text = text.substr(0, nul);

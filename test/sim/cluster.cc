@@ -48,18 +48,18 @@ class HollowKubelet final : public client::WatchHandler {
     api::PodView pod(it->second);
     if (pod.node.empty()) return;
     if (pod.deleting()) {
-      json::Value options = json::Value::object(
-          {{"gracePeriodSeconds", 0},
-           {"preconditions", json::Value::object({{"uid", pod.uid()}})}});
-      return client_.call({client::Verb::kDelete, server::target_of(kPods, name),
-                           json::write(options), {}, {}},
-                          retry(name));
+      json::Value options =
+          json::Value::object({{"gracePeriodSeconds", 0},
+                               {"preconditions", json::Value::object({{"uid", pod.uid()}})}});
+      return client_.call(
+          {client::Verb::kDelete, server::target_of(kPods, name), json::write(options), {}, {}},
+          retry(name));
     }
     if (pod.terminal()) return;
     std::string exit = pod.value["metadata"]["annotations"]["sim/exit"].text();
     if (pod.phase == api::PodPhase::kRunning && exit.empty()) return;
-    const char* phase = pod.phase == api::PodPhase::kRunning ? (exit == "0" ? "Succeeded" : "Failed")
-                                                             : "Running";
+    const char* phase =
+        pod.phase == api::PodPhase::kRunning ? (exit == "0" ? "Succeeded" : "Failed") : "Running";
     bool ready = phase[0] == 'R';
     std::string now = base::format_time(clock_.now_us());
     json::Value conditions = json::Value::array();
@@ -73,13 +73,13 @@ class HollowKubelet final : public client::WatchHandler {
                                               {"startTime", now},
                                               {"podIP", address_of(pod.uid())},
                                               {"conditions", std::move(conditions)}});
-    status.set("podIPs", json::Value::array(
-                             {json::Value::object({{"ip", address_of(pod.uid())}})}));
+    status.set("podIPs",
+               json::Value::array({json::Value::object({{"ip", address_of(pod.uid())}})}));
     json::Value patch = json::Value::object(
         {{"metadata", json::Value::object({{"uid", pod.uid()}})}, {"status", std::move(status)}});
-    client_.call(server::patch_request(kPods, name, patch, client::PatchType::kStrategicMerge,
-                                       "status"),
-                 retry(name));
+    client_.call(
+        server::patch_request(kPods, name, patch, client::PatchType::kStrategicMerge, "status"),
+        retry(name));
   }
 
   client::Reply retry(const NamespacedName& name) {
@@ -125,8 +125,8 @@ json::Value ready_condition(int64_t now_us) {
 void Cluster::beat() {
   for (const std::string& name : node_names_) {
     json::Value patch = json::Value::object(
-        {{"status", json::Value::object({{"conditions", json::Value::array({ready_condition(
-                                                            clock.now_us())})}})}});
+        {{"status", json::Value::object(
+                        {{"conditions", json::Value::array({ready_condition(clock.now_us())})}})}});
     client_->call(server::patch_request(kNodes, {"", name}, patch,
                                         client::PatchType::kStrategicMerge, "status"),
                   [](Result<ObjectRef>) {});
@@ -142,8 +142,8 @@ Cluster::Cluster(uint64_t seed) : random_(seed) {
     kv::Fate fate;
     fate.fail = faults_.fail_in_1000 != 0 && random_.below(1000) < faults_.fail_in_1000;
     if (faults_.max_delay_ms != 0) {
-      fate.delay_ms = static_cast<int64_t>(
-          random_.below(static_cast<uint64_t>(faults_.max_delay_ms)));
+      fate.delay_ms =
+          static_cast<int64_t>(random_.below(static_cast<uint64_t>(faults_.max_delay_ms)));
     }
     return fate;
   });
@@ -154,7 +154,8 @@ Cluster::~Cluster() = default;
 void Cluster::start() {
   Faults faults = std::exchange(faults_, {});
   cache_ = std::make_unique<server::Cache>(*store_, clock, server::Registry::cache_options());
-  for (server::ResourceSpec& spec : server::Registry::specs()) cache_->add_resource(std::move(spec));
+  for (server::ResourceSpec& spec : server::Registry::specs())
+    cache_->add_resource(std::move(spec));
   bool loaded = false;
   cache_->start([&](Result<void> r) {
     CHECK(r.ok());
@@ -162,15 +163,14 @@ void Cluster::start() {
   });
   CHECK(clock.run_until([&] { return loaded; }, 60000));
   admission_ = server::make_admission({*cache_, clock, random_});
-  server::RegistryDeps deps{*cache_, clock,   random_, *admission_,
-                            nullptr, nullptr, nullptr, {}};
+  server::RegistryDeps deps{*cache_, clock, random_, *admission_, nullptr, nullptr, nullptr, {}};
   registry_ = std::make_unique<server::Registry>(std::move(deps));
   CHECK(registry_->recover().ok());
   bool ready = false;
   server::bootstrap(*registry_, {"10.0.0.1", 6443}, [&] { ready = true; });
   CHECK(clock.run_until([&] { return ready; }, 60000));
-  client_ = std::make_unique<server::LocalClient>(
-      *registry_, server::privileged_user("system:sim"), "sim");
+  client_ = std::make_unique<server::LocalClient>(*registry_, server::privileged_user("system:sim"),
+                                                  "sim");
   server::ControllerContext context{*cache_, *client_, clock, random_};
   host_ = server::make_controllers(context, {"sim-ca", nullptr});
   scheduler_ = std::make_unique<server::Scheduler>(*cache_, *client_, clock, random_);
@@ -216,8 +216,11 @@ Result<json::Value> Cluster::create(const server::ResourceName& r, const std::st
 
 Result<json::Value> Cluster::patch(const server::ResourceName& r, const NamespacedName& name,
                                    const char* merge_patch) {
-  return call({client::Verb::kPatch, server::target_of(r, name), merge_patch,
-               client::PatchType::kMerge, {}});
+  return call({client::Verb::kPatch,
+               server::target_of(r, name),
+               merge_patch,
+               client::PatchType::kMerge,
+               {}});
 }
 
 Result<json::Value> Cluster::remove(const server::ResourceName& r, const NamespacedName& name,
@@ -261,8 +264,7 @@ void Cluster::add_node(const std::string& name, const std::string& cpu,
                        const std::vector<std::pair<std::string, std::string>>& labels) {
   json::Value all = json::Value::object({{"kubernetes.io/hostname", name}});
   for (const auto& [key, value] : labels) all.set(key, value);
-  json::Value offered =
-      json::Value::object({{"cpu", cpu}, {"memory", "8Gi"}, {"pods", "110"}});
+  json::Value offered = json::Value::object({{"cpu", cpu}, {"memory", "8Gi"}, {"pods", "110"}});
   json::Value ready = ready_condition(clock.now_us());
   json::Value node = json::Value::object(
       {{"metadata", json::Value::object({{"name", name}, {"labels", std::move(all)}})},

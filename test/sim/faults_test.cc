@@ -1,8 +1,8 @@
 // Convergence in spite of store errors, delays and restarts. The seed is printed with a failure.
-#include "cluster.h"
-
 #include <catch2/catch.hpp>
 #include <cstdlib>
+
+#include "cluster.h"
 
 using namespace knarr;          // NOLINT
 using namespace knarr::server;  // NOLINT

@@ -1,8 +1,8 @@
 // What the scheduler decides and says, on a cluster in virtual time.
+#include <catch2/catch.hpp>
+
 #include "api/view/meta.h"
 #include "cluster.h"
-
-#include <catch2/catch.hpp>
 
 using namespace knarr;          // NOLINT
 using namespace knarr::server;  // NOLINT
@@ -15,8 +15,8 @@ json::Value pod(const std::string& name, const std::string& spec_members) {
                           (spec_members.empty() ? "" : "," + spec_members) + "}");
   REQUIRE(spec.ok());
   return json::Value::object(
-      {{"metadata", json::Value::object({{"name", name},
-                                         {"labels", json::Value::object({{"app", name}})}})},
+      {{"metadata",
+        json::Value::object({{"name", name}, {"labels", json::Value::object({{"app", name}})}})},
        {"spec", *spec}});
 }
 
@@ -34,8 +34,12 @@ struct Nodes : Cluster {
   // The node it lands on, or the message of why it does not.
   std::string outcome(json::Value p, const char* cpu = nullptr) {
     if (cpu != nullptr) {
-      p.member("spec").member("containers").at(0).member("resources").member("requests").set("cpu",
-                                                                                           cpu);
+      p.member("spec")
+          .member("containers")
+          .at(0)
+          .member("resources")
+          .member("requests")
+          .set("cpu", cpu);
     }
     std::string name = p["metadata"]["name"].text();
     auto made = create(kPods, "default", std::move(p));
@@ -63,8 +67,7 @@ TEST_CASE("pods go where their selectors, taints and room let them") {
   CHECK(c.outcome(pod("a", R"("nodeSelector": {"zone": "b"})")) == "n2");
   CHECK(c.outcome(pod("b", R"("nodeSelector": {"zone": "c"})")) ==
         "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector." + kNoHelp);
-  CHECK(c.outcome(pod("big", ""), "3") ==
-        "0/2 nodes are available: 2 Insufficient cpu." + kNoHelp);
+  CHECK(c.outcome(pod("big", ""), "3") == "0/2 nodes are available: 2 Insufficient cpu." + kNoHelp);
   CHECK(c.outcome(pod("f1", R"("nodeSelector": {"zone": "a"})"), "1500m") == "n1");
   CHECK(c.outcome(pod("f2", ""), "1500m") == "n2");
   CHECK(c.outcome(pod("f3", ""), "1") ==
@@ -98,8 +101,12 @@ TEST_CASE("a more important pod makes room") {
   c.outcome(pod("v1", ""), "1500m");
   c.outcome(pod("v2", ""), "1500m");
   json::Value p = pod("vip", R"("priorityClassName": "high")");
-  p.member("spec").member("containers").at(0).member("resources").member("requests").set("cpu",
-                                                                                         "1");
+  p.member("spec")
+      .member("containers")
+      .at(0)
+      .member("resources")
+      .member("requests")
+      .set("cpu", "1");
   REQUIRE(c.create(kPods, "default", p).ok());
   CHECK(c.eventually([&] {
     return !c.get(kPods, {"default", "vip"})["spec"]["nodeName"].as_string().empty();

@@ -1,8 +1,8 @@
 // The ordinary work of each controller, end to end in virtual time.
+#include <catch2/catch.hpp>
+
 #include "api/view/meta.h"
 #include "cluster.h"
-
-#include <catch2/catch.hpp>
 
 using namespace knarr;          // NOLINT
 using namespace knarr::server;  // NOLINT
@@ -68,9 +68,8 @@ TEST_CASE("a deployment comes up, scales, rolls and goes") {
   CHECK(d["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_string() == "2");
 
   REQUIRE(c.remove(kDeployments, {"default", "web"}).ok());
-  CHECK(c.eventually([&] {
-    return c.list(kPods, "default").empty() && c.list(kReplicaSets, "default").empty();
-  }));
+  CHECK(c.eventually(
+      [&] { return c.list(kPods, "default").empty() && c.list(kReplicaSets, "default").empty(); }));
   CHECK(c.eventually([&] { return c.controllers().idle(); }));
 }
 
@@ -81,7 +80,9 @@ TEST_CASE("a stateful set is made in order and shrinks in order") {
     "template": {"metadata": {"labels": {"app": "db"}},
                  "spec": {"containers": [{"name": "c", "image": "i"}]}}}})"))
               .ok());
-  REQUIRE(c.eventually([&] { return status(c.get(kStatefulSets, {"default", "db"}), "readyReplicas") == 3; }));
+  REQUIRE(c.eventually([&] {
+    return status(c.get(kStatefulSets, {"default", "db"}), "readyReplicas") == 3;
+  }));
   CHECK(!c.get(kPods, {"default", "db-2"}).is_null());
   CHECK(c.list(kControllerRevisions, "default").size() == 1);
   REQUIRE(c.patch(kStatefulSets, {"default", "db"},
@@ -132,8 +133,11 @@ TEST_CASE("jobs complete, and fail") {
   REQUIRE(c.create(kJobs, "default", parse(job)).ok());
   json::Value bad = parse(job);
   bad.member("metadata").set("name", "bad");
-  bad.member("spec").member("template").member("metadata").member("annotations").set("sim/exit",
-                                                                                     "1");
+  bad.member("spec")
+      .member("template")
+      .member("metadata")
+      .member("annotations")
+      .set("sim/exit", "1");
   REQUIRE(c.create(kJobs, "default", bad).ok());
   REQUIRE(c.eventually([&] {
     return api::condition_is(c.get(kJobs, {"default", "j"})["status"]["conditions"], "Complete",

@@ -81,10 +81,8 @@ namespace {
 std::string shown(std::string_view element) {
   std::string_view text = element.substr(2);
   switch (element[0]) {
-    case 'f':
-      return "." + std::string(text);
-    case 'v':
-      return "[=" + std::string(text) + "]";
+    case 'f': return "." + std::string(text);
+    case 'v': return "[=" + std::string(text) + "]";
     case 'k': {
       std::string out = "[";
       Result<json::Value> keys = json::parse(text);
@@ -96,8 +94,7 @@ std::string shown(std::string_view element) {
       }
       return out + "]";
     }
-    default:
-      return "[" + std::string(text) + "]";
+    default: return "[" + std::string(text) + "]";
   }
 }
 

@@ -24,8 +24,8 @@ class FieldSet {
   const FieldSet* child(std::string_view element) const;
   FieldSet& at(std::string_view element);
 
-  void add(const FieldSet& other);       // union
-  void remove(const FieldSet& other);    // difference, path by path
+  void add(const FieldSet& other);               // union
+  void remove(const FieldSet& other);            // difference, path by path
   FieldSet common(const FieldSet& other) const;  // intersection
   bool operator==(const FieldSet& other) const = default;
 

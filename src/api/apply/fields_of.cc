@@ -8,8 +8,8 @@ namespace knarr::api {
 namespace {
 
 constexpr std::array<std::string_view, 9> kServerMetadata = {
-    "name", "namespace", "creationTimestamp", "selfLink",      "uid",
-    "clusterName", "generation", "managedFields", "resourceVersion"};
+    "name",        "namespace",  "creationTimestamp", "selfLink",       "uid",
+    "clusterName", "generation", "managedFields",     "resourceVersion"};
 
 bool is_server_metadata(std::string_view name) {
   return std::find(kServerMetadata.begin(), kServerMetadata.end(), name) != kServerMetadata.end();
@@ -31,17 +31,13 @@ const json::Value* implicit(const Field& field) {
   if (kind == TypeKind::kTime || kind == TypeKind::kMicroTime) return &kNull;
   if (field.is(Field::kOmitEmpty)) return nullptr;
   switch (kind) {
-    case TypeKind::kString:
-      return &kEmptyString;
-    case TypeKind::kBool:
-      return &kFalse;
+    case TypeKind::kString: return &kEmptyString;
+    case TypeKind::kBool: return &kFalse;
     case TypeKind::kInt32:
     case TypeKind::kInt64:
     case TypeKind::kDouble:
-    case TypeKind::kIntOrString:
-      return &kZero;
-    default:
-      return &kNull;
+    case TypeKind::kIntOrString: return &kZero;
+    default: return &kNull;
   }
 }
 
@@ -49,19 +45,13 @@ const json::Value* implicit(const Field& field) {
 bool unwritten(const Field& field, const json::Value& v) {
   if (!field.is(Field::kOmitEmpty) || field.is(Field::kPointer)) return false;
   switch (v.kind()) {
-    case json::Kind::kString:
-      return v.as_string().empty();
-    case json::Kind::kBool:
-      return !v.as_bool();
+    case json::Kind::kString: return v.as_string().empty();
+    case json::Kind::kBool: return !v.as_bool();
     case json::Kind::kInt:
-    case json::Kind::kUint:
-      return v.as_int() == 0;
-    case json::Kind::kArray:
-      return v.empty();
-    case json::Kind::kObject:
-      return v.empty() && field.type->kind == TypeKind::kMap;
-    default:
-      return false;
+    case json::Kind::kUint: return v.as_int() == 0;
+    case json::Kind::kArray: return v.empty();
+    case json::Kind::kObject: return v.empty() && field.type->kind == TypeKind::kMap;
+    default: return false;
   }
 }
 
@@ -89,15 +79,9 @@ class Comparison {
       return;
     }
     switch (type.kind) {
-      case TypeKind::kStruct:
-        visit_struct(type, lhs, rhs, changed, removed);
-        break;
-      case TypeKind::kMap:
-        visit_map(type, lhs, rhs, changed, removed);
-        break;
-      default:
-        visit_list(type, lhs, rhs, changed, removed);
-        break;
+      case TypeKind::kStruct: visit_struct(type, lhs, rhs, changed, removed); break;
+      case TypeKind::kMap: visit_map(type, lhs, rhs, changed, removed); break;
+      default: visit_list(type, lhs, rhs, changed, removed); break;
     }
     if (lhs == nullptr) changed.member = true;
     if (rhs == nullptr) removed.member = true;
@@ -138,8 +122,8 @@ class Comparison {
     visit(*field.type, &field, l, r, changed.at(element), removed.at(element));
   }
 
-  void member(const Field& field, const json::Value& lhs, const json::Value& rhs,
-              FieldSet& changed, FieldSet& removed) {
+  void member(const Field& field, const json::Value& lhs, const json::Value& rhs, FieldSet& changed,
+              FieldSet& removed) {
     const json::Value* l = present(lhs, field);
     const json::Value* r = present(rhs, field);
     if (l != nullptr || r != nullptr) descend(field, l, r, changed, removed);

@@ -261,8 +261,7 @@ void keep_times_of_noop(const json::Value& live, json::Value& now) {
   for (json::Value& entry : list.elements()) {
     for (const json::Value& old : before.elements()) {
       if (entry["manager"] == old["manager"] && entry["operation"] == old["operation"] &&
-          entry["apiVersion"] == old["apiVersion"] &&
-          entry["subresource"] == old["subresource"]) {
+          entry["apiVersion"] == old["apiVersion"] && entry["subresource"] == old["subresource"]) {
         if (const json::Value* time = old.find("time")) {
           entry.set("time", *time);
         } else {

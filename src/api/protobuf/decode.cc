@@ -145,29 +145,23 @@ class Decoder {
 
   Value value(const Type& type, const Piece& piece, int depth) {
     switch (type.kind) {
-      case TypeKind::kString:
-        return Value(piece.bytes);
-      case TypeKind::kBytes:
-        return Value(base64(piece.bytes));
-      case TypeKind::kBool:
-        return Value(piece.number_value != 0);
+      case TypeKind::kString: return Value(piece.bytes);
+      case TypeKind::kBytes: return Value(base64(piece.bytes));
+      case TypeKind::kBool: return Value(piece.number_value != 0);
       case TypeKind::kInt32:
-      case TypeKind::kInt64:
-        return Value(static_cast<int64_t>(piece.number_value));
+      case TypeKind::kInt64: return Value(static_cast<int64_t>(piece.number_value));
       case TypeKind::kDouble: {
         double d = 0;
         std::memcpy(&d, &piece.number_value, 8);
         return Value(d);
       }
-      case TypeKind::kStruct:
-        return message(type, piece.bytes, depth);
+      case TypeKind::kStruct: return message(type, piece.bytes, depth);
       case TypeKind::kList: {
         Value list = Value::array();
         each(piece.bytes, [&](const Piece& p) { list.push_back(value(*type.element, p, depth)); });
         return list;
       }
-      default:
-        return special(type, piece.bytes, depth);
+      default: return special(type, piece.bytes, depth);
     }
   }
 
@@ -203,12 +197,9 @@ class Decoder {
         int64_t us = numbers[1] * 1000000 + numbers[2] / 1000;
         return type.kind == TypeKind::kTime ? base::format_time(us) : base::format_micro_time(us);
       }
-      case TypeKind::kDuration:
-        return Value(format_duration(numbers[1]));
-      case TypeKind::kQuantity:
-        return Value(texts[1]);
-      case TypeKind::kIntOrString:
-        return numbers[1] == 1 ? Value(texts[3]) : Value(numbers[2]);
+      case TypeKind::kDuration: return Value(format_duration(numbers[1]));
+      case TypeKind::kQuantity: return Value(texts[1]);
+      case TypeKind::kIntOrString: return numbers[1] == 1 ? Value(texts[3]) : Value(numbers[2]);
       case TypeKind::kSchemaOrBool:
         return texts[2].data() == nullptr ? Value(numbers[1] != 0)
                                           : message(*type.element, texts[2], depth);
@@ -255,11 +246,11 @@ Result<Value> decode_protobuf(std::string_view bytes) {
   if (reader.failed() || !split_api_version(version, group, v)) {
     return make_error(Code::kBadRequest, "unable to decode protobuf: unexpected EOF");
   }
-  const Type* type = kind == "DeleteOptions" ? find_type("meta.k8s.io", "v1", kind)
-                                             : find_type(group, v, kind);
+  const Type* type =
+      kind == "DeleteOptions" ? find_type("meta.k8s.io", "v1", kind) : find_type(group, v, kind);
   if (type == nullptr) {
-    return make_error(Code::kBadRequest, "no kind \"" + kind + "\" is registered for version \"" +
-                                             version + "\"");
+    return make_error(Code::kBadRequest,
+                      "no kind \"" + kind + "\" is registered for version \"" + version + "\"");
   }
   Decoder decoder;
   Value message = decoder.message(*type, raw, 0);

@@ -77,9 +77,9 @@ std::string schema_form_message(const Type& type, const Value& value) {
   }
   if (value.is_object()) put_bytes(out, 1, struct_message(*type.element, nullptr, value));
   for (const Value& e : value.elements()) {
-    put_bytes(out, 2, type.kind == TypeKind::kSchemaOrStrings
-                          ? e.text()
-                          : struct_message(*type.element, nullptr, e));
+    put_bytes(out, 2,
+              type.kind == TypeKind::kSchemaOrStrings ? e.text()
+                                                      : struct_message(*type.element, nullptr, e));
   }
   return out;
 }
@@ -93,11 +93,9 @@ std::string items_message(const Type& list, const Value& value) {
 
 std::string message_of(const Type& type, const Value& value) {
   switch (type.kind) {
-    case TypeKind::kStruct:
-      return struct_message(type, nullptr, value);
+    case TypeKind::kStruct: return struct_message(type, nullptr, value);
     case TypeKind::kTime:
-    case TypeKind::kMicroTime:
-      return time_message(value);
+    case TypeKind::kMicroTime: return time_message(value);
     case TypeKind::kDuration: {
       std::string out;
       Result<int64_t> ns = parse_duration(value.as_string());
@@ -109,28 +107,20 @@ std::string message_of(const Type& type, const Value& value) {
       put_bytes(out, 1, value.as_string());
       return out;
     }
-    case TypeKind::kIntOrString:
-      return int_or_string_message(value);
-    case TypeKind::kList:
-      return items_message(type, value);
-    case TypeKind::kAny:
-      return raw_message(value);
-    default:
-      return schema_form_message(type, value);
+    case TypeKind::kIntOrString: return int_or_string_message(value);
+    case TypeKind::kList: return items_message(type, value);
+    case TypeKind::kAny: return raw_message(value);
+    default: return schema_form_message(type, value);
   }
 }
 
 void put_value(std::string& out, int number, const Type& type, const Value& value) {
   switch (type.kind) {
-    case TypeKind::kString:
-      return put_bytes(out, number, value.as_string());
-    case TypeKind::kBytes:
-      return put_bytes(out, number, unbase64(value.as_string()));
-    case TypeKind::kBool:
-      return put_int(out, number, value.as_bool());
+    case TypeKind::kString: return put_bytes(out, number, value.as_string());
+    case TypeKind::kBytes: return put_bytes(out, number, unbase64(value.as_string()));
+    case TypeKind::kBool: return put_int(out, number, value.as_bool());
     case TypeKind::kInt32:
-    case TypeKind::kInt64:
-      return put_int(out, number, value.as_int());
+    case TypeKind::kInt64: return put_int(out, number, value.as_int());
     case TypeKind::kDouble: {
       put_tag(out, number, 1);
       double d = value.as_double();
@@ -139,8 +129,7 @@ void put_value(std::string& out, int number, const Type& type, const Value& valu
       out.append(raw, 8);
       return;
     }
-    default:
-      return put_bytes(out, number, message_of(type, value));
+    default: return put_bytes(out, number, message_of(type, value));
   }
 }
 
@@ -166,7 +155,6 @@ void put_field(std::string& out, const Field& field, const Value& value) {
   if (value.is_null() && (field.is(Field::kPointer) || type.kind == TypeKind::kBytes)) return;
   put_value(out, field.number, type, value);
 }
-
 
 std::string struct_message(const Type& type, const Inline* level, const Value& value) {
   std::string out;

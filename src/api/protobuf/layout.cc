@@ -18,7 +18,8 @@ std::vector<Slot> compute(const Type& type, const Inline* level) {
     // The embedded struct on this level through which the field is reached.
     for (const Inline* at = field.via; at != nullptr; at = at->outer) {
       if (at->outer != level) continue;
-      bool known = std::any_of(out.begin(), out.end(), [&](const Slot& s) { return s.inner == at; });
+      bool known =
+          std::any_of(out.begin(), out.end(), [&](const Slot& s) { return s.inner == at; });
       if (!known) out.push_back({at->number, nullptr, at});
     }
   }

@@ -96,7 +96,8 @@ json::Value slice_ports(const json::Value& slice, int64_t) {
 json::Value slice_endpoints(const json::Value& slice, int64_t) {
   std::vector<std::string> out;
   for (const json::Value& endpoint : slice["endpoints"].elements()) {
-    for (const json::Value& address : endpoint["addresses"].elements()) out.push_back(address.text());
+    for (const json::Value& address : endpoint["addresses"].elements())
+      out.push_back(address.text());
   }
   return out.empty() ? "<unset>" : some_of(out, 3, out.size());
 }
@@ -173,9 +174,12 @@ constexpr Column kClasses[] = {
     age_column(),
 };
 constexpr Column kIngresses[] = {
-    name_column(),           text("Class", "spec.ingressClassName", "<none>"),
-    cell("Hosts", ingress_hosts), cell("Address", ingress_address),
-    cell("Ports", ingress_ports), age_column(),
+    name_column(),
+    text("Class", "spec.ingressClassName", "<none>"),
+    cell("Hosts", ingress_hosts),
+    cell("Address", ingress_address),
+    cell("Ports", ingress_ports),
+    age_column(),
 };
 constexpr Column kAddresses[] = {name_column(), cell("ParentRef", parent)};
 constexpr Column kPolicies[] = {name_column(), cell("Pod-Selector", policy_selector), age_column()};

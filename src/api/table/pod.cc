@@ -160,7 +160,8 @@ json::Value readiness_gates(const json::Value& pod, int64_t) {
   if (gates.empty()) return "<none>";
   int64_t met = 0;
   for (const json::Value& gate : gates.elements()) {
-    met += condition_status(pod["status"]["conditions"], gate["conditionType"].as_string()) == "True";
+    met +=
+        condition_status(pod["status"]["conditions"], gate["conditionType"].as_string()) == "True";
   }
   return fmt::format("{}/{}", met, gates.size());
 }

@@ -113,16 +113,13 @@ constexpr Column kFlowSchemas[] = {
     cell("MissingPL", missing_level),
 };
 constexpr Column kPriorityLevels[] = {
-    name_column(),
-    text("Type", "spec.type"),
-    cell("NominalConcurrencyShares", shares),
-    cell("Queues", queues),
-    cell("HandSize", hand_size),
-    cell("QueueLengthLimit", queue_limit),
+    name_column(),          text("Type", "spec.type"),   cell("NominalConcurrencyShares", shares),
+    cell("Queues", queues), cell("HandSize", hand_size), cell("QueueLengthLimit", queue_limit),
     age_column(),
 };
 constexpr Column kWebhooks[] = {name_column(), cell("Webhooks", webhooks, "integer"), age_column()};
-constexpr Column kValidatingPolicies[] = {name_column(), cell("Validations", validations, "integer"),
+constexpr Column kValidatingPolicies[] = {name_column(),
+                                          cell("Validations", validations, "integer"),
                                           cell("ParamKind", param_kind), age_column()};
 constexpr Column kMutatingPolicies[] = {name_column(), cell("Mutations", mutations, "integer"),
                                         cell("ParamKind", param_kind), age_column()};

@@ -38,7 +38,8 @@ std::string capacity_of(const json::Value& capacity) {
 }
 
 std::string class_of(const json::Value& object) {
-  const json::Value& old = object["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"];
+  const json::Value& old =
+      object["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"];
   return old.is_null() ? object["spec"]["storageClassName"].text() : old.text();
 }
 json::Value storage_class(const json::Value& object, int64_t) { return class_of(object); }

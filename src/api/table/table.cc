@@ -42,10 +42,8 @@ json::Value conditions_of(std::string_view resource, const json::Value& object) 
                         : phase == "Failed"  ? "The pod failed."
                                              : nullptr;
   if (message == nullptr) return {};
-  return json::Value::array({json::Value::object({{"type", "Completed"},
-                                                  {"status", "True"},
-                                                  {"reason", phase},
-                                                  {"message", message}})});
+  return json::Value::array({json::Value::object(
+      {{"type", "Completed"}, {"status", "True"}, {"reason", phase}, {"message", message}})});
 }
 
 }  // namespace

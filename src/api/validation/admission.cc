@@ -84,7 +84,8 @@ void webhook(const Value& hook, bool mutating, const Path& path, ErrorList& erro
   size_t i = 0;
   for (const Value& one : hook["rules"].elements()) rule(one, false, (path / "rules")[i++], errors);
   if (mutating) {
-    maybe_one_of(hook["reinvocationPolicy"], {"IfNeeded", "Never"}, path / "reinvocationPolicy", errors);
+    maybe_one_of(hook["reinvocationPolicy"], {"IfNeeded", "Never"}, path / "reinvocationPolicy",
+                 errors);
   }
   client_config(hook["clientConfig"], path / "clientConfig", errors);
 }
@@ -110,7 +111,9 @@ void webhooks(const Value& object, bool mutating, ErrorList& errors) {
     if (!names.insert(hook["name"].as_string()).second) errors.duplicate(at / "name", hook["name"]);
   }
 }
-void validating_webhooks(const Value& object, ErrorList& errors) { webhooks(object, false, errors); }
+void validating_webhooks(const Value& object, ErrorList& errors) {
+  webhooks(object, false, errors);
+}
 void mutating_webhooks(const Value& object, ErrorList& errors) { webhooks(object, true, errors); }
 
 void match_resources(const Value& match, bool mutating, const Path& path, ErrorList& errors) {
@@ -145,13 +148,13 @@ void validating_policy(const Value& object, ErrorList& errors) {
   Path path("spec");
   policy_common(spec, false, path, errors);
   if (spec["validations"].empty() && spec["auditAnnotations"].empty()) {
-    errors.required(path / "validations",
-                    "validations or auditAnnotations must be non-empty");
+    errors.required(path / "validations", "validations or auditAnnotations must be non-empty");
   }
   size_t i = 0;
   for (const Value& validation : spec["validations"].elements()) {
     Path at = (path / "validations")[i++];
-    if (validation["expression"].as_string().empty()) errors.required(at / "expression", "expression is not specified");
+    if (validation["expression"].as_string().empty())
+      errors.required(at / "expression", "expression is not specified");
   }
 }
 
@@ -177,7 +180,8 @@ void param_ref(const Value& ref, const Path& path, ErrorList& errors) {
     errors.required(path, named ? "name and selector are mutually exclusive"
                                 : "one of name or selector must be specified");
   }
-  one_of(ref["parameterNotFoundAction"], {"Deny", "Allow"}, path / "parameterNotFoundAction", errors);
+  one_of(ref["parameterNotFoundAction"], {"Deny", "Allow"}, path / "parameterNotFoundAction",
+         errors);
 }
 
 void binding_common(const Value& object, ErrorList& errors) {
@@ -218,7 +222,8 @@ constexpr KindRules kRules[] = {
      nullptr},
     {kGroup, "MutatingWebhookConfiguration", name_is_dns_subdomain, mutating_webhooks, nullptr,
      nullptr},
-    {kGroup, "ValidatingAdmissionPolicy", name_is_dns_subdomain, validating_policy, nullptr, nullptr},
+    {kGroup, "ValidatingAdmissionPolicy", name_is_dns_subdomain, validating_policy, nullptr,
+     nullptr},
     {kGroup, "MutatingAdmissionPolicy", name_is_dns_subdomain, mutating_policy, nullptr, nullptr},
     {kGroup, "ValidatingAdmissionPolicyBinding", name_is_dns_subdomain, validating_binding, nullptr,
      nullptr},

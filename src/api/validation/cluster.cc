@@ -47,7 +47,8 @@ void definition_versions(const Value& spec, const Path& path, ErrorList& errors)
     if (!seen.insert(version["name"].as_string()).second) {
       errors.invalid(path / "versions", versions, "must contain unique version names");
     }
-    errors.invalid_all(at / "name", version["name"], check_dns1035_label(version["name"].as_string()));
+    errors.invalid_all(at / "name", version["name"],
+                       check_dns1035_label(version["name"].as_string()));
     if (version["schema"]["openAPIV3Schema"].is_null()) {
       errors.required(at / "schema" / "openAPIV3Schema", "schemas are required");
     }
@@ -85,7 +86,8 @@ void definition(const Value& object, ErrorList& errors) {
   if (spec["names"]["kind"].as_string().empty()) errors.required(path / "names" / "kind");
   definition_names(spec, path, errors);
   if (object["status"]["storedVersions"].empty() && spec["versions"].empty()) {
-    errors.invalid(Path("status") / "storedVersions", Value(), "must have at least one stored version");
+    errors.invalid(Path("status") / "storedVersions", Value(),
+                   "must have at least one stored version");
   }
 }
 
@@ -94,13 +96,13 @@ void definition_update(const Value& object, const Value& old, ErrorList& errors)
   Path path("spec");
   immutable(object["spec"]["group"], old["spec"]["group"], path / "group", errors);
   for (const char* member : {"plural"}) {
-    immutable(object["spec"]["names"][member], old["spec"]["names"][member], path / "names" / member,
-              errors);
+    immutable(object["spec"]["names"][member], old["spec"]["names"][member],
+              path / "names" / member, errors);
   }
   bool established = false;
   for (const Value& condition : old["status"]["conditions"].elements()) {
-    established |= condition["type"].as_string() == "Established" &&
-                   condition["status"].as_string() == "True";
+    established |=
+        condition["type"].as_string() == "Established" && condition["status"].as_string() == "True";
   }
   if (!established) return;
   immutable(object["spec"]["scope"], old["spec"]["scope"], path / "scope", errors);
@@ -134,13 +136,15 @@ void api_service(const Value& object, ErrorList& errors) {
   }
   int64_t version_priority = spec["versionPriority"].as_int();
   if (version_priority <= 0 || version_priority > 1000) {
-    errors.invalid(path / "versionPriority", version_priority, "must be positive and less than 1000");
+    errors.invalid(path / "versionPriority", version_priority,
+                   "must be positive and less than 1000");
   }
   const Value& service = spec["service"];
   bool insecure = spec["insecureSkipTLSVerify"].as_bool();
   if (service.is_null()) {
     if (!spec["caBundle"].as_string().empty()) {
-      errors.invalid(path / "caBundle", spec["caBundle"], "local APIServices may not have a caBundle");
+      errors.invalid(path / "caBundle", spec["caBundle"],
+                     "local APIServices may not have a caBundle");
     }
     if (insecure) {
       errors.invalid(path / "insecureSkipTLSVerify", true,
@@ -162,11 +166,28 @@ void api_service(const Value& object, ErrorList& errors) {
 
 void key_usage(const Value& usage, const Path& path, ErrorList& errors) {
   maybe_one_of(usage,
-               {"any", "cert sign", "client auth", "code signing", "content commitment",
-                "crl sign", "data encipherment", "decipher only", "digital signature",
-                "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
-                "ipsec user", "key agreement", "key encipherment", "microsoft sgc",
-                "netscape sgc", "ocsp signing", "s/mime", "server auth", "signing",
+               {"any",
+                "cert sign",
+                "client auth",
+                "code signing",
+                "content commitment",
+                "crl sign",
+                "data encipherment",
+                "decipher only",
+                "digital signature",
+                "email protection",
+                "encipher only",
+                "ipsec end system",
+                "ipsec tunnel",
+                "ipsec user",
+                "key agreement",
+                "key encipherment",
+                "microsoft sgc",
+                "netscape sgc",
+                "ocsp signing",
+                "s/mime",
+                "server auth",
+                "signing",
                 "timestamping"},
                path, errors);
 }
@@ -175,11 +196,13 @@ void signer_name(const Value& value, const Path& path, ErrorList& errors) {
   std::string_view name = value.as_string();
   if (name.empty()) return errors.required(path);
   size_t slash = name.find('/');
-  bool good = slash != std::string_view::npos && name.find('/', slash + 1) == std::string_view::npos &&
-              slash + 1 < name.size() && slash > 0;
+  bool good = slash != std::string_view::npos &&
+              name.find('/', slash + 1) == std::string_view::npos && slash + 1 < name.size() &&
+              slash > 0;
   if (!good) {
-    errors.invalid(path, name,
-                   "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+    errors.invalid(
+        path, name,
+        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
     return;
   }
   std::string_view domain = name.substr(0, slash);
@@ -237,12 +260,14 @@ void lease(const Value& object, ErrorList& errors) {
     errors.invalid(path / "leaseDurationSeconds", seconds, "must be greater than 0");
   }
   const Value& transitions = spec["leaseTransitions"];
-  if (transitions.as_int() < 0) errors.invalid(path / "leaseTransitions", transitions, kNotNegative);
+  if (transitions.as_int() < 0)
+    errors.invalid(path / "leaseTransitions", transitions, kNotNegative);
 }
 
 void runtime_class(const Value& object, ErrorList& errors) {
   dns_label(object["handler"], Path("handler"), errors);
-  validate_labels(object["scheduling"]["nodeSelector"], Path("scheduling") / "nodeSelector", errors);
+  validate_labels(object["scheduling"]["nodeSelector"], Path("scheduling") / "nodeSelector",
+                  errors);
   tolerations(object["scheduling"]["tolerations"], Path("scheduling") / "tolerations", errors);
 }
 
@@ -274,7 +299,8 @@ void flow_schema(const Value& object, ErrorList& errors) {
   size_t i = 0;
   for (const Value& rule : spec["rules"].elements()) {
     Path at = (path / "rules")[i++];
-    if (rule["subjects"].empty()) errors.required(at / "subjects", "subjects must contain at least one value");
+    if (rule["subjects"].empty())
+      errors.required(at / "subjects", "subjects must contain at least one value");
     if (rule["resourceRules"].empty() && rule["nonResourceRules"].empty()) {
       errors.required(at, "at least one of resourceRules and nonResourceRules has to be non-empty");
     }

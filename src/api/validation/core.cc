@@ -1,9 +1,10 @@
-// The core group: config maps, secrets, namespaces, nodes, service accounts, limits and quotas. Pods
-// and services have files of their own.
+// The core group: config maps, secrets, namespaces, nodes, service accounts, limits and quotas.
+// Pods and services have files of their own.
+#include "api/validation/core.h"
+
 #include <algorithm>
 #include <set>
 
-#include "api/validation/core.h"
 #include "api/validation/pod_object.h"
 #include "base/format.h"
 
@@ -114,7 +115,8 @@ void namespace_finalizer(const Value& finalizer, const Path& path, ErrorList& er
   errors.invalid_all(path, name, check_qualified_name(name));
   if (name.find('/') == std::string_view::npos &&
       !contains({"kubernetes", "orphan", "foregroundDeletion"}, name)) {
-    errors.invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
+    errors.invalid(path, name,
+                   "name is neither a standard finalizer name nor is it fully qualified");
   }
 }
 

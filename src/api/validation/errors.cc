@@ -28,26 +28,16 @@ std::string with_detail(std::string_view what, std::string_view detail) {
 
 std::string_view reason_text(FieldReason reason) {
   switch (reason) {
-    case FieldReason::kNotFound:
-      return "FieldValueNotFound";
-    case FieldReason::kRequired:
-      return "FieldValueRequired";
-    case FieldReason::kDuplicate:
-      return "FieldValueDuplicate";
-    case FieldReason::kInvalid:
-      return "FieldValueInvalid";
-    case FieldReason::kNotSupported:
-      return "FieldValueNotSupported";
-    case FieldReason::kForbidden:
-      return "FieldValueForbidden";
-    case FieldReason::kTooLong:
-      return "FieldValueTooLong";
-    case FieldReason::kTooMany:
-      return "FieldValueTooMany";
-    case FieldReason::kInternal:
-      return "InternalError";
-    case FieldReason::kTypeInvalid:
-      return "FieldValueTypeInvalid";
+    case FieldReason::kNotFound: return "FieldValueNotFound";
+    case FieldReason::kRequired: return "FieldValueRequired";
+    case FieldReason::kDuplicate: return "FieldValueDuplicate";
+    case FieldReason::kInvalid: return "FieldValueInvalid";
+    case FieldReason::kNotSupported: return "FieldValueNotSupported";
+    case FieldReason::kForbidden: return "FieldValueForbidden";
+    case FieldReason::kTooLong: return "FieldValueTooLong";
+    case FieldReason::kTooMany: return "FieldValueTooMany";
+    case FieldReason::kInternal: return "InternalError";
+    case FieldReason::kTypeInvalid: return "FieldValueTypeInvalid";
   }
   return "";
 }
@@ -73,27 +63,13 @@ std::string go_quote(std::string_view text) {
         out += '\\';
         out += text[i];
         break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\a':
-        out += "\\a";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\v':
-        out += "\\v";
-        break;
+      case '\n': out += "\\n"; break;
+      case '\t': out += "\\t"; break;
+      case '\r': out += "\\r"; break;
+      case '\a': out += "\\a"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      case '\v': out += "\\v"; break;
       default:
         if (c < 0x20 || c == 0x7f) {
           out += fmt::format("\\x{:02x}", c);
@@ -163,7 +139,8 @@ void ErrorList::not_found(const Path& path, const json::Value& value) {
 }
 
 void ErrorList::too_long(const Path& path, int64_t max_bytes) {
-  add(FieldReason::kTooLong, path, fmt::format("Too long: may not be more than {} bytes", max_bytes));
+  add(FieldReason::kTooLong, path,
+      fmt::format("Too long: may not be more than {} bytes", max_bytes));
 }
 
 void ErrorList::too_many(const Path& path, int64_t actual, int64_t max) {

@@ -84,12 +84,13 @@ void event_update(const Value& object, const Value& old, ErrorList& errors) {
     const char* core;
     const char* events;
   };
-  for (const Member& m : {Member{"involvedObject", "regarding"}, Member{"reason", "reason"},
-                          Member{"message", "note"}, Member{"type", "type"},
-                          Member{"eventTime", "eventTime"}, Member{"action", "action"},
-                          Member{"related", "related"},
-                          Member{"reportingInstance", "reportingInstance"}}) {
-    immutable(either(object, m.core, m.events), either(old, m.core, m.events), Path(m.core), errors);
+  for (const Member& m :
+       {Member{"involvedObject", "regarding"}, Member{"reason", "reason"},
+        Member{"message", "note"}, Member{"type", "type"}, Member{"eventTime", "eventTime"},
+        Member{"action", "action"}, Member{"related", "related"},
+        Member{"reportingInstance", "reportingInstance"}}) {
+    immutable(either(object, m.core, m.events), either(old, m.core, m.events), Path(m.core),
+              errors);
   }
 }
 

@@ -7,8 +7,9 @@ namespace knarr::api::rules {
 namespace {
 
 void job_spec(const Value& spec, const Path& path, ErrorList& errors) {
-  for (const char* member : {"parallelism", "completions", "activeDeadlineSeconds", "backoffLimit",
-                             "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"}) {
+  for (const char* member :
+       {"parallelism", "completions", "activeDeadlineSeconds", "backoffLimit",
+        "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"}) {
     not_negative(spec[member], path / member, errors);
   }
   const Value& mode = spec["completionMode"];

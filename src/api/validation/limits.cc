@@ -44,7 +44,8 @@ void compare_limits(const Value& item, std::string_view name, const Path& path, 
     errors.invalid((path / member).key(name), shown.text(), detail);
   };
   if (min > max) {
-    wrong("min", min, fmt::format("min value {} is greater than max value {}", min.text(), max.text()));
+    wrong("min", min,
+          fmt::format("min value {} is greater than max value {}", min.text(), max.text()));
   }
   if (min > request) {
     wrong("defaultRequest", request,
@@ -87,10 +88,10 @@ bool is_quota_name(std::string_view name) {
 
 bool scope_fits(std::string_view scope, std::string_view resource) {
   if (scope == "BestEffort") return resource == "pods";
-  return contains({"pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu",
-                   "limits.memory", "ephemeral-storage", "requests.ephemeral-storage",
-                   "limits.ephemeral-storage"},
-                  resource);
+  return contains(
+      {"pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory",
+       "ephemeral-storage", "requests.ephemeral-storage", "limits.ephemeral-storage"},
+      resource);
 }
 
 bool is_scope(std::string_view name) {
@@ -176,8 +177,9 @@ void limit_range(const Value& object, ErrorList& errors) {
     }
     if (type == "PersistentVolumeClaim" && !item["min"].has("storage") &&
         !item["max"].has("storage")) {
-      errors.required(path / "limits",
-                      "either minimum or maximum storage value is required, but neither was provided");
+      errors.required(
+          path / "limits",
+          "either minimum or maximum storage value is required, but neither was provided");
     }
     for (const std::string& name : names) compare_limits(item, name, path, errors);
   }

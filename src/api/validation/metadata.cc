@@ -28,7 +28,8 @@ void validate_owner_references(const json::Value& owners, const Path& path, Erro
     std::string_view version =
         slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
     if (version.empty()) {
-      errors.invalid(at / "apiVersion", owner["apiVersion"].as_string(), "version must not be empty");
+      errors.invalid(at / "apiVersion", owner["apiVersion"].as_string(),
+                     "version must not be empty");
     }
     if (owner["kind"].as_string().empty()) {
       errors.invalid(at / "kind", owner["kind"].as_string(), "must not be empty");
@@ -65,8 +66,7 @@ void validate_finalizers(const json::Value& finalizers, const Path& path, ErrorL
     foreground |= finalizer.as_string() == "foregroundDeletion";
   }
   if (orphan && foreground) {
-    errors.invalid(path, finalizers,
-                   "finalizer orphan and foregroundDeletion cannot be both set");
+    errors.invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
   }
 }
 
@@ -87,10 +87,11 @@ void validate_managed_fields(const json::Value& entries, const Path& path, Error
     size_t n = 0;
     for (char c : manager) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-        errors.invalid(at / "manager", manager,
-                       fmt::format("should only contain printable characters (found a non printable "
-                                   "character at position {})",
-                                   n));
+        errors.invalid(
+            at / "manager", manager,
+            fmt::format("should only contain printable characters (found a non printable "
+                        "character at position {})",
+                        n));
         break;
       }
       n++;
@@ -132,10 +133,11 @@ void no_new_finalizers(const json::Value& metadata, const json::Value& old, cons
   std::sort(added.begin(), added.end());
   std::string list;
   for (std::string_view name : added) list += (list.empty() ? "" : ", ") + go_quote(name);
-  errors.forbidden(path / "finalizers",
-                   fmt::format("no new finalizers can be added if the object is being deleted, found "
-                               "new finalizers []string{{{}}}",
-                               list));
+  errors.forbidden(
+      path / "finalizers",
+      fmt::format("no new finalizers can be added if the object is being deleted, found "
+                  "new finalizers []string{{{}}}",
+                  list));
 }
 
 }  // namespace
@@ -156,7 +158,8 @@ Problems name_is_path_segment(std::string_view name, bool prefix) {
   if (!prefix) return check_path_segment(name);
   Problems out;
   for (char c : {'/', '%'}) {
-    if (name.find(c) != std::string_view::npos) out.push_back(fmt::format("may not contain '{}'", c));
+    if (name.find(c) != std::string_view::npos)
+      out.push_back(fmt::format("may not contain '{}'", c));
   }
   return out;
 }
@@ -223,7 +226,8 @@ void validate_metadata(const json::Value& metadata, bool namespaced, NameCheck c
     errors.forbidden(path / "namespace", "not allowed on this type");
   }
   if (metadata["generation"].as_int() < 0) {
-    errors.invalid(path / "generation", metadata["generation"], "must be greater than or equal to 0");
+    errors.invalid(path / "generation", metadata["generation"],
+                   "must be greater than or equal to 0");
   }
   validate_labels(metadata["labels"], path / "labels", errors);
   validate_annotations(metadata["annotations"], path / "annotations", errors);

@@ -11,7 +11,8 @@ namespace {
 
 void endpoint_address(const Value& address, const Path& path, ErrorList& errors) {
   ip_address(address["ip"], path / "ip", errors);
-  if (!address["hostname"].as_string().empty()) dns_label(address["hostname"], path / "hostname", errors);
+  if (!address["hostname"].as_string().empty())
+    dns_label(address["hostname"], path / "hostname", errors);
   if (!address["nodeName"].is_null()) dns_subdomain(address["nodeName"], path / "nodeName", errors);
   non_special_ip(address["ip"].as_string(), path / "ip", errors);
 }
@@ -25,9 +26,11 @@ void endpoint_ports(const Value& ports, const Path& path, ErrorList& errors) {
     } else if (!port["name"].as_string().empty()) {
       dns_label(port["name"], at / "name", errors);
     }
-    errors.invalid_all(at / "port", port["port"].as_int(), check_port_number(port["port"].as_int()));
+    errors.invalid_all(at / "port", port["port"].as_int(),
+                       check_port_number(port["port"].as_int()));
     one_of(port["protocol"], {"SCTP", "TCP", "UDP"}, at / "protocol", errors);
-    if (!port["appProtocol"].is_null()) qualified_name(port["appProtocol"], at / "appProtocol", errors);
+    if (!port["appProtocol"].is_null())
+      qualified_name(port["appProtocol"], at / "appProtocol", errors);
   }
 }
 
@@ -85,7 +88,8 @@ void slice_ports(const Value& ports, const Path& path, ErrorList& errors) {
     } else {
       maybe_one_of(port["protocol"], {"SCTP", "TCP", "UDP"}, at / "protocol", errors);
     }
-    if (!port["appProtocol"].is_null()) qualified_name(port["appProtocol"], at / "appProtocol", errors);
+    if (!port["appProtocol"].is_null())
+      qualified_name(port["appProtocol"], at / "appProtocol", errors);
   }
 }
 
@@ -93,13 +97,15 @@ void endpoint_slice(const Value& object, ErrorList& errors) {
   std::string_view type = object["addressType"].as_string();
   one_of(object["addressType"], {"FQDN", "IPv4", "IPv6"}, Path("addressType"), errors);
   const Value& list = object["endpoints"];
-  if (list.size() > 1000) errors.too_many(Path("endpoints"), static_cast<int64_t>(list.size()), 1000);
+  if (list.size() > 1000)
+    errors.too_many(Path("endpoints"), static_cast<int64_t>(list.size()), 1000);
   size_t i = 0;
   for (const Value& endpoint : list.elements()) {
     Path at = Path("endpoints")[i++];
     slice_addresses(endpoint["addresses"], type, at / "addresses", errors);
     if (!endpoint["hostname"].is_null()) dns_label(endpoint["hostname"], at / "hostname", errors);
-    if (!endpoint["nodeName"].is_null()) dns_subdomain(endpoint["nodeName"], at / "nodeName", errors);
+    if (!endpoint["nodeName"].is_null())
+      dns_subdomain(endpoint["nodeName"], at / "nodeName", errors);
   }
   slice_ports(object["ports"], Path("ports"), errors);
 }
@@ -116,7 +122,8 @@ void backend(const Value& backend, const Path& path, ErrorList& errors) {
     errors.invalid(path, "", "cannot set both resource and service backends");
   } else if (resource) {
     for (const char* member : {"kind", "name"}) {
-      if (backend["resource"][member].as_string().empty()) errors.required(path / "resource" / member);
+      if (backend["resource"][member].as_string().empty())
+        errors.required(path / "resource" / member);
     }
   } else if (!service) {
     errors.invalid(path, "", "resource or service backend is required");
@@ -126,7 +133,8 @@ void backend(const Value& backend, const Path& path, ErrorList& errors) {
     if (target["name"].as_string().empty()) {
       errors.required(at / "name");
     } else {
-      errors.invalid_all(at / "name", target["name"], check_dns1123_label(target["name"].as_string()));
+      errors.invalid_all(at / "name", target["name"],
+                         check_dns1123_label(target["name"].as_string()));
     }
     const Value& port = target["port"];
     bool named = !port["name"].as_string().empty();
@@ -134,7 +142,8 @@ void backend(const Value& backend, const Path& path, ErrorList& errors) {
     if (named && numbered) {
       errors.invalid(at, "", "cannot set both port name & port number");
     } else if (named) {
-      errors.invalid_all(at / "port" / "name", port["name"], check_port_name(port["name"].as_string()));
+      errors.invalid_all(at / "port" / "name", port["name"],
+                         check_port_name(port["name"].as_string()));
     } else if (numbered) {
       errors.invalid_all(at / "port" / "number", port["number"],
                          check_port_number(port["number"].as_int()));
@@ -251,7 +260,8 @@ void ingress_class(const Value& object, ErrorList& errors) {
 }
 
 void ingress_class_update(const Value& object, const Value& old, ErrorList& errors) {
-  immutable(object["spec"]["controller"], old["spec"]["controller"], Path("spec") / "controller", errors);
+  immutable(object["spec"]["controller"], old["spec"]["controller"], Path("spec") / "controller",
+            errors);
   ingress_class(object, errors);
 }
 
@@ -383,7 +393,8 @@ void ip_address_object(const Value& object, ErrorList& errors) {
 
 void ip_address_update(const Value& object, const Value& old, ErrorList& errors) {
   ip_address_object(object, errors);
-  immutable(object["spec"]["parentRef"], old["spec"]["parentRef"], Path("spec") / "parentRef", errors);
+  immutable(object["spec"]["parentRef"], old["spec"]["parentRef"], Path("spec") / "parentRef",
+            errors);
 }
 
 constexpr std::string_view kGroup = "networking.k8s.io";

@@ -82,7 +82,8 @@ void node_update(const Value& object, const Value& old, ErrorList& errors) {
     errors.forbidden(Path("spec") / "podCIDRs",
                      "node updates may not change podCIDR except from \"\" to valid");
   }
-  if (!before["providerID"].as_string().empty() && !same(before["providerID"], spec["providerID"])) {
+  if (!before["providerID"].as_string().empty() &&
+      !same(before["providerID"], spec["providerID"])) {
     errors.forbidden(Path("spec") / "providerID",
                      "node updates may not change providerID except from \"\" to valid");
   }

@@ -15,7 +15,8 @@ void local_descending_path(std::string_view text, const Path& path, ErrorList& e
 
 // What a downward API field may name; `volume`: in a file instead of a variable.
 void object_field_selector(const Value& selector, bool volume, const Path& path, ErrorList& errors);
-void resource_field_selector(const Value& selector, bool volume, const Path& path, ErrorList& errors);
+void resource_field_selector(const Value& selector, bool volume, const Path& path,
+                             ErrorList& errors);
 void environment(const Value& env, const Path& path, ErrorList& errors);
 void environment_from(const Value& sources, const Path& path, ErrorList& errors);
 

@@ -7,7 +7,8 @@
 namespace knarr::api::rules {
 namespace {
 
-constexpr std::string_view kRestartable = "may not be set for init containers without restartPolicy=Always";
+constexpr std::string_view kRestartable =
+    "may not be set for init containers without restartPolicy=Always";
 
 void ports(const Value& list, const Path& path, ErrorList& errors) {
   std::set<std::string_view> names;
@@ -76,8 +77,9 @@ void volume_mounts(const Value& container, const Volumes& volumes, const Path& p
                  at / "mountPropagation", errors);
     bool privileged = container["securityContext"]["privileged"].as_bool();
     if (mount["mountPropagation"].as_string() == "Bidirectional" && !privileged) {
-      errors.forbidden(at / "mountPropagation",
-                       "Bidirectional mount propagation is available only to privileged containers");
+      errors.forbidden(
+          at / "mountPropagation",
+          "Bidirectional mount propagation is available only to privileged containers");
     }
   }
 }
@@ -129,8 +131,8 @@ void container_common(const Value& container, const Value& pod_spec, const Volum
   environment_from(container["envFrom"], path / "envFrom", errors);
   volume_mounts(container, volumes, path / "volumeMounts", errors);
   volume_devices(container["volumeDevices"], volumes, path / "volumeDevices", errors);
-  one_of(container["imagePullPolicy"], {"Always", "IfNotPresent", "Never"}, path / "imagePullPolicy",
-         errors);
+  one_of(container["imagePullPolicy"], {"Always", "IfNotPresent", "Never"},
+         path / "imagePullPolicy", errors);
   container_resources(container["resources"], path / "resources", errors);
   resize_policy(container["resizePolicy"], path / "resizePolicy", errors);
   container_security(container["securityContext"], pod_spec, path / "securityContext", errors);
@@ -197,15 +199,16 @@ void container_resources(const Value& resources, const Path& path, ErrorList& er
       errors.invalid(path / "requests", value,
                      fmt::format("must be equal to {} limit of {}", name, limit->as_string()));
     } else if (order > 0) {
-      errors.invalid(path / "requests", value,
-                     fmt::format("must be less than or equal to {} limit of {}", name,
-                                 limit->as_string()));
+      errors.invalid(
+          path / "requests", value,
+          fmt::format("must be less than or equal to {} limit of {}", name, limit->as_string()));
     }
   }
   if (huge && !compute) errors.forbidden(path, "HugePages require cpu or memory");
 }
 
-void pod_containers(const Value& spec, const Volumes& volumes, const Path& path, ErrorList& errors) {
+void pod_containers(const Value& spec, const Volumes& volumes, const Path& path,
+                    ErrorList& errors) {
   int64_t grace_seconds = spec["terminationGracePeriodSeconds"].as_int(30);
   std::set<std::string_view> names;
   Path containers = path / "containers";
@@ -236,7 +239,8 @@ void ephemeral_containers(const Value& spec, const Volumes& volumes, const Path&
                           ErrorList& errors) {
   std::set<std::string_view> names;
   for (const char* list : {"containers", "initContainers"}) {
-    for (const Value& container : spec[list].elements()) names.insert(container["name"].as_string());
+    for (const Value& container : spec[list].elements())
+      names.insert(container["name"].as_string());
   }
   std::set<std::string_view> targets;
   for (const Value& container : spec["containers"].elements()) {

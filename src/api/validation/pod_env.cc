@@ -54,7 +54,8 @@ void value_from(const Value& variable, const Path& path, ErrorList& errors) {
 
 }  // namespace
 
-void object_field_selector(const Value& selector, bool volume, const Path& path, ErrorList& errors) {
+void object_field_selector(const Value& selector, bool volume, const Path& path,
+                           ErrorList& errors) {
   if (selector["apiVersion"].as_string().empty()) return errors.required(path / "apiVersion");
   std::string_view field = selector["fieldPath"].as_string();
   if (field.empty()) return errors.required(path / "fieldPath");
@@ -81,8 +82,9 @@ void object_field_selector(const Value& selector, bool volume, const Path& path,
     return qualified_name(subscript, path, errors);
   }
   if (volume) {
-    maybe_one_of(base, {"metadata.annotations", "metadata.labels", "metadata.name",
-                        "metadata.namespace", "metadata.uid"},
+    maybe_one_of(base,
+                 {"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace",
+                  "metadata.uid"},
                  path / "fieldPath", errors);
   } else {
     maybe_one_of(base,
@@ -93,7 +95,8 @@ void object_field_selector(const Value& selector, bool volume, const Path& path,
   }
 }
 
-void resource_field_selector(const Value& selector, bool volume, const Path& path, ErrorList& errors) {
+void resource_field_selector(const Value& selector, bool volume, const Path& path,
+                             ErrorList& errors) {
   std::string_view resource = selector["resource"].as_string();
   if (volume && selector["containerName"].as_string().empty()) {
     return errors.required(path / "containerName");

@@ -1,6 +1,7 @@
 // Pods as objects: what may be created, and the little that may change later.
-#include "api/validation/pod.h"
 #include "api/validation/pod_object.h"
+
+#include "api/validation/pod.h"
 
 namespace knarr::api::rules {
 namespace {
@@ -101,7 +102,8 @@ void gates_update(const Value& spec, const Value& old, ErrorList& errors) {
   Path path = Path("spec") / "schedulingGates";
   for (const Value& gate : spec["schedulingGates"].elements()) {
     bool had = false;
-    for (const Value& other : old["schedulingGates"].elements()) had |= other["name"] == gate["name"];
+    for (const Value& other : old["schedulingGates"].elements())
+      had |= other["name"] == gate["name"];
     if (!had) {
       errors.forbidden(path, "only deletion is allowed, but found new scheduling gate '" +
                                  gate["name"].text() + "'");
@@ -177,9 +179,11 @@ void pod_status_update(const Value& pod, const Value& old, ErrorList& errors) {
                    "must be a non-negative integer");
   }
   size_t i = 0;
-  for (const Value& ip : status["podIPs"].elements()) ip_address(ip["ip"], (path / "podIPs")[i++], errors);
+  for (const Value& ip : status["podIPs"].elements())
+    ip_address(ip["ip"], (path / "podIPs")[i++], errors);
   i = 0;
-  for (const Value& ip : status["hostIPs"].elements()) ip_address(ip["ip"], (path / "hostIPs")[i++], errors);
+  for (const Value& ip : status["hostIPs"].elements())
+    ip_address(ip["ip"], (path / "hostIPs")[i++], errors);
   i = 0;
   for (const Value& condition : status["conditions"].elements()) {
     qualified_name(condition["type"], (path / "conditions")[i++] / "Type", errors);

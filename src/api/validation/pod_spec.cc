@@ -23,7 +23,8 @@ void dns_config(const Value& spec, const Path& path, ErrorList& errors) {
     errors.invalid(at / "nameservers", servers, "must not have more than 3 nameservers");
   }
   size_t i = 0;
-  for (const Value& server : servers.elements()) ip_address(server, (at / "nameservers")[i++], errors);
+  for (const Value& server : servers.elements())
+    ip_address(server, (at / "nameservers")[i++], errors);
   if (config["searches"].size() > 32) {
     errors.invalid(at / "searches", config["searches"], "must not have more than 32 search paths");
   }
@@ -76,9 +77,8 @@ void resource_claims(const Value& claims, const Path& path, ErrorList& errors) {
     const Value& direct = claim["resourceClaimName"];
     const Value& from = claim["resourceClaimTemplateName"];
     if (direct.is_null() == from.is_null()) {
-      Value shown = go_struct({{"Name", name},
-                               {"ResourceClaimName", direct},
-                               {"ResourceClaimTemplateName", from}});
+      Value shown = go_struct(
+          {{"Name", name}, {"ResourceClaimName", direct}, {"ResourceClaimTemplateName", from}});
       errors.invalid(at, shown,
                      direct.is_null()
                          ? "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
@@ -144,7 +144,8 @@ void pod_spec(const Value& spec, const Value&, const Path& path, ErrorList& erro
   resource_claims(spec["resourceClaims"], path / "resourceClaims", errors);
   pod_containers(spec, volumes, path, errors);
   ephemeral_containers(spec, volumes, path, errors);
-  if (!spec["resources"].is_null()) container_resources(spec["resources"], path / "resources", errors);
+  if (!spec["resources"].is_null())
+    container_resources(spec["resources"], path / "resources", errors);
   if (!spec["restartPolicy"].is_null()) {
     one_of(spec["restartPolicy"], {"Always", "OnFailure", "Never"}, path / "restartPolicy", errors);
   }

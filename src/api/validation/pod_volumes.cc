@@ -5,7 +5,8 @@
 namespace knarr::api::rules {
 namespace {
 
-constexpr std::string_view kFileMode = "must be a number between 0 and 0777 (octal), both inclusive";
+constexpr std::string_view kFileMode =
+    "must be a number between 0 and 0777 (octal), both inclusive";
 
 void file_mode(const Value& mode, const Path& path, ErrorList& errors) {
   if (!mode.is_null() && (mode.as_int() < 0 || mode.as_int() > 0777)) {
@@ -119,7 +120,8 @@ void downward_api(const Value& source, const Path& path, ErrorList& errors) {
 void token(const Value& source, const Path& path, ErrorList& errors) {
   const Value& seconds = source["expirationSeconds"];
   if (!seconds.is_null() && seconds.as_int() < 600) {
-    errors.invalid(path / "expirationSeconds", seconds, "may not specify a duration less than 10 minutes");
+    errors.invalid(path / "expirationSeconds", seconds,
+                   "may not specify a duration less than 10 minutes");
   } else if (seconds.as_int() > (int64_t{1} << 32)) {
     errors.invalid(path / "expirationSeconds", seconds,
                    "may not specify a duration larger than 2^32 seconds");
@@ -182,7 +184,8 @@ void csi(const Value& source, const Path& path, ErrorList& errors) {
 
 void image(const Value& source, const Path& path, ErrorList& errors) {
   if (source["reference"].as_string().empty()) errors.required(path / "reference");
-  maybe_one_of(source["pullPolicy"], {"Always", "IfNotPresent", "Never"}, path / "pullPolicy", errors);
+  maybe_one_of(source["pullPolicy"], {"Always", "IfNotPresent", "Never"}, path / "pullPolicy",
+               errors);
 }
 
 void ephemeral(const Value& source, const Path& path, ErrorList& errors) {

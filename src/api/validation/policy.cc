@@ -8,14 +8,15 @@ constexpr std::string_view kRbac = "rbac.authorization.k8s.io";
 
 void policy_rule(const Value& rule, bool namespaced, const Path& path, ErrorList& errors) {
   const Value& urls = rule["nonResourceURLs"];
-  if (rule["verbs"].empty()) errors.required(path / "verbs", "verbs must contain at least one value");
+  if (rule["verbs"].empty())
+    errors.required(path / "verbs", "verbs must contain at least one value");
   if (!urls.empty()) {
     if (namespaced) {
       errors.invalid(path / "nonResourceURLs", urls,
                      "namespaced rules cannot apply to non-resource URLs");
     }
-    bool both = !rule["apiGroups"].empty() || !rule["resources"].empty() ||
-                !rule["resourceNames"].empty();
+    bool both =
+        !rule["apiGroups"].empty() || !rule["resources"].empty() || !rule["resourceNames"].empty();
     if (both) {
       errors.invalid(path / "nonResourceURLs", urls,
                      "rules cannot apply to both regular resources and non-resource URLs");
@@ -68,7 +69,8 @@ void subject(const Value& subject, bool namespaced, const Path& path, ErrorList&
   if (kind == "ServiceAccount") {
     if (!name.empty()) errors.invalid_all(path / "name", name, check_dns1123_subdomain(name));
     if (!group.empty()) errors.not_supported(path / "apiGroup", group, {""});
-    if (!namespaced && subject["namespace"].as_string().empty()) errors.required(path / "namespace");
+    if (!namespaced && subject["namespace"].as_string().empty())
+      errors.required(path / "namespace");
   } else if (kind == "User" || kind == "Group") {
     if (group != kRbac) errors.not_supported(path / "apiGroup", group, {kRbac});
   } else {
@@ -99,7 +101,9 @@ void binding(const Value& object, bool namespaced, ErrorList& errors) {
   }
 }
 void role_binding(const Value& object, ErrorList& errors) { binding(object, true, errors); }
-void cluster_role_binding(const Value& object, ErrorList& errors) { binding(object, false, errors); }
+void cluster_role_binding(const Value& object, ErrorList& errors) {
+  binding(object, false, errors);
+}
 
 void binding_update(const Value& object, const Value& old, bool namespaced, ErrorList& errors) {
   binding(object, namespaced, errors);
@@ -138,7 +142,8 @@ void budget(const Value& object, ErrorList& errors) {
 }
 
 void budget_status(const Value& object, const Value&, ErrorList& errors) {
-  for (const char* member : {"disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"}) {
+  for (const char* member :
+       {"disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"}) {
     not_negative(object["status"][member], Path("status") / member, errors);
   }
 }
@@ -151,7 +156,8 @@ void priority_class(const Value& object, ErrorList& errors) {
     errors.forbidden(Path("metadata") / "name",
                      "priority class names with 'system-' prefix are reserved for system use only");
   } else if (object["value"].as_int() > kHighest && !system) {
-    errors.forbidden(Path("value"), "maximum allowed value of a user defined priority is 1000000000");
+    errors.forbidden(Path("value"),
+                     "maximum allowed value of a user defined priority is 1000000000");
   }
   const Value& policy = object["preemptionPolicy"];
   if (!policy.is_null()) {
@@ -188,8 +194,11 @@ void metric_target(const Value& target, const Path& path, ErrorList& errors) {
 void metric(const Value& metric, const Path& path, ErrorList& errors) {
   std::string_view type = metric["type"].as_string();
   static constexpr std::pair<std::string_view, const char*> kTypes[] = {
-      {"ContainerResource", "containerResource"}, {"External", "external"}, {"Object", "object"},
-      {"Pods", "pods"}, {"Resource", "resource"}};
+      {"ContainerResource", "containerResource"},
+      {"External", "external"},
+      {"Object", "object"},
+      {"Pods", "pods"},
+      {"Resource", "resource"}};
   if (type.empty()) return errors.required(path / "type", "must specify a metric source type");
   const char* member = nullptr;
   for (const auto& [name, source] : kTypes) {
@@ -208,7 +217,8 @@ void metric(const Value& metric, const Path& path, ErrorList& errors) {
   }
   bool resource = type == "Resource" || type == "ContainerResource";
   if (resource) {
-    if (source["name"].as_string().empty()) errors.required(at / "name", "must specify a resource name");
+    if (source["name"].as_string().empty())
+      errors.required(at / "name", "must specify a resource name");
     if (type == "ContainerResource" && source["container"].as_string().empty()) {
       errors.required(at / "container", "must specify a container");
     }

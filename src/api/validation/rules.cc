@@ -63,7 +63,8 @@ std::string without_leading_zeros(std::string_view text) {
   std::string out;
   auto digit = [](char c) { return c >= '0' && c <= '9'; };
   for (size_t i = 0; i < text.size(); i++) {
-    bool begins = i == 0 || !digit(text[i - 1]) || (!out.empty() && !digit(out.back())) || out.empty();
+    bool begins =
+        i == 0 || !digit(text[i - 1]) || (!out.empty() && !digit(out.back())) || out.empty();
     bool more = i + 1 < text.size() && digit(text[i + 1]);
     if (text[i] == '0' && begins && more) continue;
     out += text[i];
@@ -143,7 +144,8 @@ void domain_prefixed_path(const Value& value, const Path& path, ErrorList& error
            std::string_view("/-._~%!$&'()*+,;=:").find(c) != std::string_view::npos;
   };
   if (!std::all_of(rest.begin(), rest.end(), good)) {
-    errors.invalid(path, rest, regex_problem("Invalid path", "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+", {}));
+    errors.invalid(path, rest,
+                   regex_problem("Invalid path", "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+", {}));
   }
 }
 
@@ -218,12 +220,12 @@ bool starts_with(std::string_view text, std::string_view prefix) {
 }
 
 bool is_quota_resource(std::string_view name) {
-  return contains({"cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory",
-                   "requests.storage", "requests.ephemeral-storage", "limits.cpu", "limits.memory",
-                   "limits.ephemeral-storage", "pods", "resourcequotas", "services",
-                   "replicationcontrollers", "secrets", "persistentvolumeclaims", "configmaps",
-                   "services.nodeports", "services.loadbalancers"},
-                  name);
+  return contains(
+      {"cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.storage",
+       "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
+       "pods", "resourcequotas", "services", "replicationcontrollers", "secrets",
+       "persistentvolumeclaims", "configmaps", "services.nodeports", "services.loadbalancers"},
+      name);
 }
 
 }  // namespace
@@ -234,10 +236,10 @@ bool is_standard_resource(std::string_view name) {
 }
 
 bool is_integer_resource(std::string_view name) {
-  bool counted = contains({"pods", "resourcequotas", "services", "replicationcontrollers", "secrets",
-                           "configmaps", "persistentvolumeclaims", "services.nodeports",
-                           "services.loadbalancers"},
-                          name);
+  bool counted = contains(
+      {"pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps",
+       "persistentvolumeclaims", "services.nodeports", "services.loadbalancers"},
+      name);
   // Extended resources: qualified, and not of kubernetes.io.
   size_t slash = name.find('/');
   bool extended = slash != std::string_view::npos &&

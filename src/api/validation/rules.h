@@ -19,7 +19,8 @@ using json::Value;
 using Create = void (*)(const Value& object, ErrorList& errors);
 using Update = void (*)(const Value& object, const Value& old, ErrorList& errors);
 
-// Metadata is checked first, by the names' rule. Without `update`, what is to be must pass `create`.
+// Metadata is checked first, by the names' rule. Without `update`, what is to be must pass
+// `create`.
 struct KindRules {
   std::string_view group;
   std::string_view kind;
@@ -40,7 +41,8 @@ std::span<const KindRules> admission_rules();
 
 inline constexpr std::string_view kNotNegative = "must be greater than or equal to 0";
 inline constexpr std::string_view kImmutable = "field is immutable";
-inline constexpr std::string_view kBadIp = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+inline constexpr std::string_view kBadIp =
+    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 inline constexpr std::string_view kBadCidr =
     "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
@@ -91,7 +93,8 @@ void pod_spec(const Value& spec, const Value& metadata, const Path& path, ErrorL
 // Conditions of a resource's container: requests, limits, names. Shared with claims.
 void container_resources(const Value& resources, const Path& path, ErrorList& errors);
 void node_selector(const Value& selector, const Path& path, ErrorList& errors);
-void node_selector_term(const Value& term, bool fields_allowed, const Path& path, ErrorList& errors);
+void node_selector_term(const Value& term, bool fields_allowed, const Path& path,
+                        ErrorList& errors);
 void tolerations(const Value& list, const Path& path, ErrorList& errors);
 // The sources that volumes of pods and persistent volumes share; how many there are.
 int volume_sources(const Value& volume, const Path& path, ErrorList& errors);

@@ -17,7 +17,8 @@ void service_port(const Value& port, bool need_name, std::set<std::string_view>&
     dns_label(name, path / "name", errors);
     if (!names.insert(name).second) errors.duplicate(path / "name", name);
   }
-  errors.invalid_all(path / "port", port["port"].as_int(), check_port_number(port["port"].as_int()));
+  errors.invalid_all(path / "port", port["port"].as_int(),
+                     check_port_number(port["port"].as_int()));
   one_of(port["protocol"], {"SCTP", "TCP", "UDP"}, path / "protocol", errors);
   port_number_or_name(port["targetPort"], path / "targetPort", errors);
   if (!port["appProtocol"].is_null()) {
@@ -106,8 +107,9 @@ void cluster_ips(const Value& spec, const Path& path, ErrorList& errors) {
       std::string_view wanted = families[i - 1].as_string();
       std::string_view have = ip->v6 ? "IPv6" : "IPv4";
       if (!wanted.empty() && wanted != have && contains({"IPv4", "IPv6"}, wanted)) {
-        errors.invalid(at, text,
-                       fmt::format("expected an {} value as indicated by `ipFamilies[{}]`", wanted, i - 1));
+        errors.invalid(
+            at, text,
+            fmt::format("expected an {} value as indicated by `ipFamilies[{}]`", wanted, i - 1));
       }
     }
   }
@@ -165,8 +167,8 @@ void traffic_policies(const Value& spec, const Path& path, ErrorList& errors) {
                    "'Local'");
   }
   if (type != "ExternalName") {
-    maybe_one_of(spec["internalTrafficPolicy"], {"Cluster", "Local"}, path / "internalTrafficPolicy",
-                 errors);
+    maybe_one_of(spec["internalTrafficPolicy"], {"Cluster", "Local"},
+                 path / "internalTrafficPolicy", errors);
   }
   maybe_one_of(spec["trafficDistribution"], {"PreferClose", "PreferSameZone", "PreferSameNode"},
                path / "trafficDistribution", errors);
@@ -217,7 +219,8 @@ void service(const Value& object, ErrorList& errors) {
     ip_address(ip, at, errors);
     if (IpAddress::parse(ip.as_string())) non_special_ip(ip.as_string(), at, errors);
   }
-  one_of(spec["type"], {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"}, path / "type", errors);
+  one_of(spec["type"], {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"}, path / "type",
+         errors);
   std::set<std::pair<std::string_view, int64_t>> used;
   i = 0;
   for (const Value& port : ports.elements()) {
@@ -242,13 +245,13 @@ void service_update(const Value& object, const Value& old, ErrorList& errors) {
   if (addressed && !before["clusterIPs"].empty()) {
     for (size_t i = 0; i < before["clusterIPs"].size() && i < spec["clusterIPs"].size(); i++) {
       if (spec["clusterIPs"][i] == before["clusterIPs"][i]) continue;
-      errors.invalid((path / "clusterIPs")[i], spec["clusterIPs"],
-                     "may not change once set");
+      errors.invalid((path / "clusterIPs")[i], spec["clusterIPs"], "may not change once set");
     }
   }
   bool both = type == "LoadBalancer" && before["type"].as_string() == "LoadBalancer";
   if (both && !same(spec["loadBalancerClass"], before["loadBalancerClass"])) {
-    errors.invalid(path / "loadBalancerClass", spec["loadBalancerClass"], "may not change once set");
+    errors.invalid(path / "loadBalancerClass", spec["loadBalancerClass"],
+                   "may not change once set");
   }
   service(object, errors);
 }

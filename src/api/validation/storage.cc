@@ -25,13 +25,15 @@ void volume(const Value& object, ErrorList& errors) {
   if (spec["accessModes"].empty()) errors.required(path / "accessModes");
   access_modes(spec["accessModes"], path / "accessModes", errors);
   if (spec["capacity"].empty()) errors.required(path / "capacity");
-  if (!spec["capacity"].empty() && (!spec["capacity"].has("storage") || spec["capacity"].size() > 1)) {
+  if (!spec["capacity"].empty() &&
+      (!spec["capacity"].has("storage") || spec["capacity"].size() > 1)) {
     errors.not_supported(path / "capacity", spec["capacity"], {"storage"});
   }
   for (auto [name, value] : spec["capacity"].members()) {
     Path at = (path / "capacity").key(name);
     Quantity quantity = quantity_or_zero(value.as_string());
-    if (quantity.sign() < 0) errors.invalid(at, quantity.value(), "must be a valid resource quantity");
+    if (quantity.sign() < 0)
+      errors.invalid(at, quantity.value(), "must be a valid resource quantity");
     if (quantity.sign() <= 0) errors.invalid(at, value, "must be greater than zero");
   }
   if (!spec["persistentVolumeReclaimPolicy"].as_string().empty()) {
@@ -41,8 +43,7 @@ void volume(const Value& object, ErrorList& errors) {
   const Value& affinity = spec["nodeAffinity"];
   if (!affinity.is_null()) {
     if (affinity["required"].is_null()) {
-      errors.required(path / "nodeAffinity" / "required",
-                      "must specify required node constraints");
+      errors.required(path / "nodeAffinity" / "required", "must specify required node constraints");
     } else {
       node_selector(affinity["required"], path / "nodeAffinity" / "required", errors);
     }
@@ -171,7 +172,8 @@ void storage_class_update(const Value& object, const Value& old, ErrorList& erro
   if (!same(object["reclaimPolicy"], old["reclaimPolicy"])) {
     errors.forbidden(Path("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
   }
-  immutable(object["volumeBindingMode"], old["volumeBindingMode"], Path("volumeBindingMode"), errors);
+  immutable(object["volumeBindingMode"], old["volumeBindingMode"], Path("volumeBindingMode"),
+            errors);
 }
 
 void driver(const Value& object, ErrorList& errors) {
@@ -253,8 +255,9 @@ void attachment(const Value& object, ErrorList& errors) {
   const Value& source = spec["source"];
   bool inlined = !source["inlineVolumeSpec"].is_null();
   if (source["persistentVolumeName"].is_null() && !inlined) {
-    errors.required(path / "source", "must specify exactly one of inlineVolumeSpec and "
-                                     "persistentVolumeName");
+    errors.required(path / "source",
+                    "must specify exactly one of inlineVolumeSpec and "
+                    "persistentVolumeName");
   }
 }
 

@@ -1,8 +1,9 @@
 // apps, batch and the replication controller.
+#include "api/validation/workload.h"
+
 #include "api/cron.h"
 #include "api/selector.h"
 #include "api/validation/rules.h"
-#include "api/validation/workload.h"
 
 namespace knarr::api::rules {
 namespace {
@@ -23,7 +24,8 @@ void must_match_template(const Value& selector, const Value& pod_template, const
   auto parsed = LabelSelector::from_object(selector);
   const Value& labels = pod_template["metadata"]["labels"];
   if (parsed.ok() && !parsed->matches(labels)) {
-    errors.invalid(path / "metadata" / "labels", labels, "`selector` does not match template `labels`");
+    errors.invalid(path / "metadata" / "labels", labels,
+                   "`selector` does not match template `labels`");
   }
 }
 
@@ -117,7 +119,8 @@ void deployment(const Value& object, ErrorList& errors) {
       rolling_update(strategy["rollingUpdate"], path / "strategy" / "rollingUpdate", errors);
     }
   } else if (!strategy.is_null()) {
-    errors.not_supported(path / "strategy", strategy["type"].as_string(), {"Recreate", "RollingUpdate"});
+    errors.not_supported(path / "strategy", strategy["type"].as_string(),
+                         {"Recreate", "RollingUpdate"});
   }
   not_negative(spec["minReadySeconds"], path / "minReadySeconds", errors);
   not_negative(spec["revisionHistoryLimit"], path / "revisionHistoryLimit", errors);
@@ -167,7 +170,8 @@ void daemon_set(const Value& object, ErrorList& errors) {
       not_above_all(unavailable, rolling / "maxUnavailable", errors);
       not_above_all(surge, rolling / "maxSurge", errors);
       if (!is_zero(unavailable) && !is_zero(surge)) {
-        errors.invalid(rolling / "maxSurge", surge, "may not be set when maxUnavailable is non-zero");
+        errors.invalid(rolling / "maxSurge", surge,
+                       "may not be set when maxUnavailable is non-zero");
       } else if (is_zero(unavailable) && is_zero(surge)) {
         errors.required(rolling / "maxUnavailable", "cannot be 0 when maxSurge is 0");
       }
@@ -186,7 +190,8 @@ void daemon_set_update(const Value& object, const Value& old, ErrorList& errors)
 void stateful_set(const Value& object, ErrorList& errors) {
   const Value& spec = object["spec"];
   Path path("spec");
-  one_of(spec["podManagementPolicy"], {"OrderedReady", "Parallel"}, path / "podManagementPolicy", errors);
+  one_of(spec["podManagementPolicy"], {"OrderedReady", "Parallel"}, path / "podManagementPolicy",
+         errors);
   std::string_view type = spec["updateStrategy"]["type"].as_string();
   const Value& rolling = spec["updateStrategy"]["rollingUpdate"];
   Path strategy = path / "updateStrategy";
@@ -234,8 +239,9 @@ void stateful_set(const Value& object, ErrorList& errors) {
 void stateful_set_update(const Value& object, const Value& old, ErrorList& errors) {
   stateful_set(object, errors);
   Value now = object["spec"];
-  for (const char* member : {"replicas", "template", "updateStrategy", "minReadySeconds", "ordinals",
-                             "persistentVolumeClaimRetentionPolicy", "revisionHistoryLimit"}) {
+  for (const char* member :
+       {"replicas", "template", "updateStrategy", "minReadySeconds", "ordinals",
+        "persistentVolumeClaimRetentionPolicy", "revisionHistoryLimit"}) {
     if (old["spec"].has(member)) {
       now.set(member, old["spec"][member]);
     } else {
@@ -261,7 +267,8 @@ void replication_controller(const Value& object, ErrorList& errors) {
   if (!spec["selector"].empty()) {
     const Value& labels = spec["template"]["metadata"]["labels"];
     if (!LabelSelector::from_map(spec["selector"]).matches(labels)) {
-      errors.invalid(at / "metadata" / "labels", labels, "`selector` does not match template `labels`");
+      errors.invalid(at / "metadata" / "labels", labels,
+                     "`selector` does not match template `labels`");
     }
   }
   pod_template(spec["template"], at, errors);
@@ -287,14 +294,16 @@ void counters(const Value& object, std::initializer_list<const char*> members, E
 }
 
 void replica_status(const Value& object, const Value&, ErrorList& errors) {
-  counters(object, {"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas",
-                    "observedGeneration"},
+  counters(object,
+           {"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas",
+            "observedGeneration"},
            errors);
   const Value& status = object["status"];
   int64_t replicas = status["replicas"].as_int();
   for (const char* member : {"fullyLabeledReplicas", "readyReplicas", "availableReplicas"}) {
     if (status[member].as_int() > replicas) {
-      errors.invalid(Path("status") / member, status[member], "cannot be greater than status.replicas");
+      errors.invalid(Path("status") / member, status[member],
+                     "cannot be greater than status.replicas");
     }
   }
   if (status["availableReplicas"].as_int() > status["readyReplicas"].as_int()) {
@@ -306,8 +315,9 @@ void replica_status(const Value& object, const Value&, ErrorList& errors) {
 void deployment_status(const Value& object, const Value& old, ErrorList& errors) {
   const Value& status = object["status"];
   Path path("status");
-  counters(object, {"observedGeneration", "replicas", "updatedReplicas", "readyReplicas",
-                    "availableReplicas", "unavailableReplicas", "collisionCount"},
+  counters(object,
+           {"observedGeneration", "replicas", "updatedReplicas", "readyReplicas",
+            "availableReplicas", "unavailableReplicas", "collisionCount"},
            errors);
   int64_t replicas = status["replicas"].as_int();
   for (const char* member : {"updatedReplicas", "readyReplicas", "availableReplicas"}) {

@@ -14,7 +14,7 @@ namespace knarr::api {
 // The object as a tree. Objects of the cache are canonical JSON, so this can't fail for them.
 json::Value decode(const Object& object);
 
-int64_t creation_time(const json::Value& object);                  // 0 when unset
+int64_t creation_time(const json::Value& object);                    // 0 when unset
 int64_t time_field(const json::Value& value, std::string_view key);  // 0 when unset or no time
 
 // The element of `conditions` of this type; null when absent.

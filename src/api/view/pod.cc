@@ -54,8 +54,7 @@ int64_t named_port(const json::Value& pod, std::string_view name, std::string_vi
     for (const json::Value& container : spec[list].elements()) {
       if (list[0] == 'i' && container["restartPolicy"].as_string() != "Always") continue;
       for (const json::Value& port : container["ports"].elements()) {
-        if (port["name"].as_string() == name &&
-            port["protocol"].as_string("TCP") == protocol) {
+        if (port["name"].as_string() == name && port["protocol"].as_string("TCP") == protocol) {
           return port["containerPort"].as_int();
         }
       }

@@ -63,8 +63,8 @@ class DefaultIngressClass final : public AdmissionPlugin {
   std::string_view name() const override { return "DefaultIngressClass"; }
 
   Result<void> mutate(AdmissionRequest& request) override {
-    if (request.operation != Operation::kCreate ||
-        !request.is("networking.k8s.io", "ingresses") || !request.subresource.empty()) {
+    if (request.operation != Operation::kCreate || !request.is("networking.k8s.io", "ingresses") ||
+        !request.subresource.empty()) {
       return {};
     }
     json::Value& ingress = *request.object;

@@ -34,7 +34,8 @@ class Priority final : public AdmissionPlugin {
   }
 
   Result<void> validate(const AdmissionRequest& request) override {
-    if (request.operation == Operation::kDelete || !request.is("scheduling.k8s.io", "priorityclasses") ||
+    if (request.operation == Operation::kDelete ||
+        !request.is("scheduling.k8s.io", "priorityclasses") ||
         !(*request.object)["globalDefault"].as_bool()) {
       return {};
     }
@@ -58,8 +59,8 @@ class Priority final : public AdmissionPlugin {
     } else {
       ObjectRef object = cache_.get({{"scheduling.k8s.io", "priorityclasses"}, {"", wanted}});
       if (object == nullptr) {
-        return admission_forbidden(
-            request, fmt::format("no PriorityClass with name {} was found", wanted));
+        return admission_forbidden(request,
+                                   fmt::format("no PriorityClass with name {} was found", wanted));
       }
       json::Value value;
       TRY_ASSIGN(value, json::parse(object->json));

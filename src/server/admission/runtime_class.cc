@@ -30,8 +30,7 @@ class RuntimeClass final : public AdmissionPlugin {
     if (!overhead.empty()) {
       if (!spec["overhead"].is_null() && !(spec["overhead"] == overhead)) {
         return admission_forbidden(
-            request,
-            "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead");
+            request, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead");
       }
       spec.set("overhead", overhead);
     }

@@ -19,17 +19,16 @@ json::Value projected_volume(const std::string& name) {
       {{"name", "kube-root-ca.crt"},
        {"items", Value::array({Value::object({{"key", "ca.crt"}, {"path", "ca.crt"}})})}});
   Value ns = Value::object(
-      {{"items",
-        Value::array({Value::object({{"path", "namespace"},
-                                     {"fieldRef", Value::object({{"apiVersion", "v1"},
-                                                                 {"fieldPath",
-                                                                  "metadata.namespace"}})}})})}});
+      {{"items", Value::array({Value::object(
+                     {{"path", "namespace"},
+                      {"fieldRef", Value::object({{"apiVersion", "v1"},
+                                                  {"fieldPath", "metadata.namespace"}})}})})}});
   Value sources = Value::array({Value::object({{"serviceAccountToken", std::move(token)}}),
                                 Value::object({{"configMap", std::move(ca)}}),
                                 Value::object({{"downwardAPI", std::move(ns)}})});
-  return Value::object({{"name", name},
-                        {"projected", Value::object({{"sources", std::move(sources)},
-                                                     {"defaultMode", 420}})}});
+  return Value::object(
+      {{"name", name},
+       {"projected", Value::object({{"sources", std::move(sources)}, {"defaultMode", 420}})}});
 }
 
 bool mounts_token(const json::Value& container) {

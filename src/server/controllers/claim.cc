@@ -42,8 +42,7 @@ json::Value release_patch(const Object& object, const std::string& owner_uid,
 Claimed claim_objects(const ControllerContext& context, const PassRef& pass,
                       const ResourceName& resource, const json::Value& owner,
                       const api::LabelMatch& selector,
-                      const std::function<bool(const Object&)>& may_adopt,
-                      const char* finalizer) {
+                      const std::function<bool(const Object&)>& may_adopt, const char* finalizer) {
   const json::Value& meta = owner["metadata"];
   std::string uid = meta["uid"].text();
   bool deleting = meta.has("deletionTimestamp");

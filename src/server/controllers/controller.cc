@@ -149,8 +149,7 @@ void ControllerHost::start() {
 
 void ControllerHost::watch_resource(const GroupResource& resource,
                                     const std::vector<Controller*>& listeners) {
-  subscriptions_.push_back(
-      std::make_unique<Subscription>(context_.cache, resource, listeners));
+  subscriptions_.push_back(std::make_unique<Subscription>(context_.cache, resource, listeners));
   subscriptions_.back()->start();
 }
 

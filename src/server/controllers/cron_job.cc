@@ -119,9 +119,8 @@ void CronJobController::sync_active(State& state, const PassRef& pass) {
     }
   }
   for (const json::Value& a : state.status["active"].elements()) {
-    auto it = std::find_if(state.jobs.begin(), state.jobs.end(), [&](const auto& j) {
-      return j.first->uid == a["uid"].as_string();
-    });
+    auto it = std::find_if(state.jobs.begin(), state.jobs.end(),
+                           [&](const auto& j) { return j.first->uid == a["uid"].as_string(); });
     if (it == state.jobs.end()) {
       event(state.cron, false, "MissingJob", "Active job went missing: " + a["name"].text());
     } else if (!job_finished(it->second)) {
@@ -144,7 +143,8 @@ void CronJobController::clean_up(State& state, const PassRef& pass) {
     if (!limit.is_integer()) continue;
     std::vector<std::pair<int64_t, ObjectRef>> ended;
     for (const auto& [object, job] : state.jobs) {
-      if (object->deleting || !api::condition_is(job["status"]["conditions"], type, "True")) continue;
+      if (object->deleting || !api::condition_is(job["status"]["conditions"], type, "True"))
+        continue;
       ended.emplace_back(api::time_field(job["status"], "startTime"), object);
     }
     std::sort(ended.begin(), ended.end(), [](const auto& a, const auto& b) {
@@ -224,8 +224,7 @@ void CronJobController::delete_job(const std::shared_ptr<State>& state, const Pa
                   return event(state->cron, false, "SuccessfulDelete", "Deleted job " + name.name);
                 }
                 if (answer.error().code == Code::kNotFound) return;
-                event(state->cron, true, "FailedDelete",
-                      "Deleted job: " + answer.error().message);
+                event(state->cron, true, "FailedDelete", "Deleted job: " + answer.error().message);
                 pass->fail(answer.error());
               });
 }
@@ -233,33 +232,29 @@ void CronJobController::delete_job(const std::shared_ptr<State>& state, const Pa
 void CronJobController::start_job(const std::shared_ptr<State>& state, const PassRef& pass,
                                   int64_t moment) {
   const json::Value& from = state->cron["spec"]["jobTemplate"];
-  json::Value meta = json::Value::object(
-      {{"name", pass->key().name + "-" + std::to_string(moment / 60)},
-       {"namespace", pass->key().ns}});
+  json::Value meta =
+      json::Value::object({{"name", pass->key().name + "-" + std::to_string(moment / 60)},
+                           {"namespace", pass->key().ns}});
   if (!from["metadata"]["labels"].empty()) meta.set("labels", from["metadata"]["labels"]);
   json::Value notes = from["metadata"]["annotations"];
   notes.member(kScheduledAt) = json::Value(base::format_time(moment * kSecond));
   meta.set("annotations", std::move(notes));
   meta.set("ownerReferences", json::Value::array({api::controller_reference(state->cron)}));
-  json::Value job =
-      json::Value::object({{"metadata", std::move(meta)}, {"spec", from["spec"]}});
-  pass->write(create_request(kJobs, pass->key().ns, std::move(job)),
-              [this, state, pass, moment](Result<ObjectRef> answer) {
-                if (!answer.ok() && answer.error().code != Code::kAlreadyExists) {
-                  event(state->cron, true, "FailedCreate",
-                        "Error creating job: " + answer.error().message);
-                  pass->fail(answer.error());
-                  return write_status(*state, pass);
-                }
-                if (answer.ok()) {
-                  event(state->cron, false, "SuccessfulCreate",
-                        "Created job " + (*answer)->name.name);
-                  state->status.member("active").push_back(
-                      api::object_reference(api::decode(**answer)));
-                }
-                state->status.set("lastScheduleTime", base::format_time(moment * kSecond));
-                write_status(*state, pass);
-              });
+  json::Value job = json::Value::object({{"metadata", std::move(meta)}, {"spec", from["spec"]}});
+  pass->write(create_request(kJobs, pass->key().ns, std::move(job)), [this, state, pass, moment](
+                                                                         Result<ObjectRef> answer) {
+    if (!answer.ok() && answer.error().code != Code::kAlreadyExists) {
+      event(state->cron, true, "FailedCreate", "Error creating job: " + answer.error().message);
+      pass->fail(answer.error());
+      return write_status(*state, pass);
+    }
+    if (answer.ok()) {
+      event(state->cron, false, "SuccessfulCreate", "Created job " + (*answer)->name.name);
+      state->status.member("active").push_back(api::object_reference(api::decode(**answer)));
+    }
+    state->status.set("lastScheduleTime", base::format_time(moment * kSecond));
+    write_status(*state, pass);
+  });
 }
 
 void CronJobController::write_status(State& state, const PassRef& pass) {

@@ -41,8 +41,7 @@ json::Value daemon_pod_spec(const json::Value& pod_template) {
   }
   json::Value& tolerations = spec.member("tolerations");
   for (auto [key, effect] : wanted) {
-    json::Value t =
-        json::Value::object({{"key", key}, {"operator", "Exists"}, {"effect", effect}});
+    json::Value t = json::Value::object({{"key", key}, {"operator", "Exists"}, {"effect", effect}});
     bool replaced = false;
     for (json::Value& have : tolerations.elements()) {
       if (have["key"] == t["key"] && have["effect"] == t["effect"] &&
@@ -186,11 +185,10 @@ void DaemonSetController::reconcile(const NamespacedName& key, const PassRef& pa
   state->hash = current.found->value["metadata"]["labels"][kHashLabel].text();
   state->daemon_spec = daemon_pod_spec(spec["template"]);
   state->pods = decode_pods(pods.objects);
-  std::sort(state->pods.begin(), state->pods.end(),
-            [](const api::PodView& a, const api::PodView& b) {
-              return a.created_at != b.created_at ? a.created_at < b.created_at
-                                                  : a.name() < b.name();
-            });
+  std::sort(
+      state->pods.begin(), state->pods.end(), [](const api::PodView& a, const api::PodView& b) {
+        return a.created_at != b.created_at ? a.created_at < b.created_at : a.name() < b.name();
+      });
   for (const api::PodView& pod : state->pods) {
     state->by_node[daemon_node_of(pod.value)].push_back(&pod);
   }
@@ -310,10 +308,10 @@ void DaemonSetController::create(const std::shared_ptr<State>& state, const Pass
     if (generation.empty()) generation = std::to_string(meta["generation"].as_int());
     labels.set(kGenerationLabel, generation);
     json::Value spec = state->daemon_spec;
-    json::Value field = json::Value::object(
-        {{"key", "metadata.name"},
-         {"operator", "In"},
-         {"values", json::Value::array({(*targets)[static_cast<size_t>(i)]})}});
+    json::Value field =
+        json::Value::object({{"key", "metadata.name"},
+                             {"operator", "In"},
+                             {"values", json::Value::array({(*targets)[static_cast<size_t>(i)]})}});
     json::Value fields = json::Value::array({std::move(field)});
     json::Value& required = spec.member("affinity")
                                 .member("nodeAffinity")

@@ -116,9 +116,9 @@ bool DeploymentController::sync_paused_condition(const State& state, const PassR
   json::Value changed = state.deployment;
   set_deployment_condition(
       changed.member("status"),
-      paused ? ConditionText{"Progressing", "Unknown", kPausedReason, "Deployment is paused"}
-             : ConditionText{"Progressing", "Unknown", "DeploymentResumed",
-                             "Deployment is resumed"},
+      paused
+          ? ConditionText{"Progressing", "Unknown", kPausedReason, "Deployment is paused"}
+          : ConditionText{"Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed"},
       now_us());
   pass->write(update_request(kDeployments, changed, "status"));
   return true;

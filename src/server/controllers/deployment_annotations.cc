@@ -80,10 +80,10 @@ bool has_progress_deadline(const json::Value& deployment) {
 
 bool is_complete(const json::Value& deployment, const json::Value& status) {
   int64_t replicas = api::int_field(deployment["spec"], "replicas", 1);
-  return status["updatedReplicas"].as_int() == replicas && status["replicas"].as_int() == replicas &&
+  return status["updatedReplicas"].as_int() == replicas &&
+         status["replicas"].as_int() == replicas &&
          status["availableReplicas"].as_int() == replicas &&
-         status["observedGeneration"].as_int() >=
-             deployment["metadata"]["generation"].as_int();
+         status["observedGeneration"].as_int() >= deployment["metadata"]["generation"].as_int();
 }
 
 }  // namespace knarr::server

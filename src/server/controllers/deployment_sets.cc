@@ -39,19 +39,18 @@ bool DeploymentController::sync_annotations(State& state, const PassRef& pass, i
         {{"metadata",
           json::Value::object({{"annotations", json::Value::object({{kRevision, told}})}})}});
     // Through the status, where it raises no generation.
-    pass->write(patch_request(kDeployments, pass->key(), patch, client::PatchType::kMerge,
-                              "status"));
+    pass->write(
+        patch_request(kDeployments, pass->key(), patch, client::PatchType::kMerge, "status"));
     return true;
   }
   json::Value& status = state.deployment.member("status");
   if (has_progress_deadline(state.deployment) &&
       api::condition(status["conditions"], "Progressing").is_null()) {
     // Goes out with the status that this pass ends with.
-    set_deployment_condition(
-        status,
-        {"Progressing", "True", "FoundNewReplicaSet",
-         fmt::format("Found new replica set \"{}\"", fresh.object->name.name)},
-        now_us());
+    set_deployment_condition(status,
+                             {"Progressing", "True", "FoundNewReplicaSet",
+                              fmt::format("Found new replica set \"{}\"", fresh.object->name.name)},
+                             now_us());
   }
   return false;
 }
@@ -74,12 +73,11 @@ void DeploymentController::create_new_set(const StateRef& ref, const PassRef& pa
       {{"apiVersion", "apps/v1"},
        {"kind", "ReplicaSet"},
        {"metadata",
-        json::Value::object(
-            {{"name", name},
-             {"namespace", pass->key().ns},
-             {"labels", pod_template["metadata"]["labels"]},
-             {"ownerReferences",
-              json::Value::array({api::controller_reference(state.deployment)})}})},
+        json::Value::object({{"name", name},
+                             {"namespace", pass->key().ns},
+                             {"labels", pod_template["metadata"]["labels"]},
+                             {"ownerReferences",
+                              json::Value::array({api::controller_reference(state.deployment)})}})},
        {"spec", json::Value::object({{"replicas", size}})}});
   json::Value& set_spec = set.member("spec");
   if (int64_t ready = spec["minReadySeconds"].as_int(); ready != 0) {
@@ -88,44 +86,44 @@ void DeploymentController::create_new_set(const StateRef& ref, const PassRef& pa
   set_spec.set("selector", std::move(selector)).set("template", std::move(pod_template));
   set_revision_annotations(set, state.deployment, revision);
   set_replicas_annotations(set, state.spec);
-  pass->write(
-      create_request(kReplicaSets, pass->key().ns, std::move(set)),
-      [this, ref, pass, name, size](Result<ObjectRef> answer) {
-        json::Value& status = ref->deployment.member("status");
-        if (answer.ok()) {
-          if (size > 0) {
-            event(ref->deployment, false, "ScalingReplicaSet",
-                  fmt::format("Scaled up replica set {} from 0 to {}", name, size));
-          }
-          if (has_progress_deadline(ref->deployment)) {
-            set_deployment_condition(status,
-                                     {"Progressing", "True", "NewReplicaSetCreated",
-                                      fmt::format("Created new replica set \"{}\"", name)},
-                                     now_us());
-          }
-          Set fresh;
-          fresh.object = *answer;
-          fresh.value = api::decode(**answer);
-          fresh.size.replicas = size;
-          fresh.size.created_at = api::creation_time(fresh.value);
-          ref->newest = static_cast<int>(ref->sets.size());
-          ref->sets.push_back(std::move(fresh));
-          return write_rollout_status(*ref, pass);
-        }
-        if (answer.error().code == Code::kAlreadyExists) return on_name_taken(ref, pass, name);
-        pass->fail(answer.error());
-        if (is_namespace_terminating(answer.error())) return;
-        std::string text = fmt::format("Failed to create new replica set \"{}\": {}", name,
-                                       answer.error().message);
-        event(ref->deployment, true, "FailedCreate", text);
-        if (!has_progress_deadline(ref->deployment)) return;
-        json::Value changed = ref->deployment;
-        set_deployment_condition(changed.member("status"),
-                                 {"Progressing", "False", "FailedCreate", text}, now_us());
-        if (!(changed == ref->deployment)) {
-          pass->write(update_request(kDeployments, changed, "status"));
-        }
-      });
+  pass->write(create_request(kReplicaSets, pass->key().ns, std::move(set)),
+              [this, ref, pass, name, size](Result<ObjectRef> answer) {
+                json::Value& status = ref->deployment.member("status");
+                if (answer.ok()) {
+                  if (size > 0) {
+                    event(ref->deployment, false, "ScalingReplicaSet",
+                          fmt::format("Scaled up replica set {} from 0 to {}", name, size));
+                  }
+                  if (has_progress_deadline(ref->deployment)) {
+                    set_deployment_condition(status,
+                                             {"Progressing", "True", "NewReplicaSetCreated",
+                                              fmt::format("Created new replica set \"{}\"", name)},
+                                             now_us());
+                  }
+                  Set fresh;
+                  fresh.object = *answer;
+                  fresh.value = api::decode(**answer);
+                  fresh.size.replicas = size;
+                  fresh.size.created_at = api::creation_time(fresh.value);
+                  ref->newest = static_cast<int>(ref->sets.size());
+                  ref->sets.push_back(std::move(fresh));
+                  return write_rollout_status(*ref, pass);
+                }
+                if (answer.error().code == Code::kAlreadyExists)
+                  return on_name_taken(ref, pass, name);
+                pass->fail(answer.error());
+                if (is_namespace_terminating(answer.error())) return;
+                std::string text = fmt::format("Failed to create new replica set \"{}\": {}", name,
+                                               answer.error().message);
+                event(ref->deployment, true, "FailedCreate", text);
+                if (!has_progress_deadline(ref->deployment)) return;
+                json::Value changed = ref->deployment;
+                set_deployment_condition(changed.member("status"),
+                                         {"Progressing", "False", "FailedCreate", text}, now_us());
+                if (!(changed == ref->deployment)) {
+                  pass->write(update_request(kDeployments, changed, "status"));
+                }
+              });
 }
 
 // A set of that name with another template, or another's: the hash collided.

@@ -36,13 +36,13 @@ json::Value DeploymentController::status_of(State& state) const {
     status.erase("terminatingReplicas");
   }
   bool enough = available >= state.spec.replicas - state.spec.max_unavailable;
-  set_deployment_condition(
-      status,
-      enough ? ConditionText{"Available", "True", "MinimumReplicasAvailable",
-                             "Deployment has minimum availability."}
-             : ConditionText{"Available", "False", "MinimumReplicasUnavailable",
-                             "Deployment does not have minimum availability."},
-      now_us());
+  set_deployment_condition(status,
+                           enough
+                               ? ConditionText{"Available", "True", "MinimumReplicasAvailable",
+                                               "Deployment has minimum availability."}
+                               : ConditionText{"Available", "False", "MinimumReplicasUnavailable",
+                                               "Deployment does not have minimum availability."},
+                           now_us());
   return status;
 }
 
@@ -76,10 +76,10 @@ void DeploymentController::judge_progress(State& state, json::Value& status) con
   std::string who = "Deployment \"" + state.deployment["metadata"]["name"].text() + "\"";
   if (Set* fresh = state.new_set()) who = "ReplicaSet \"" + fresh->object->name.name + "\"";
   if (is_complete(state.deployment, status)) {
-    set_deployment_condition(status,
-                             {"Progressing", "True", "NewReplicaSetAvailable",
-                              who + " has successfully progressed."},
-                             now_us());
+    set_deployment_condition(
+        status,
+        {"Progressing", "True", "NewReplicaSetAvailable", who + " has successfully progressed."},
+        now_us());
   } else if (has_progressed(state.deployment["status"], status)) {
     // Every step counts anew towards the deadline: told again even when the words are the same.
     std::string transition = current["status"].as_string() == "True"
@@ -139,8 +139,8 @@ void DeploymentController::write_status(State& state, json::Value status, const 
   if (same) return;
   changed.set("status", std::move(status));
   // The status is of the generation this pass has read, so it may only follow that revision.
-  changed.member("metadata").set("resourceVersion",
-                                 state.deployment["metadata"]["resourceVersion"]);
+  changed.member("metadata")
+      .set("resourceVersion", state.deployment["metadata"]["resourceVersion"]);
   pass->write(update_request(kDeployments, changed, "status"));
 }
 

@@ -26,8 +26,8 @@ std::string selector_text(const json::Value& selector) {
   for (const std::string& l : labels) text += l + ",";
   text += "},MatchExpressions:[]LabelSelectorRequirement{";
   for (const json::Value& e : selector["matchExpressions"].elements()) {
-    text += "LabelSelectorRequirement{Key:" + e["key"].text() + ",Operator:" +
-            e["operator"].text() + ",Values:[";
+    text += "LabelSelectorRequirement{Key:" + e["key"].text() +
+            ",Operator:" + e["operator"].text() + ",Values:[";
     for (size_t i = 0; i < e["values"].size(); ++i) {
       text += (i == 0 ? "" : " ") + e["values"][i].text();
     }
@@ -37,8 +37,8 @@ std::string selector_text(const json::Value& selector) {
 }
 
 const ResourceName* scaled_kind(const std::string& kind) {
-  for (const ResourceName* r : {&kReplicaSets, &kDeployments, &kStatefulSets,
-                                &kReplicationControllers}) {
+  for (const ResourceName* r :
+       {&kReplicaSets, &kDeployments, &kStatefulSets, &kReplicationControllers}) {
     if (kind == r->kind) return r;
   }
   return nullptr;
@@ -50,7 +50,7 @@ DisruptionController::DisruptionController(const ControllerContext& context)
     : Controller(context, "controllermanager") {}
 
 std::vector<GroupResource> DisruptionController::watches() const {
-  return {kBudgets.key(),     kPods.key(),          kDeployments.key(),
+  return {kBudgets.key(),     kPods.key(),         kDeployments.key(),
           kReplicaSets.key(), kStatefulSets.key(), kReplicationControllers.key()};
 }
 
@@ -122,12 +122,12 @@ void DisruptionController::reconcile(const NamespacedName& key, const PassRef& p
     desired = least.as_int();
   }
   if (unmanaged) {
-    event(budget, true, "UnmanagedPods",
-          "Pods selected by this PodDisruptionBudget (selector: " +
-              selector_text(spec["selector"]) +
-              ") were found to be unmanaged. As a result, the status of the PDB cannot be "
-              "calculated correctly, which may result in undefined behavior. To account for these "
-              "pods please set \".spec.minAvailable\" field of the PDB to an integer value.");
+    event(
+        budget, true, "UnmanagedPods",
+        "Pods selected by this PodDisruptionBudget (selector: " + selector_text(spec["selector"]) +
+            ") were found to be unmanaged. As a result, the status of the PDB cannot be "
+            "calculated correctly, which may result in undefined behavior. To account for these "
+            "pods please set \".spec.minAvailable\" field of the PDB to an integer value.");
   }
   json::Value changed = budget;
   json::Value& status = changed.member("status");
@@ -161,9 +161,8 @@ void DisruptionController::reconcile(const NamespacedName& key, const PassRef& p
   const json::Value& told = api::condition(status["conditions"], "DisruptionAllowed");
   if (told["reason"].as_string() != reason || told["observedGeneration"].as_int() != generation) {
     const char* is = allowed > 0 ? "True" : "False";
-    json::Value since = told["status"].as_string() == is
-                            ? told["lastTransitionTime"]
-                            : json::Value(base::format_time(now_us()));
+    json::Value since = told["status"].as_string() == is ? told["lastTransitionTime"]
+                                                         : json::Value(base::format_time(now_us()));
     remove_condition(status, "DisruptionAllowed");
     status.member("conditions")
         .push_back(json::Value::object({{"type", "DisruptionAllowed"},

@@ -20,7 +20,8 @@ bool is_v6(std::string_view address) { return address.find(':') != std::string_v
 
 std::vector<std::string> families_of(const json::Value& service) {
   std::vector<std::string> families;
-  for (const json::Value& f : service["spec"]["ipFamilies"].elements()) families.push_back(f.text());
+  for (const json::Value& f : service["spec"]["ipFamilies"].elements())
+    families.push_back(f.text());
   if (families.empty()) families.push_back("IPv4");
   return families;
 }
@@ -56,10 +57,10 @@ json::Value slice_endpoint(const json::Value& service, const api::PodView& pod,
       pod.value["metadata"]["namespace"] == service["metadata"]["namespace"]) {
     endpoint.set("hostname", hostname);
   }
-  endpoint.set("targetRef", json::Value::object({{"kind", "Pod"},
-                                                 {"namespace", pod.ns()},
-                                                 {"name", pod.name()},
-                                                 {"uid", pod.uid()}}));
+  endpoint.set(
+      "targetRef",
+      json::Value::object(
+          {{"kind", "Pod"}, {"namespace", pod.ns()}, {"name", pod.name()}, {"uid", pod.uid()}}));
   if (!pod.node.empty()) endpoint.set("nodeName", pod.node);
   if (node != nullptr) {
     const json::Value& zone = (*node)["metadata"]["labels"]["topology.kubernetes.io/zone"];
@@ -80,8 +81,8 @@ json::Value slice_ports(const json::Value& service, const api::PodView& pod) {
       number = p["port"].as_int();
     }
     if (number == 0) continue;
-    json::Value port = json::Value::object(
-        {{"name", p["name"].text()}, {"protocol", protocol}, {"port", number}});
+    json::Value port =
+        json::Value::object({{"name", p["name"].text()}, {"protocol", protocol}, {"port", number}});
     if (p.has("appProtocol")) port.set("appProtocol", p["appProtocol"]);
     ports.push_back(std::move(port));
   }

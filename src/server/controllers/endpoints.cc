@@ -127,8 +127,8 @@ void EndpointsController::reconcile(const NamespacedName& key, const PassRef& pa
                          // A namespace on its way out refuses: nobody will ask for it again.
                          if (answer.ok() || answer.error().code == Code::kForbidden) return;
                          event(service, true, "FailedToCreateEndpoint",
-                               "Failed to create endpoint for service " +
-                                   pass->key().text() + ": " + answer.error().message);
+                               "Failed to create endpoint for service " + pass->key().text() +
+                                   ": " + answer.error().message);
                          pass->fail(answer.error());
                        });
   }
@@ -164,12 +164,12 @@ constexpr const char* kSliceService = "kubernetes.io/service-name";
 void mirror_subset(const json::Value& subset, std::map<std::string, json::Value>& by_family) {
   for (bool ready : {true, false}) {
     for (const json::Value& a : subset[ready ? "addresses" : "notReadyAddresses"].elements()) {
-      std::string family = a["ip"].as_string().find(':') == std::string_view::npos ? "IPv4"
-                                                                                  : "IPv6";
+      std::string family =
+          a["ip"].as_string().find(':') == std::string_view::npos ? "IPv4" : "IPv6";
       json::Value& slice = by_family[family];
-      json::Value e = json::Value::object(
-          {{"addresses", json::Value::array({a["ip"]})},
-           {"conditions", json::Value::object({{"ready", ready}})}});
+      json::Value e =
+          json::Value::object({{"addresses", json::Value::array({a["ip"]})},
+                               {"conditions", json::Value::object({{"ready", ready}})}});
       for (const char* key : {"hostname", "nodeName", "targetRef"}) {
         if (a.has(key)) e.set(key, a[key]);
       }
@@ -187,8 +187,7 @@ void mirror_subset(const json::Value& subset, std::map<std::string, json::Value>
 
 }  // namespace
 
-EndpointSliceMirroringController::EndpointSliceMirroringController(
-    const ControllerContext& context)
+EndpointSliceMirroringController::EndpointSliceMirroringController(const ControllerContext& context)
     : Controller(context, "endpoint-slice-mirroring-controller") {}
 
 std::vector<GroupResource> EndpointSliceMirroringController::watches() const {

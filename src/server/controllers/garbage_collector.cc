@@ -40,9 +40,8 @@ void GarbageCollector::on_change(const GroupResource& resource, const ObjectRef&
                                  const ObjectRef& object) {
   if (object == nullptr) {
     context_.cache.for_each_owned(
-        previous->uid, [&](const GroupResource& r, const ObjectRef& dependent) {
-          want(r, dependent->name);
-        });
+        previous->uid,
+        [&](const GroupResource& r, const ObjectRef& dependent) { want(r, dependent->name); });
     // Owners that wait in the foreground for this one.
     for (const OwnerRef& owner : previous->owners) {
       ObjectRef found;
@@ -56,13 +55,12 @@ void GarbageCollector::on_change(const GroupResource& resource, const ObjectRef&
     }
     return;
   }
-  bool owners_changed = previous == nullptr || previous->owners.size() != object->owners.size() ||
-                        !std::equal(object->owners.begin(), object->owners.end(),
-                                    previous->owners.begin(),
-                                    [](const OwnerRef& a, const OwnerRef& b) {
-                                      return a.uid == b.uid &&
-                                             a.block_owner_deletion == b.block_owner_deletion;
-                                    });
+  bool owners_changed =
+      previous == nullptr || previous->owners.size() != object->owners.size() ||
+      !std::equal(object->owners.begin(), object->owners.end(), previous->owners.begin(),
+                  [](const OwnerRef& a, const OwnerRef& b) {
+                    return a.uid == b.uid && a.block_owner_deletion == b.block_owner_deletion;
+                  });
   if (object->deleting || (owners_changed && !object->owners.empty())) want(resource, object->name);
   if (owners_changed && previous != nullptr) {
     for (const OwnerRef& owner : previous->owners) {
@@ -107,17 +105,18 @@ GarbageCollector::Presence GarbageCollector::presence(const OwnerRef& owner, con
 
 client::Target GarbageCollector::target(const ObjectKey& key) {
   const DeletableResource* r = find(key.resource);
-  return {key.resource.group, r != nullptr ? r->version : "v1", key.resource.resource,
-          key.name.ns,        key.name.name,                    ""};
+  return {key.resource.group,    r != nullptr ? r->version : "v1",
+          key.resource.resource, key.name.ns,
+          key.name.name,         ""};
 }
 
 void GarbageCollector::remove(const PassRef& pass, const ObjectKey& key, const ObjectRef& object,
                               const char* propagation) {
-  json::Value options = json::Value::object(
-      {{"kind", "DeleteOptions"},
-       {"apiVersion", "v1"},
-       {"propagationPolicy", propagation},
-       {"preconditions", json::Value::object({{"uid", object->uid}})}});
+  json::Value options =
+      json::Value::object({{"kind", "DeleteOptions"},
+                           {"apiVersion", "v1"},
+                           {"propagationPolicy", propagation},
+                           {"preconditions", json::Value::object({{"uid", object->uid}})}});
   pass->remove({client::Verb::kDelete, target(key), json::write(options), {}, {}});
 }
 
@@ -141,10 +140,9 @@ void GarbageCollector::reconcile(const NamespacedName& packed, const PassRef& pa
 }
 
 // Owners of three sorts: solid ones keep it; dangling ones are taken from it while a solid one is
-// left; owners that wait for it in the foreground make it go, in the foreground if it has dependents
-// of its own.
-void GarbageCollector::collect(const PassRef& pass, const ObjectKey& key,
-                               const ObjectRef& object) {
+// left; owners that wait for it in the foreground make it go, in the foreground if it has
+// dependents of its own.
+void GarbageCollector::collect(const PassRef& pass, const ObjectKey& key, const ObjectRef& object) {
   std::vector<std::string> dangling, waiting;
   bool solid = false;
   for (const OwnerRef& owner : object->owners) {
@@ -173,7 +171,9 @@ void GarbageCollector::collect(const PassRef& pass, const ObjectKey& key,
     json::Value patch = json::Value::object(
         {{"metadata", json::Value::object(
                           {{"uid", object->uid}, {"ownerReferences", std::move(references)}})}});
-    pass->remove({client::Verb::kPatch, target(key), json::write(patch),
+    pass->remove({client::Verb::kPatch,
+                  target(key),
+                  json::write(patch),
                   client::PatchType::kStrategicMerge,
                   {}});
     return;
@@ -186,24 +186,24 @@ void GarbageCollector::collect(const PassRef& pass, const ObjectKey& key,
   bool in_foreground = !waiting.empty() && has_dependents;
   if (in_foreground && circle) unblock(pass, key, object);
   json::Value value = api::decode(*object);
-  const char* propagation = has_finalizer(value, kOrphan)        ? "Orphan"
+  const char* propagation = has_finalizer(value, kOrphan)                        ? "Orphan"
                             : has_finalizer(value, kForeground) || in_foreground ? "Foreground"
                                                                                  : "Background";
   remove(pass, key, object, propagation);
 }
 
 // Two that wait for each other would wait forever: this one stops holding its owners back.
-void GarbageCollector::unblock(const PassRef& pass, const ObjectKey& key,
-                               const ObjectRef& object) {
+void GarbageCollector::unblock(const PassRef& pass, const ObjectKey& key, const ObjectRef& object) {
   json::Value references = json::Value::array();
   for (const OwnerRef& owner : object->owners) {
-    references.push_back(
-        json::Value::object({{"uid", owner.uid}, {"blockOwnerDeletion", false}}));
+    references.push_back(json::Value::object({{"uid", owner.uid}, {"blockOwnerDeletion", false}}));
   }
   json::Value patch = json::Value::object(
       {{"metadata",
         json::Value::object({{"uid", object->uid}, {"ownerReferences", std::move(references)}})}});
-  pass->remove({client::Verb::kPatch, target(key), json::write(patch),
+  pass->remove({client::Verb::kPatch,
+                target(key),
+                json::write(patch),
                 client::PatchType::kStrategicMerge,
                 {}});
 }
@@ -211,14 +211,15 @@ void GarbageCollector::unblock(const PassRef& pass, const ObjectKey& key,
 void GarbageCollector::foreground(const PassRef& pass, const ObjectKey& key,
                                   const ObjectRef& object) {
   bool blocked = false;
-  context_.cache.for_each_owned(
-      object->uid, [&](const GroupResource& r, const ObjectRef& dependent) {
-        for (const OwnerRef& owner : dependent->owners) {
-          if (owner.uid == object->uid && owner.block_owner_deletion) blocked = true;
-        }
-        if (dependent->deleting) return;
-        want(r, dependent->name);
-      });
+  context_.cache.for_each_owned(object->uid,
+                                [&](const GroupResource& r, const ObjectRef& dependent) {
+                                  for (const OwnerRef& owner : dependent->owners) {
+                                    if (owner.uid == object->uid && owner.block_owner_deletion)
+                                      blocked = true;
+                                  }
+                                  if (dependent->deleting) return;
+                                  want(r, dependent->name);
+                                });
   if (!blocked) drop_finalizer(pass, key, object, kForeground);
 }
 
@@ -234,7 +235,9 @@ void GarbageCollector::orphan(const PassRef& pass, const ObjectKey& key, const O
               {{"uid", d.object->uid},
                {"ownerReferences", json::Value::array({json::Value::object(
                                        {{"$patch", "delete"}, {"uid", object->uid}})})}})}});
-    pass->remove({client::Verb::kPatch, target({d.resource, d.object->name}), json::write(patch),
+    pass->remove({client::Verb::kPatch,
+                  target({d.resource, d.object->name}),
+                  json::write(patch),
                   client::PatchType::kStrategicMerge,
                   {}});
   }
@@ -256,13 +259,13 @@ void GarbageCollector::drop_finalizer(const PassRef& pass, const ObjectKey& key,
       {{"metadata",
         json::Value::object({{"resourceVersion", changed["metadata"]["resourceVersion"]},
                              {"finalizers", kept.empty() ? json::Value() : std::move(kept)}})}});
-  pass->write({client::Verb::kPatch, target(key), json::write(patch), client::PatchType::kMerge,
-               {}},
-              [pass](Result<ObjectRef> answer) {
-                if (!answer.ok() && answer.error().code != Code::kNotFound) {
-                  pass->fail(answer.error());
-                }
-              });
+  pass->write(
+      {client::Verb::kPatch, target(key), json::write(patch), client::PatchType::kMerge, {}},
+      [pass](Result<ObjectRef> answer) {
+        if (!answer.ok() && answer.error().code != Code::kNotFound) {
+          pass->fail(answer.error());
+        }
+      });
 }
 
 }  // namespace knarr::server

@@ -25,8 +25,7 @@ std::vector<Revision> decode_revisions(const std::vector<ObjectRef>& objects) {
 json::Value revision_data(const json::Value& pod_template) {
   json::Value t = pod_template;
   t.set("$patch", "replace");
-  return json::Value::object(
-      {{"spec", json::Value::object({{"template", std::move(t)}})}});
+  return json::Value::object({{"spec", json::Value::object({{"template", std::move(t)}})}});
 }
 
 json::Value template_of(const Revision& revision) {
@@ -42,10 +41,9 @@ json::Value new_revision(const ResourceName& owner_resource, const json::Value& 
   const json::Value& meta = owner["metadata"];
   json::Value labels = owner["spec"]["template"]["metadata"]["labels"];
   labels.member(style.hash_label) = json::Value(hash);
-  json::Value revision_meta =
-      json::Value::object({{"name", meta["name"].text() + "-" + hash},
-                           {"namespace", meta["namespace"]},
-                           {"labels", std::move(labels)}});
+  json::Value revision_meta = json::Value::object({{"name", meta["name"].text() + "-" + hash},
+                                                   {"namespace", meta["namespace"]},
+                                                   {"labels", std::move(labels)}});
   if (!meta["annotations"].empty()) revision_meta.set("annotations", meta["annotations"]);
   json::Value reference = api::controller_reference(owner);
   reference.set("apiVersion", owner_resource.api_version()).set("kind", owner_resource.kind);
@@ -78,8 +76,8 @@ CurrentRevision sync_revision(const ControllerContext& context, const PassRef& p
     pass->write(update_request(kControllerRevisions, changed));
     return current;
   }
-  std::string hash = safe_hash(owner["spec"]["template"],
-                               current.collisions > 0 ? &current.collisions : nullptr);
+  std::string hash =
+      safe_hash(owner["spec"]["template"], current.collisions > 0 ? &current.collisions : nullptr);
   json::Value made = new_revision(owner_resource, owner, hash, next, style);
   std::string ns = owner["metadata"]["namespace"].text();
   std::string name = made["metadata"]["name"].text();

@@ -31,8 +31,8 @@ struct Core {
   bool indexed = spec["completionMode"].as_string() == "Indexed";
   bool suspended = spec["suspend"].as_bool();
   bool per_index = spec["backoffLimitPerIndex"].is_integer();
-  bool replace_failed_only = spec["podReplacementPolicy"].as_string() == "Failed" ||
-                             spec["podFailurePolicy"].is_object();
+  bool replace_failed_only =
+      spec["podReplacementPolicy"].as_string() == "Failed" || spec["podFailurePolicy"].is_object();
   int64_t completions = api::int_field(spec, "completions", -1);  // -1: any success will do
   int64_t parallelism = api::int_field(spec, "parallelism", 1);
 
@@ -41,7 +41,7 @@ struct Core {
   int64_t succeeded = 0, failed = 0;  // everything that is known of
   std::vector<const api::PodView*> active;
   int64_t terminating = 0, ready = 0;
-  bool tracking = false;      // pods with finalizers that must go first
+  bool tracking = false;  // pods with finalizers that must go first
   std::string failed_by_policy;
 
   std::string now_text() const { return base::format_time(now); }
@@ -193,8 +193,8 @@ bool Core::judge_failure() {
     return true;
   };
   if (!failed_by_policy.empty()) return target("PodFailurePolicy", failed_by_policy);
-  int64_t limit = api::int_field(spec, "backoffLimit",
-                                 per_index ? std::numeric_limits<int64_t>::max() : 6);
+  int64_t limit =
+      api::int_field(spec, "backoffLimit", per_index ? std::numeric_limits<int64_t>::max() : 6);
   bool exceeded = failed > limit;
   if (spec["template"]["spec"]["restartPolicy"].as_string() == "OnFailure") {
     int64_t restarts = 0;
@@ -214,7 +214,8 @@ bool Core::judge_failure() {
   int64_t start = api::time_field(plan.status, "startTime");
   if (deadline.is_integer() && start != 0 && !suspended) {
     int64_t left = start + deadline.as_int() * 1000000 - now;
-    if (left <= 0) return target("DeadlineExceeded", "Job was active longer than specified deadline");
+    if (left <= 0)
+      return target("DeadlineExceeded", "Job was active longer than specified deadline");
     plan.again_ms = left / 1000 + 1;
   }
   if (!per_index || failed_indexes.empty()) return false;
@@ -289,8 +290,8 @@ void Core::manage() {
   if (completions < 0) {
     if (succeeded > 0) want = running;
   } else {
-    want = std::min(parallelism, completions - succeeded -
-                                     static_cast<int64_t>(failed_indexes.size()));
+    want = std::min(parallelism,
+                    completions - succeeded - static_cast<int64_t>(failed_indexes.size()));
   }
   want = std::max<int64_t>(0, want);
   if (running > want) {
@@ -437,8 +438,8 @@ const json::Value* matching_container(const json::Value& rule, const json::Value
 
 std::string failure_action(const json::Value& job, const json::Value& pod, std::string& message) {
   const json::Value& rules = job["spec"]["podFailurePolicy"]["rules"];
-  std::string who = "for pod " + pod["metadata"]["namespace"].text() + "/" +
-                    pod["metadata"]["name"].text();
+  std::string who =
+      "for pod " + pod["metadata"]["namespace"].text() + "/" + pod["metadata"]["name"].text();
   for (size_t i = 0; i < rules.size(); ++i) {
     const json::Value& rule = rules[i];
     std::string action = rule["action"].text();

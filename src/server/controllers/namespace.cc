@@ -6,8 +6,8 @@
 #include "api/resource.h"
 #include "api/view/meta.h"
 #include "api/view/pod.h"
-#include "base/time.h"
 #include "base/format.h"
+#include "base/time.h"
 #include "server/controllers/conditions.h"
 
 namespace knarr::server {
@@ -130,12 +130,11 @@ void NamespaceController::finalize(const PassRef& pass, const ObjectRef& object)
   }
   if (kept.size() == changed["spec"]["finalizers"].size()) return;
   changed.member("spec").set("finalizers", std::move(kept));
-  pass->write(update_request(kNamespaces, changed, "finalize"),
-              [pass](Result<ObjectRef> answer) {
-                if (!answer.ok() && answer.error().code != Code::kNotFound) {
-                  pass->fail(answer.error());
-                }
-              });
+  pass->write(update_request(kNamespaces, changed, "finalize"), [pass](Result<ObjectRef> answer) {
+    if (!answer.ok() && answer.error().code != Code::kNotFound) {
+      pass->fail(answer.error());
+    }
+  });
 }
 
 namespace {
@@ -185,11 +184,10 @@ void NamespaceController::tell(const PassRef& pass, const ObjectRef& object, con
                 {"NamespaceDeletionContentFailure", "False", "ContentDeleted",
                  "All content successfully deleted, may be waiting on finalization"},
                 now);
-  set_condition(
-      status,
-      {"NamespaceContentRemaining", "True", "SomeResourcesRemain",
-       "Some resources are remaining: " + list_of(left.resources, " has ")},
-      now);
+  set_condition(status,
+                {"NamespaceContentRemaining", "True", "SomeResourcesRemain",
+                 "Some resources are remaining: " + list_of(left.resources, " has ")},
+                now);
   if (left.finalizers.empty()) {
     set_condition(status,
                   {"NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers",
@@ -240,8 +238,7 @@ void ServiceAccountController::reconcile(const NamespacedName& key, const PassRe
 }
 
 RootCaController::RootCaController(const ControllerContext& context, std::string ca_pem)
-    : Controller(context, "root-ca-certificate-publisher-controller"),
-      ca_pem_(std::move(ca_pem)) {}
+    : Controller(context, "root-ca-certificate-publisher-controller"), ca_pem_(std::move(ca_pem)) {}
 
 std::vector<GroupResource> RootCaController::watches() const {
   return {kNamespaces.key(), kConfigMaps.key()};
@@ -270,16 +267,16 @@ void RootCaController::reconcile(const NamespacedName& key, const PassRef& pass)
   ObjectRef existing = context_.get(kConfigMaps, {key.name, kRootCa});
   json::Value notes = json::Value::object({{"kubernetes.io/description", kRootCaText}});
   if (existing == nullptr) {
-    json::Value map = json::Value::object(
-        {{"metadata", json::Value::object({{"name", kRootCa},
-                                           {"namespace", key.name},
-                                           {"annotations", std::move(notes)}})},
-         {"data", std::move(data)}});
+    json::Value map =
+        json::Value::object({{"metadata", json::Value::object({{"name", kRootCa},
+                                                               {"namespace", key.name},
+                                                               {"annotations", std::move(notes)}})},
+                             {"data", std::move(data)}});
     return pass->write(create_request(kConfigMaps, key.name, std::move(map)), judge);
   }
   json::Value current = api::decode(*existing);
-  if (current["data"] == data && current["metadata"]["annotations"]["kubernetes.io/description"]
-                                         .as_string() == kRootCaText) {
+  if (current["data"] == data &&
+      current["metadata"]["annotations"]["kubernetes.io/description"].as_string() == kRootCaText) {
     return;
   }
   json::Value changed = current;

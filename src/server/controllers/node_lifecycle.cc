@@ -48,8 +48,7 @@ std::vector<api::Taint> condition_taints(const json::Value& node) {
   return taints;
 }
 
-NodeLifecycleController::NodeLifecycleController(const ControllerContext& context,
-                                                 int64_t grace_ms)
+NodeLifecycleController::NodeLifecycleController(const ControllerContext& context, int64_t grace_ms)
     : Controller(context, "node-controller"), grace_ms_(grace_ms) {}
 
 void NodeLifecycleController::on_change(const GroupResource& resource, const ObjectRef& previous,
@@ -74,10 +73,8 @@ void NodeLifecycleController::reconcile(const NamespacedName& key, const PassRef
   auto [it, is_new] = health_.try_emplace(key.name);
   Health& health = it->second;
   if (is_new) {
-    health.reference = json::Value::object({{"kind", "Node"},
-                                            {"name", key.name},
-                                            {"uid", object->uid},
-                                            {"apiVersion", "v1"}});
+    health.reference = json::Value::object(
+        {{"kind", "Node"}, {"name", key.name}, {"uid", object->uid}, {"apiVersion", "v1"}});
     event(health.reference, false, "RegisteredNode",
           "Node " + key.name + " event: Registered Node " + key.name + " in Controller");
   }
@@ -125,13 +122,13 @@ void NodeLifecycleController::mark_unknown(const PassRef& pass, const json::Valu
       if (c["type"].as_string() == type) found = &c;
     }
     if (found == nullptr) {
-      conditions.push_back(json::Value::object({{"type", type},
-                                                {"status", "Unknown"},
-                                                {"lastHeartbeatTime", node["metadata"]
-                                                                          ["creationTimestamp"]},
-                                                {"lastTransitionTime", now},
-                                                {"reason", "NodeStatusNeverUpdated"},
-                                                {"message", "Kubelet never posted node status."}}));
+      conditions.push_back(
+          json::Value::object({{"type", type},
+                               {"status", "Unknown"},
+                               {"lastHeartbeatTime", node["metadata"]["creationTimestamp"]},
+                               {"lastTransitionTime", now},
+                               {"reason", "NodeStatusNeverUpdated"},
+                               {"message", "Kubelet never posted node status."}}));
     } else if ((*found)["status"].as_string() != "Unknown") {
       found->set("status", "Unknown").set("reason", "NodeStatusUnknown");
       found->set("message", "Kubelet stopped posting node status.");
@@ -151,15 +148,15 @@ void NodeLifecycleController::mark_pods(const PassRef& pass, const std::string& 
   for (const ObjectRef& pod : pods) {
     json::Value value = api::decode(*pod);
     if (!api::condition_is(value["status"]["conditions"], "Ready", "True")) continue;
-    json::Value ready =
-        json::Value::object({{"type", "Ready"},
-                             {"status", "False"},
-                             {"lastTransitionTime", base::format_time(now_us())}});
+    json::Value ready = json::Value::object({{"type", "Ready"},
+                                             {"status", "False"},
+                                             {"lastTransitionTime", base::format_time(now_us())}});
     json::Value patch = json::Value::object(
-        {{"status", json::Value::object({{"conditions", json::Value::array({std::move(ready)})}})}});
+        {{"status",
+          json::Value::object({{"conditions", json::Value::array({std::move(ready)})}})}});
     event(value, true, "NodeNotReady", "Node is not ready");
-    pass->remove(patch_request(kPods, pod->name, patch, client::PatchType::kStrategicMerge,
-                               "status"));
+    pass->remove(
+        patch_request(kPods, pod->name, patch, client::PatchType::kStrategicMerge, "status"));
   }
 }
 
@@ -168,8 +165,7 @@ void NodeLifecycleController::sync_taints(const PassRef& pass, const json::Value
   std::vector<api::Taint> wanted = condition_taints(node);
   if (health.ready == "False" || health.ready == "Unknown") {
     int64_t left = health.ready_since_ms + kNoExecuteDelayMs - context_.clock.monotonic_ms();
-    api::Taint taint{std::string(kPrefix) +
-                         (health.ready == "False" ? "not-ready" : "unreachable"),
+    api::Taint taint{std::string(kPrefix) + (health.ready == "False" ? "not-ready" : "unreachable"),
                      "", "NoExecute"};
     std::vector<api::Taint> have = api::taints_of(node);
     if (left <= 0 || std::find(have.begin(), have.end(), taint) != have.end()) {
@@ -194,9 +190,8 @@ void NodeLifecycleController::sync_taints(const PassRef& pass, const json::Value
     taints.push_back(t);
   }
   for (const api::Taint& w : wanted) {
-    taints.push_back(json::Value::object({{"key", w.key},
-                                          {"effect", w.effect},
-                                          {"timeAdded", base::format_time(now_us())}}));
+    taints.push_back(json::Value::object(
+        {{"key", w.key}, {"effect", w.effect}, {"timeAdded", base::format_time(now_us())}}));
     changed = true;
   }
   if (!changed) return;
@@ -328,8 +323,7 @@ void TaintEvictionController::reconcile(const NamespacedName& key, const PassRef
   }
   if (!tainted || (!refused && shortest < 0)) {
     if (waiting_.erase(key) != 0) {
-      event(reference, false, "TaintManagerEviction",
-            "Cancelling deletion of Pod " + key.text());
+      event(reference, false, "TaintManagerEviction", "Cancelling deletion of Pod " + key.text());
     }
     return;
   }
@@ -349,11 +343,8 @@ void TaintEvictionController::reconcile(const NamespacedName& key, const PassRef
                            {"message", "Taint manager: deleting due to NoExecute taint"}});
   json::Value patch = json::Value::object(
       {{"status", json::Value::object({{"conditions", json::Value::array({std::move(target)})}})}});
-  pass->remove(
-      patch_request(kPods, key, patch, client::PatchType::kStrategicMerge, "status"));
-  pass->join([pass, key, uid = object->uid] {
-    pass->remove(delete_request(kPods, key, uid));
-  });
+  pass->remove(patch_request(kPods, key, patch, client::PatchType::kStrategicMerge, "status"));
+  pass->join([pass, key, uid = object->uid] { pass->remove(delete_request(kPods, key, uid)); });
 }
 
 namespace {
@@ -412,10 +403,9 @@ void PodGcController::reconcile(const NamespacedName& key, const PassRef& pass) 
                                               {"message", "PodGC: node no longer exists"}});
     json::Value patch = json::Value::object(
         {{"status",
-          json::Value::object({{"phase", "Failed"},
-                               {"conditions", json::Value::array({std::move(target)})}})}});
-    pass->remove(
-        patch_request(kPods, key, patch, client::PatchType::kStrategicMerge, "status"));
+          json::Value::object(
+              {{"phase", "Failed"}, {"conditions", json::Value::array({std::move(target)})}})}});
+    pass->remove(patch_request(kPods, key, patch, client::PatchType::kStrategicMerge, "status"));
   }
   auto request = std::make_shared<client::Request>(std::move(force));
   pass->join([pass, request] { pass->remove(std::move(*request)); });

@@ -80,12 +80,11 @@ void ReplicaSetController::reconcile(const NamespacedName& key, const PassRef& p
   auto state = std::make_shared<State>();
   state->set = api::decode(*object);
   const json::Value& spec = state->set["spec"];
-  Claimed claimed =
-      claim_objects(context_, pass, kPods, state->set, selector_of(state->set),
-                    [](const Object& pod) {
-                      const std::string* phase = pod.field("status.phase");
-                      return phase == nullptr || (*phase != "Succeeded" && *phase != "Failed");
-                    });
+  Claimed claimed = claim_objects(
+      context_, pass, kPods, state->set, selector_of(state->set), [](const Object& pod) {
+        const std::string* phase = pod.field("status.phase");
+        return phase == nullptr || (*phase != "Succeeded" && *phase != "Failed");
+      });
   if (claimed.changing) return;
   for (api::PodView& pod : decode_pods(claimed.objects)) {
     state->terminating += pod.terminating();
@@ -174,10 +173,9 @@ void ReplicaSetController::write_status(const PassRef& pass, const State& state,
                                         const Error* failure, int64_t difference) {
   const json::Value& spec = state.set["spec"];
   int64_t min_ready = spec["minReadySeconds"].as_int();
-  ReplicaCounts counts =
-      count_replicas(state.active, state.terminating,
-                     api::LabelMatch::of_map(spec["template"]["metadata"]["labels"]), min_ready,
-                     now_us());
+  ReplicaCounts counts = count_replicas(
+      state.active, state.terminating,
+      api::LabelMatch::of_map(spec["template"]["metadata"]["labels"]), min_ready, now_us());
   if (counts.next_available_us != 0) {
     pass->again_after_ms((counts.next_available_us - now_us()) / 1000 + 1);
   }
@@ -203,11 +201,12 @@ void ReplicaSetController::write_status(const PassRef& pass, const State& state,
     }
   } else if (failure != nullptr && !has) {
     status.member("conditions")
-        .push_back(json::Value::object({{"type", "ReplicaFailure"},
-                                        {"status", "True"},
-                                        {"lastTransitionTime", base::format_time(now_us())},
-                                        {"reason", difference < 0 ? "FailedCreate" : "FailedDelete"},
-                                        {"message", failure->message}}));
+        .push_back(
+            json::Value::object({{"type", "ReplicaFailure"},
+                                 {"status", "True"},
+                                 {"lastTransitionTime", base::format_time(now_us())},
+                                 {"reason", difference < 0 ? "FailedCreate" : "FailedDelete"},
+                                 {"message", failure->message}}));
   }
   if (changed["status"] == state.set["status"]) return;
   pass->write(update_request(resource_, changed, "status"));

@@ -89,8 +89,7 @@ inline client::Request patch_request(const ResourceName& r, const NamespacedName
 // uid empty: whatever has the name.
 inline client::Request delete_request(const ResourceName& r, const NamespacedName& name,
                                       const std::string& uid, const char* propagation = nullptr) {
-  json::Value options =
-      json::Value::object({{"apiVersion", "v1"}, {"kind", "DeleteOptions"}});
+  json::Value options = json::Value::object({{"apiVersion", "v1"}, {"kind", "DeleteOptions"}});
   if (propagation != nullptr) options.set("propagationPolicy", propagation);
   if (!uid.empty()) options.set("preconditions", json::Value::object({{"uid", uid}}));
   return {client::Verb::kDelete, target_of(r, name), json::write(options), {}, {}};

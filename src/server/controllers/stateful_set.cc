@@ -59,11 +59,10 @@ void StatefulSetController::reconcile(const NamespacedName& key, const PassRef& 
   const json::Value& spec = state->set["spec"];
   auto selector = api::LabelMatch::of_selector(spec["selector"]);
   if (selector.empty()) return;
-  Claimed pods = claim_objects(
-      context_, pass, kPods, state->set, selector,
-      [&](const Object& pod) { return ordinal_of(pod.name.name, key.name) >= 0; });
-  Claimed revisions =
-      claim_objects(context_, pass, kControllerRevisions, state->set, selector);
+  Claimed pods = claim_objects(context_, pass, kPods, state->set, selector, [&](const Object& pod) {
+    return ordinal_of(pod.name.name, key.name) >= 0;
+  });
+  Claimed revisions = claim_objects(context_, pass, kControllerRevisions, state->set, selector);
   if (pods.changing || revisions.changing) return;
   for (api::PodView& pod : decode_pods(pods.objects)) {
     int64_t ordinal = ordinal_of(pod.name(), key.name);
@@ -132,14 +131,14 @@ void StatefulSetController::act(const std::shared_ptr<State>& state, const PassR
     pass->write(delete_request(kPods, pod.object->name, pod.uid()),
                 [this, state, pass, set_name, name = pod.name()](Result<ObjectRef> answer) {
                   if (answer.ok()) {
-                    return event(state->set, false, "SuccessfulDelete",
-                                 "Delete Pod " + name + " in StatefulSet " + set_name +
-                                     " successful");
+                    return event(
+                        state->set, false, "SuccessfulDelete",
+                        "Delete Pod " + name + " in StatefulSet " + set_name + " successful");
                   }
                   if (answer.error().code == Code::kNotFound) return;
                   event(state->set, true, "FailedDelete",
-                        "Delete Pod " + name + " in StatefulSet " + set_name + " failed error: " +
-                            answer.error().message);
+                        "Delete Pod " + name + " in StatefulSet " + set_name +
+                            " failed error: " + answer.error().message);
                   pass->fail(answer.error());
                 });
   }
@@ -166,8 +165,8 @@ void StatefulSetController::create_pod(const std::shared_ptr<State>& state, cons
     if (context_.get(kClaims, {pass->key().ns, claim_name}) != nullptr) continue;
     pass->write(create_request(kClaims, pass->key().ns, std::move(claim)),
                 [this, state, pass, refused, claim_name, name, set_name](Result<ObjectRef> answer) {
-                  std::string what = "Create Claim " + claim_name + " Pod " + name +
-                                     " in StatefulSet " + set_name;
+                  std::string what =
+                      "Create Claim " + claim_name + " Pod " + name + " in StatefulSet " + set_name;
                   if (answer.ok()) {
                     return event(state->set, false, "SuccessfulCreate", what + " success");
                   }
@@ -180,20 +179,18 @@ void StatefulSetController::create_pod(const std::shared_ptr<State>& state, cons
   }
   pass->join([this, state, pass, refused, pod, name, set_name] {
     if (*refused) return;
-    pass->write(create_request(kPods, pass->key().ns, pod),
-                [this, state, pass, name, set_name](Result<ObjectRef> answer) {
-                  std::string what = "Create Pod " + name + " in StatefulSet " + set_name;
-                  if (answer.ok()) {
-                    return event(state->set, false, "SuccessfulCreate", what + " successful");
-                  }
-                  pass->fail(answer.error());
-                  if (answer.error().code == Code::kAlreadyExists ||
-                      is_namespace_terminating(answer.error())) {
-                    return;
-                  }
-                  event(state->set, true, "FailedCreate",
-                        what + " failed error: " + answer.error().message);
-                });
+    pass->write(create_request(kPods, pass->key().ns, pod), [this, state, pass, name,
+                                                             set_name](Result<ObjectRef> answer) {
+      std::string what = "Create Pod " + name + " in StatefulSet " + set_name;
+      if (answer.ok()) {
+        return event(state->set, false, "SuccessfulCreate", what + " successful");
+      }
+      pass->fail(answer.error());
+      if (answer.error().code == Code::kAlreadyExists || is_namespace_terminating(answer.error())) {
+        return;
+      }
+      event(state->set, true, "FailedCreate", what + " failed error: " + answer.error().message);
+    });
   });
 }
 
@@ -246,8 +243,7 @@ void StatefulSetController::write_status(const State& state, const PassRef& pass
     ++replicas;
     bool running_ready = pod.phase == api::PodPhase::kRunning && pod.ready;
     ready += running_ready;
-    available +=
-        running_ready && pod.available(spec["minReadySeconds"].as_int(), now_us());
+    available += running_ready && pod.available(spec["minReadySeconds"].as_int(), now_us());
     if (pod.deleting()) continue;
     std::string revision = state.revision_of(pod);
     current += revision == state.current->name;

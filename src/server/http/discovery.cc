@@ -115,11 +115,11 @@ Value aggregated_resource(const api::ResourceInfo& r) {
   if (!r.categories.empty()) v.set("categories", texts(r.categories));
   Value subs = Value::array();
   for (const api::Subresource& s : r.subresources) {
-    subs.push_back(Value::object(
-        {{"subresource", s.name},
-         {"responseKind", s.foreign ? response_kind(s.group, s.version, s.kind)
-                                    : response_kind("", "", s.kind)},
-         {"verbs", verbs_json(s.verbs)}}));
+    subs.push_back(
+        Value::object({{"subresource", s.name},
+                       {"responseKind", s.foreign ? response_kind(s.group, s.version, s.kind)
+                                                  : response_kind("", "", s.kind)},
+                       {"verbs", verbs_json(s.verbs)}}));
   }
   if (!subs.empty()) v.set("subresources", std::move(subs));
   return v;
@@ -132,9 +132,8 @@ Value aggregated_group(std::string_view group) {
     for (const api::ResourceInfo& r : api::builtin_resources()) {
       if (r.group == group && r.version == v.version) resources.push_back(aggregated_resource(r));
     }
-    versions.push_back(Value::object({{"version", v.version},
-                                      {"resources", std::move(resources)},
-                                      {"freshness", "Current"}}));
+    versions.push_back(Value::object(
+        {{"version", v.version}, {"resources", std::move(resources)}, {"freshness", "Current"}}));
   }
   Value meta = Value::object();
   if (!group.empty()) meta.set("name", group);
@@ -167,8 +166,7 @@ AggregatedDiscovery aggregated_discovery(bool core) {
 }
 
 std::string api_versions_json(std::string_view server_address) {
-  Value address =
-      Value::object({{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}});
+  Value address = Value::object({{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}});
   return json::write(Value::object({{"kind", "APIVersions"},
                                     {"versions", Value::array({"v1"})},
                                     {"serverAddressByClientCIDRs", Value::array({address})}}));
@@ -177,8 +175,8 @@ std::string api_versions_json(std::string_view server_address) {
 std::string group_list_json() {
   Value list = Value::array();
   for (std::string_view group : groups()) list.push_back(group_value(group));
-  return json::write(Value::object(
-      {{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(list)}}));
+  return json::write(
+      Value::object({{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(list)}}));
 }
 
 std::string group_json(std::string_view group) {

@@ -36,17 +36,17 @@ Error refusal(const Attributes& a, const Decision& decision) {
   auto details = std::make_shared<ErrorDetails>();
   std::string message;
   if (!a.resource_request) {
-    message = fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", a.user->name, a.verb,
-                          a.path);
+    message =
+        fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", a.user->name, a.verb, a.path);
   } else {
     std::string resource = a.subresource.empty() ? a.resource : a.resource + "/" + a.subresource;
-    std::string where = a.ns.empty() ? "at the cluster scope"
-                                     : fmt::format("in the namespace \"{}\"", a.ns);
+    std::string where =
+        a.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", a.ns);
     message = qualified(a.group, a.resource);
     if (!a.name.empty()) message += fmt::format(" \"{}\"", a.name);
-    message += fmt::format(
-        " is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}", a.user->name,
-        a.verb, resource, a.group, where);
+    message +=
+        fmt::format(" is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}",
+                    a.user->name, a.verb, resource, a.group, where);
     details->group = a.group;
     details->kind = a.resource;
     details->name = a.name;
@@ -105,8 +105,7 @@ void Front::serve_resource(const CallPtr& call) {
   if (!info.group.empty() && !group_exists(info.group)) {
     return send_text(exchange, 404, "404 page not found\n");
   }
-  const api::ResourceInfo* resource =
-      api::find_resource(info.group, info.version, info.resource);
+  const api::ResourceInfo* resource = api::find_resource(info.group, info.version, info.resource);
   if (resource == nullptr || info.too_deep || info.path.find("//") != std::string::npos) {
     return send_error(exchange, unknown_path());
   }
@@ -248,8 +247,7 @@ void Front::run_write(const CallPtr& call, Reply reply, RequestPtr request, Body
     return deps_.registry.update(std::move(request), std::move(body), std::move(done));
   }
   if (verb == "patch") {
-    client::PatchType type =
-        *patch_type_of(call->exchange->request.headers.get("Content-Type"));
+    client::PatchType type = *patch_type_of(call->exchange->request.headers.get("Content-Type"));
     return deps_.registry.patch(std::move(request), type, std::move(body), std::move(done));
   }
   if (body.bytes.empty()) body.bytes = delete_options_of(call->query);

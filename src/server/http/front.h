@@ -30,8 +30,8 @@ class Front {
     Authenticator& authenticator;
     Authorizer& authorizer;
     Random& random;
-    TokenIssuer* tokens = nullptr;    // of the OpenID documents
-    NodeProxy* nodes = nullptr;       // null: exec and its kin answer 503
+    TokenIssuer* tokens = nullptr;     // of the OpenID documents
+    NodeProxy* nodes = nullptr;        // null: exec and its kin answer 503
     std::function<bool()> ready = {};  // of /readyz; empty: always
   };
   Front(Deps deps, FrontOptions options);

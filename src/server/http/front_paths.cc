@@ -120,7 +120,8 @@ bool Front::serve_health(const CallPtr& call) {
     text.clear();
     for (std::string_view check : kChecks) {
       bool fine = ready || check != "informer-sync";
-      text += fmt::format("[{}]{} {}\n", fine ? "+" : "-", check, fine ? "ok" : "failed: reason withheld");
+      text += fmt::format("[{}]{} {}\n", fine ? "+" : "-", check,
+                          fine ? "ok" : "failed: reason withheld");
     }
     text += fmt::format("{} check {}\n", s[0], ready ? "passed" : "failed");
   }
@@ -134,8 +135,8 @@ bool Front::serve_openapi(const CallPtr& call) {
   reply.exchange = call->exchange;
   std::string_view accept = call->exchange->request.headers.get("Accept");
   if (path == "/openapi/v2" && accept.find("proto-openapi.spec.v2") != std::string_view::npos) {
-    net::Headers headers = answer_headers(
-        reply, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    net::Headers headers =
+        answer_headers(reply, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
     call->exchange->respond(200, std::move(headers), openapi_v2_protobuf());
   } else if (path == "/openapi/v2") {
     send_json(reply, 200, openapi_v2_json());
@@ -162,9 +163,8 @@ void Front::serve_path(const CallPtr& call) {
   if (path == "/version") return send_json(reply, 200, version_json(options_.git_version));
   if (serve_discovery(call) || serve_health(call) || serve_openapi(call)) return;
   if (path == "/metrics") {
-    std::string text = fmt::format(
-        "# TYPE knarr_store_revision gauge\nknarr_store_revision {}\n",
-        deps_.registry.cache().revision());
+    std::string text = fmt::format("# TYPE knarr_store_revision gauge\nknarr_store_revision {}\n",
+                                   deps_.registry.cache().revision());
     return send_text(call->exchange, 200, std::move(text));
   }
   if (deps_.tokens != nullptr && path == "/.well-known/openid-configuration") {

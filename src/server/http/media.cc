@@ -84,10 +84,14 @@ bool form_of(const Clause& c, Accepts accepts, Form& form) {
       (c.version != "v1" && c.version != "v1beta1")) {
     return false;
   }
-  if (c.as == "Table") form = Form::kTable;
-  else if (c.as == "PartialObjectMetadata") form = Form::kPartial;
-  else if (c.as == "PartialObjectMetadataList") form = Form::kPartialList;
-  else return false;
+  if (c.as == "Table")
+    form = Form::kTable;
+  else if (c.as == "PartialObjectMetadata")
+    form = Form::kPartial;
+  else if (c.as == "PartialObjectMetadataList")
+    form = Form::kPartialList;
+  else
+    return false;
   return true;
 }
 

@@ -16,7 +16,7 @@ enum class Form { kPlain, kTable, kPartial, kPartialList, kDiscovery };
 struct Wanted {
   api::Media media = api::Media::kJson;
   Form form = Form::kPlain;
-  std::string version;  // of the form: "v1"
+  std::string version;    // of the form: "v1"
   bool protobuf = false;  // plain objects, lists and Statuses in Kubernetes' protobuf
 };
 

@@ -16,10 +16,10 @@ namespace knarr::server {
 struct NodeRequest {
   enum class Kind { kLog, kExec, kAttach, kPortForward, kPodProxy, kServiceProxy, kNodeProxy };
   Kind kind = Kind::kLog;
-  ObjectRef object;   // the pod, service or node
-  std::string name;   // as in the URL: may carry a scheme and a port ("https:web:443")
-  std::string path;   // of proxies: what follows ".../proxy", with its leading '/'
-  net::Query query;   // container, follow, tailLines, command, stdin, tty, ports, ...
+  ObjectRef object;  // the pod, service or node
+  std::string name;  // as in the URL: may carry a scheme and a port ("https:web:443")
+  std::string path;  // of proxies: what follows ".../proxy", with its leading '/'
+  net::Query query;  // container, follow, tailLines, command, stdin, tty, ports, ...
   UserRef user;
 };
 

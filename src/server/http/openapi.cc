@@ -17,8 +17,8 @@ std::string base_path(const api::ResourceInfo& r) {
 }
 
 std::string object_path(const api::ResourceInfo& r) {
-  return fmt::format("/{}/{}{}/{{name}}", base_path(r), r.namespaced ? "namespaces/{namespace}/" : "",
-                     r.plural);
+  return fmt::format("/{}/{}{}/{{name}}", base_path(r),
+                     r.namespaced ? "namespaces/{namespace}/" : "", r.plural);
 }
 
 Value kind_of(const api::ResourceInfo& r) {
@@ -41,10 +41,11 @@ Value patch_operation(const api::ResourceInfo& r, bool v3) {
   for (const char* name : {"dryRun", "fieldManager", "fieldValidation"}) {
     parameters.push_back(query_parameter(name, v3));
   }
-  return Value::object({{"parameters", std::move(parameters)},
-                        {"responses", Value::object({{"200", Value::object({{"description", "OK"}})}})},
-                        {"x-kubernetes-action", "patch"},
-                        {"x-kubernetes-group-version-kind", kind_of(r)}});
+  return Value::object(
+      {{"parameters", std::move(parameters)},
+       {"responses", Value::object({{"200", Value::object({{"description", "OK"}})}})},
+       {"x-kubernetes-action", "patch"},
+       {"x-kubernetes-group-version-kind", kind_of(r)}});
 }
 
 std::string schema_name(const api::ResourceInfo& r) {
@@ -85,9 +86,9 @@ std::string patch_message(const api::ResourceInfo& r) {
     std::string parameter = message({{2, other}});
     put_bytes(out, 8, message({{1, parameter}}));
   }
-  std::string yaml = fmt::format("group: \"{}\"\nkind: {}\nversion: {}\n", r.group, r.kind, r.version);
-  put_bytes(out, 13,
-            message({{1, "x-kubernetes-group-version-kind"}, {2, message({{2, yaml}})}}));
+  std::string yaml =
+      fmt::format("group: \"{}\"\nkind: {}\nversion: {}\n", r.group, r.kind, r.version);
+  put_bytes(out, 13, message({{1, "x-kubernetes-group-version-kind"}, {2, message({{2, yaml}})}}));
   return out;
 }
 

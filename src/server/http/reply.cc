@@ -67,8 +67,8 @@ bool send_protobuf(const Reply& reply, int code, std::string_view json) {
   std::string_view group;
   std::string_view v;
   if (!api::split_api_version(version, group, v)) return false;
-  const api::Type* type = kind == "Status" ? api::find_type("meta.k8s.io", "v1", kind)
-                                           : api::find_type(group, v, kind);
+  const api::Type* type =
+      kind == "Status" ? api::find_type("meta.k8s.io", "v1", kind) : api::find_type(group, v, kind);
   if (type == nullptr) return false;
   net::Headers headers = answer_headers(reply, "application/vnd.kubernetes.protobuf");
   reply.exchange->respond(code, std::move(headers), api::encode_protobuf(*type, *value));
@@ -178,12 +178,10 @@ void send_object(const Reply& reply, int code, const api::ResourceInfo& resource
       return send_json(reply, code, json::write(*table));
     }
     case Form::kPartial:
-      return send_json(
-          reply, code, partial_json(presented_json(resource, *object), reply.wanted.version));
-    case Form::kPartialList:
-      return send_status(reply, wrong_form(resource, false));
-    default:
-      break;
+      return send_json(reply, code,
+                       partial_json(presented_json(resource, *object), reply.wanted.version));
+    case Form::kPartialList: return send_status(reply, wrong_form(resource, false));
+    default: break;
   }
   if (reply.wanted.media == api::Media::kYaml || reply.wanted.protobuf ||
       !presented_as_stored(resource)) {
@@ -203,19 +201,17 @@ void send_list(const Reply& reply, const api::ResourceInfo& resource, const List
       if (!table.ok()) return send_status(reply, table.error());
       return send_json(reply, 200, json::write(*table));
     }
-    case Form::kPartial:
-      return send_status(reply, wrong_form(resource, true));
+    case Form::kPartial: return send_status(reply, wrong_form(resource, true));
     case Form::kPartialList: {
-      std::string out = list_head("PartialObjectMetadataList",
-                                  "meta.k8s.io/" + reply.wanted.version, meta);
+      std::string out =
+          list_head("PartialObjectMetadataList", "meta.k8s.io/" + reply.wanted.version, meta);
       for (size_t i = 0; i < page.items.size(); i++) {
         if (i > 0) out += ',';
         out += partial_json(page.items[i]->json, reply.wanted.version);
       }
       return send_json(reply, 200, out + "]}");
     }
-    default:
-      break;
+    default: break;
   }
   std::string head = list_head(resource.list_kind, resource.api_version(), meta);
   bool stored = presented_as_stored(resource);

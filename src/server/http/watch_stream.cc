@@ -18,12 +18,9 @@ constexpr int kPartialJson = 1;
 
 std::string_view type_name(EventType type) {
   switch (type) {
-    case EventType::kAdded:
-      return "ADDED";
-    case EventType::kModified:
-      return "MODIFIED";
-    default:
-      return "DELETED";
+    case EventType::kAdded: return "ADDED";
+    case EventType::kModified: return "MODIFIED";
+    default: return "DELETED";
   }
 }
 
@@ -74,9 +71,8 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
                                                      : reply_.wanted.version == "v1";
     if (!shared) return write(encode(event.type, *event.object()));
     int encoding = reply_.wanted.form == Form::kPlain ? kJson : kPartialJson;
-    Encoded text = event.encoded(encoding, [this](EventType type, const Object& object) {
-      return encode(type, object);
-    });
+    Encoded text = event.encoded(
+        encoding, [this](EventType type, const Object& object) { return encode(type, object); });
     reply_.exchange->write(net::Buffers(std::move(text)));
   }
 
@@ -86,9 +82,8 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
     if (initial_end) {
       meta.set("annotations", Value::object({{"k8s.io/initial-events-end", "true"}}));
     }
-    Value object = Value::object({{"kind", resource_.kind},
-                                  {"apiVersion", resource_.api_version()},
-                                  {"metadata", meta}});
+    Value object = Value::object(
+        {{"kind", resource_.kind}, {"apiVersion", resource_.api_version()}, {"metadata", meta}});
     std::string json = api::encode_json(*resource_.type, object);
     if (reply_.wanted.form == Form::kPartial) json = partial_json(json, reply_.wanted.version);
     if (reply_.wanted.form == Form::kTable) {

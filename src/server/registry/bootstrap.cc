@@ -33,8 +33,7 @@ Step priority_step(const char* name, int64_t value, const char* what) {
 }
 
 Value https_port(int port) {
-  return Value::array(
-      {Value::object({{"name", "https"}, {"port", port}, {"protocol", "TCP"}})});
+  return Value::array({Value::object({{"name", "https"}, {"port", port}, {"protocol", "TCP"}})});
 }
 
 Step service_step(const std::string& address, int port) {
@@ -57,9 +56,9 @@ Step service_step(const std::string& address, int port) {
 Step endpoints_step(const BootstrapOptions& o) {
   Value m = meta("kubernetes", "default");
   m.set("labels", Value::object({{"endpointslice.kubernetes.io/skip-mirror", "true"}}));
-  Value subset = Value::object(
-      {{"addresses", Value::array({Value::object({{"ip", o.advertise_address}})})},
-       {"ports", https_port(o.advertise_port)}});
+  Value subset =
+      Value::object({{"addresses", Value::array({Value::object({{"ip", o.advertise_address}})})},
+                     {"ports", https_port(o.advertise_port)}});
   return {{"", "v1", "endpoints", "default", "", ""},
           Value::object({{"metadata", std::move(m)}, {"subsets", Value::array({subset})}}),
           true};
@@ -68,9 +67,8 @@ Step endpoints_step(const BootstrapOptions& o) {
 Step slice_step(const BootstrapOptions& o) {
   Value m = meta("kubernetes", "default");
   m.set("labels", Value::object({{"kubernetes.io/service-name", "kubernetes"}}));
-  Value endpoint =
-      Value::object({{"addresses", Value::array({Value(o.advertise_address)})},
-                     {"conditions", Value::object({{"ready", true}})}});
+  Value endpoint = Value::object({{"addresses", Value::array({Value(o.advertise_address)})},
+                                  {"conditions", Value::object({{"ready", true}})}});
   return {{"discovery.k8s.io", "v1", "endpointslices", "default", "", ""},
           Value::object({{"metadata", std::move(m)},
                          {"addressType", "IPv4"},

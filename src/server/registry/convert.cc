@@ -87,8 +87,8 @@ void hpa_to_v2(Value& v) {
     Value metric = Value::object(
         {{"type", "Resource"},
          {"resource",
-          Value::object({{"name", "cpu"},
-                         {"current", Value::object({{"averageUtilization", *now}})}})}});
+          Value::object(
+              {{"name", "cpu"}, {"current", Value::object({{"averageUtilization", *now}})}})}});
     current.insert(0, std::move(metric));
     status.erase("currentCPUUtilizationPercentage");
   }

@@ -35,8 +35,7 @@ class VolumeStrategy final : public Strategy {
  public:
   VolumeStrategy() : Strategy({.returns_deleted = true}) {}
   void prepare_create(StrategyContext& ctx, Value& now) const override {
-    now.set("status",
-            Value::object({{"phase", "Pending"}, {"lastPhaseTransitionTime", ctx.now}}));
+    now.set("status", Value::object({{"phase", "Pending"}, {"lastPhaseTransitionTime", ctx.now}}));
   }
   void prepare_status(StrategyContext& ctx, Value& now, const Value& old) const override {
     Value& status = now.member("status");

@@ -92,8 +92,8 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
   void turn() {
     ObjectRef current = registry_.deps_.cache.get(key_of(*request_));
     if (current == nullptr) {
-      return done_(not_found(request_->resource->group, request_->resource->plural,
-                             request_->name));
+      return done_(
+          not_found(request_->resource->group, request_->resource->plural, request_->name));
     }
     Result<Value> parsed = json::parse(current->json);
     if (!parsed.ok()) return done_(internal_error(parsed.error().message));
@@ -211,14 +211,13 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
       ObjectRef shown = api::with_revision(*draft, current->revision);
       return then_erase ? gone(shown) : accepted(shown);
     }
-    registry_.deps_.cache.update(
-        key_of(*request_), current->revision, std::move(draft), {},
-        [self = shared_from_this(), object = std::move(object),
-         then_erase](Result<ObjectRef> stored) {
-          if (!stored.ok()) return self->failed(std::move(stored).error());
-          if (then_erase) return self->erase(*stored, object);
-          self->accepted(*stored);
-        });
+    registry_.deps_.cache.update(key_of(*request_), current->revision, std::move(draft), {},
+                                 [self = shared_from_this(), object = std::move(object),
+                                  then_erase](Result<ObjectRef> stored) {
+                                   if (!stored.ok()) return self->failed(std::move(stored).error());
+                                   if (then_erase) return self->erase(*stored, object);
+                                   self->accepted(*stored);
+                                 });
   }
 
   void erase(const ObjectRef& current, const Value& object) {
@@ -273,7 +272,8 @@ void warn_of_orphans(Request& request, const DeleteOptions& options) {
   if (options.propagation || options.orphan_dependents) return;
   request.warnings.push_back(
       "child pods are preserved by default when jobs are deleted; set "
-      "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this "
+      "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
+      "this "
       "warning");
 }
 

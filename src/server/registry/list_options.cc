@@ -61,7 +61,8 @@ api::ErrorList check_list(const RawListQuery& raw) {
   const std::string& value = raw.resource_version_match;
   if (!value.empty()) {
     if (raw.resource_version.empty()) {
-      errors.forbidden(match, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+      errors.forbidden(match,
+                       "resourceVersionMatch is forbidden unless resourceVersion is provided");
     }
     if (!raw.continue_token.empty()) {
       errors.forbidden(match, "resourceVersionMatch is forbidden when continue is provided");

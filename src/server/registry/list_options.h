@@ -33,12 +33,12 @@ struct RawListQuery {
 struct ListQuery {
   api::LabelSelector labels;
   api::FieldSelector fields;
-  kv::Revision revision = 0;       // asked for; 0: any
-  bool revision_given = false;     // "" and "0" differ for watches
-  bool exact = false;              // resourceVersionMatch=Exact
+  kv::Revision revision = 0;    // asked for; 0: any
+  bool revision_given = false;  // "" and "0" differ for watches
+  bool exact = false;           // resourceVersionMatch=Exact
   bool not_older = false;
   std::optional<NamespacedName> after;  // from the token
-  kv::Revision page_revision = 0;       // from the token: the revision the list began at; -1: newest
+  kv::Revision page_revision = 0;  // from the token: the revision the list began at; -1: newest
   int64_t limit = 0;
   bool bookmarks = false;
   std::optional<bool> send_initial_events;

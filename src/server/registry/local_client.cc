@@ -150,16 +150,12 @@ void LocalClient::call(client::Request from, client::Reply reply) {
   };
   Body body{std::move(from.body), api::Media::kJson};
   switch (from.verb) {
-    case client::Verb::kGet:
-      return done(registry_.get_subresource(*request));
-    case client::Verb::kCreate:
-      return registry_.create(request, std::move(body), std::move(done));
-    case client::Verb::kUpdate:
-      return registry_.update(request, std::move(body), std::move(done));
+    case client::Verb::kGet: return done(registry_.get_subresource(*request));
+    case client::Verb::kCreate: return registry_.create(request, std::move(body), std::move(done));
+    case client::Verb::kUpdate: return registry_.update(request, std::move(body), std::move(done));
     case client::Verb::kPatch:
       return registry_.patch(request, from.patch_type, std::move(body), std::move(done));
-    case client::Verb::kDelete:
-      return registry_.remove(request, std::move(body), std::move(done));
+    case client::Verb::kDelete: return registry_.remove(request, std::move(body), std::move(done));
   }
 }
 

@@ -18,9 +18,8 @@ constexpr Traits kDriver{.generation = true,
                          .unconditional_update = false,
                          .returns_deleted = true};
 constexpr Traits kLease{.create_on_update = true, .unconditional_update = false};
-constexpr Traits kEvents{.create_on_update = true,
-                         .gc = GcPolicy::kUnsupported,
-                         .ttl_ms = 60 * 60 * 1000};
+constexpr Traits kEvents{
+    .create_on_update = true, .gc = GcPolicy::kUnsupported, .ttl_ms = 60 * 60 * 1000};
 
 struct Row {
   std::string_view group;

@@ -74,8 +74,7 @@ class PodStrategy final : public Strategy {
     const json::Value& own = pod["spec"]["terminationGracePeriodSeconds"];
     int64_t period = asked ? *asked : own.as_int(0);
     std::string_view phase = pod["status"]["phase"].as_string();
-    if (pod["spec"]["nodeName"].as_string().empty() ||
-        phase == "Failed" || phase == "Succeeded") {
+    if (pod["spec"]["nodeName"].as_string().empty() || phase == "Failed" || phase == "Succeeded") {
       period = 0;
     }
     return period < 0 ? 1 : period;

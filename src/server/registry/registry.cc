@@ -137,9 +137,9 @@ Result<Answer> Registry::get_subresource(const Request& request) const {
 Result<ListPage> Registry::list(const Request& request, const ListQuery& query) const {
   kv::Revision newest = deps_.cache.revision();
   if (query.revision > newest) {
-    Error error = make_error(Code::kTimeout,
-                             fmt::format("Too large resource version: {}, current: {}",
-                                         query.revision, newest));
+    Error error = make_error(
+        Code::kTimeout,
+        fmt::format("Too large resource version: {}, current: {}", query.revision, newest));
     auto details = std::make_shared<ErrorDetails>();
     details->causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
     details->retry_after_seconds = 1;
@@ -236,7 +236,8 @@ void Registry::replace(RequestPtr request,
     Result<json::Value> now = transform(*live);
     if (!now.ok()) return done(std::move(now).error());
     ObjectRef draft = api::make_object(stored, *now, 0);
-    if (request->dry_run) return done(Answer{200, api::with_revision(*draft, current->revision), ""});
+    if (request->dry_run)
+      return done(Answer{200, api::with_revision(*draft, current->revision), ""});
     deps_.cache.update(key, current->revision, std::move(draft), {},
                        [done](Result<ObjectRef> object) {
                          if (!object.ok()) return done(std::move(object).error());

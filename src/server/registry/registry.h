@@ -31,7 +31,7 @@ struct RegistryDeps {
   Clock& clock;
   Random& random;
   AdmissionChain& admission;
-  TokenIssuer* tokens = nullptr;      // null: serviceaccounts/token answers 404
+  TokenIssuer* tokens = nullptr;           // null: serviceaccounts/token answers 404
   Authenticator* authenticator = nullptr;  // of TokenReviews
   Authorizer* authorizer = nullptr;        // of access reviews
   ServiceAllocator::Options services = {};

@@ -36,9 +36,9 @@ Result<ServiceAllocator> ServiceAllocator::make(Options options, Random& random)
   }
   if (slash == std::string::npos || !parse_address(options.cidr.substr(0, slash), base) ||
       prefix < 8 || prefix > 30) {
-    return make_error(Code::kBadRequest,
-                      fmt::format("service CIDR {}: not an IPv4 network of /8 to /30",
-                                  options.cidr));
+    return make_error(
+        Code::kBadRequest,
+        fmt::format("service CIDR {}: not an IPv4 network of /8 to /30", options.cidr));
   }
   base &= ~uint32_t(0) << (32 - prefix);
   return ServiceAllocator(std::move(options), random, base, prefix);

@@ -22,10 +22,10 @@ namespace knarr::server {
 enum class GcPolicy { kBackground, kOrphan, kUnsupported };
 
 struct Traits {
-  bool generation = false;  // metadata.generation counts changes of what is not metadata
+  bool generation = false;           // metadata.generation counts changes of what is not metadata
   bool generation_at_create = true;  // it begins at 1, not unset
   bool generation_counts = true;     // false: it stays at 1
-  bool create_on_update = false;  // PUT of what is not there makes it
+  bool create_on_update = false;     // PUT of what is not there makes it
   bool unconditional_update = true;  // PUT may leave out resourceVersion
   bool returns_deleted = false;      // DELETE answers with the object, not with a Status
   bool graceful = false;             // deletion waits for a grace period (pods)

@@ -26,8 +26,7 @@ Value scale_of(const api::ResourceInfo& resource, const Value& object) {
   if (resource.plural == "replicationcontrollers") {
     selector = api::LabelSelector::from_map(object["spec"]["selector"]).text();
   } else {
-    Result<api::LabelSelector> parsed =
-        api::LabelSelector::from_object(object["spec"]["selector"]);
+    Result<api::LabelSelector> parsed = api::LabelSelector::from_object(object["spec"]["selector"]);
     if (parsed.ok()) selector = parsed->text();
   }
   if (!selector.empty()) status.set("selector", selector);
@@ -94,19 +93,18 @@ void set_condition(Value& status, Value condition) {
 
 Result<Value> bound_pod(const Request& request, const Value& live, const Value& binding,
                         const std::string& now) {
-  auto refuse = [&](std::string why) {
-    return conflict("", "pods/binding", request.name, why);
-  };
+  auto refuse = [&](std::string why) { return conflict("", "pods/binding", request.name, why); };
   Value pod = live;
   std::string_view uid = binding["metadata"]["uid"].as_string();
   if (!uid.empty() && uid != live["metadata"]["uid"].as_string()) {
-    return conflict("", "pods", request.name,
-                    fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                                uid, live["metadata"]["uid"].as_string()));
+    return conflict(
+        "", "pods", request.name,
+        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid,
+                    live["metadata"]["uid"].as_string()));
   }
   if (!pod["metadata"]["deletionTimestamp"].is_null()) {
-    return refuse(fmt::format("pod {} is being deleted, cannot be assigned to a host",
-                              request.name));
+    return refuse(
+        fmt::format("pod {} is being deleted, cannot be assigned to a host", request.name));
   }
   std::string node = pod["spec"]["nodeName"].text();
   if (!node.empty()) {
@@ -145,8 +143,8 @@ void create_binding(Registry& registry, RequestPtr request, const Value& binding
       errors.not_supported(api::Path("target") / "kind", target["kind"], {"Node", "<empty>"});
     }
     if (target["name"].as_string().empty()) errors.required(api::Path("target") / "name");
-    return done(make_error(Code::kUnknown, errors.errors()[0].field + ": " +
-                                               errors.errors()[0].body));
+    return done(
+        make_error(Code::kUnknown, errors.errors()[0].field + ": " + errors.errors()[0].body));
   }
   const api::ResourceInfo* pods = api::find_resource("", "v1", "pods");
   auto inner = std::make_shared<Request>(*request);
@@ -198,9 +196,9 @@ Result<Value> spent_budget(const Request& pod, const Value& live, const std::str
     return e;
   }
   if (status["disruptionsAllowed"].as_int() <= 0) {
-    return budget_refusal(fmt::format(
-        "The disruption budget {} needs {} healthy pods and has {} currently", name,
-        status["desiredHealthy"].as_int(), status["currentHealthy"].as_int()));
+    return budget_refusal(
+        fmt::format("The disruption budget {} needs {} healthy pods and has {} currently", name,
+                    status["desiredHealthy"].as_int(), status["currentHealthy"].as_int()));
   }
   Value pdb = live;
   Value& s = pdb.member("status");
@@ -235,8 +233,7 @@ void create_eviction(Registry& registry, RequestPtr request, const Value& evicti
   auto remove = [&registry, inner, options, finish] { registry.remove(inner, options, finish); };
 
   std::string_view phase = (*value)["status"]["phase"].as_string();
-  bool free = phase == "Succeeded" || phase == "Failed" || phase == "Pending" ||
-              (*pod)->deleting;
+  bool free = phase == "Succeeded" || phase == "Failed" || phase == "Pending" || (*pod)->deleting;
   std::vector<ObjectRef> budgets = budgets_of(registry.cache(), **pod);
   if (budgets.size() > 1) {
     return done(make_error(Code::kUnknown,

@@ -1,5 +1,5 @@
-// What is read or created under an object without being stored: scales, bindings, evictions, tokens,
-// and the reviews of identity and access.
+// What is read or created under an object without being stored: scales, bindings, evictions,
+// tokens, and the reviews of identity and access.
 #pragma once
 
 #include "base/json.h"
@@ -17,7 +17,6 @@ void create_binding(Registry& registry, RequestPtr request, const json::Value& b
 void create_eviction(Registry& registry, RequestPtr request, const json::Value& eviction,
                      Done done);
 void create_token(const RegistryDeps& deps, const Request& request, json::Value body, Done done);
-void create_review(const RegistryDeps& deps, const Request& request, json::Value review,
-                   Done done);
+void create_review(const RegistryDeps& deps, const Request& request, json::Value review, Done done);
 
 }  // namespace knarr::server

@@ -43,9 +43,9 @@ Result<json::Value> parse_patch(const std::string& bytes, client::PatchType type
                             : patch->is_string() ? "string"
                             : patch->is_bool()   ? "bool"
                                                  : "number";
-    return bad_request(fmt::format(
-        "{}json: cannot unmarshal {} into Go value of type map[string]interface {{}}", prefix,
-        what));
+    return bad_request(
+        fmt::format("{}json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                    prefix, what));
   }
   return patch;
 }
@@ -62,8 +62,7 @@ Result<json::Value> parse_apply(const Request& request, const Body& body) {
   }
   if (config["apiVersion"].as_string() != version ||
       config["kind"].as_string() != request.resource->kind) {
-    return bad_request(fmt::format(
-        "object at {} and patch have different kinds", request.name));
+    return bad_request(fmt::format("object at {} and patch have different kinds", request.name));
   }
   if (config["metadata"].has("managedFields")) {
     return bad_request("metadata.managedFields must be nil");
@@ -84,8 +83,7 @@ Result<void> check_patch_options(const Request& request, client::PatchType type)
   return api::invalid_error("meta.k8s.io", "PatchOptions", "", errors);
 }
 
-WriteFlow::Transform apply_transform(WriteFlow* flow, const Request& request,
-                                     json::Value config) {
+WriteFlow::Transform apply_transform(WriteFlow* flow, const Request& request, json::Value config) {
   const api::Type& type = *request.resource->type;
   bool force = request.force;
   return [flow, &type, config = std::move(config), force](const json::Value& live,

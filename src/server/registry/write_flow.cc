@@ -99,9 +99,10 @@ Result<json::Value> WriteFlow::decode_patched(const json::Value& patched,
   std::string_view kind = is_scale() ? std::string_view("Scale") : resource_.kind;
   if (!patched.empty() &&
       (patched["kind"].as_string() != kind || patched["apiVersion"].as_string() != version)) {
-    return refuse(fmt::format("no kind \"{}\" is registered for version \"{}\" in scheme "
-                              "\"pkg/api/legacyscheme/scheme.go:30\"",
-                              patched["kind"].as_string(), patched["apiVersion"].as_string()));
+    return refuse(
+        fmt::format("no kind \"{}\" is registered for version \"{}\" in scheme "
+                    "\"pkg/api/legacyscheme/scheme.go:30\"",
+                    patched["kind"].as_string(), patched["apiVersion"].as_string()));
   }
   if (!decoded.ok()) return refuse(decoded.error().message);
   if (!decoded->strict_errors.empty()) {
@@ -164,8 +165,12 @@ api::Writer WriteFlow::writer() const {
 }
 
 StrategyContext WriteFlow::context() {
-  return StrategyContext{*request_,         registry_.deps_.cache, registry_.deps_.clock,
-                         registry_.deps_.random, now_text_,        request_->warnings,
+  return StrategyContext{*request_,
+                         registry_.deps_.cache,
+                         registry_.deps_.clock,
+                         registry_.deps_.random,
+                         now_text_,
+                         request_->warnings,
                          undo_};
 }
 
@@ -210,12 +215,9 @@ Error WriteFlow::worded(Error error) const {
       if (there != nullptr && there->deleting) e.message = "object is being deleted: " + e.message;
       return e;
     }
-    case Code::kNotFound:
-      return not_found(group, plural, request_->name);
-    case Code::kConflict:
-      return conflict(group, plural, request_->name, kObjectModified);
-    default:
-      return error;
+    case Code::kNotFound: return not_found(group, plural, request_->name);
+    case Code::kConflict: return conflict(group, plural, request_->name, kObjectModified);
+    default: return error;
   }
 }
 
@@ -319,8 +321,7 @@ void WriteFlow::store_new(std::shared_ptr<Prepared> prepared, int attempts) {
 void WriteFlow::modify(Transform transform, Options options) {
   transform_ = std::move(transform);
   options_ = std::move(options);
-  registry_.deps_.cache.when_idle(key_of(*request_),
-                                  [self = shared_from_this()] { self->turn(); });
+  registry_.deps_.cache.when_idle(key_of(*request_), [self = shared_from_this()] { self->turn(); });
 }
 
 void WriteFlow::turn() {

@@ -21,8 +21,8 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
   using Transform = std::function<Result<json::Value>(const json::Value& live, bool exists)>;
 
   struct Options {
-    bool may_create = false;     // what is not there is made
-    bool tracks_fields = true;   // false: the transform writes managedFields itself (apply)
+    bool may_create = false;    // what is not there is made
+    bool tracks_fields = true;  // false: the transform writes managedFields itself (apply)
     // Instead of the answer's object; given the object as stored.
     std::function<Answer(const ObjectRef&)> answer;
   };

@@ -1,5 +1,5 @@
-// The choice of a node for a pod: prepare, filter, score, and preemption when nothing fits. Works on
-// the node table as it is; makes no writes.
+// The choice of a node for a pod: prepare, filter, score, and preemption when nothing fits. Works
+// on the node table as it is; makes no writes.
 #pragma once
 
 #include <cstdint>

@@ -25,8 +25,8 @@ void NodeInfo::add(const PodInfoRef& pod) {
 }
 
 bool NodeInfo::remove(const std::string& uid) {
-  auto it = std::find_if(pods.begin(), pods.end(),
-                         [&](const PodInfoRef& p) { return p->uid() == uid; });
+  auto it =
+      std::find_if(pods.begin(), pods.end(), [&](const PodInfoRef& p) { return p->uid() == uid; });
   if (it == pods.end()) return false;
   requested.subtract((*it)->requests);
   floored.subtract((*it)->floored);

@@ -7,11 +7,17 @@
 namespace knarr::server {
 
 const std::vector<Plugin>& scheduler_plugins() {
-  static const std::vector<Plugin> plugins{
-      node_unschedulable_plugin(), node_name_plugin(),       taint_toleration_plugin(),
-      node_affinity_plugin(),      node_ports_plugin(),      node_resources_plugin(),
-      volume_plugin(),             topology_spread_plugin(), inter_pod_affinity_plugin(),
-      balanced_allocation_plugin(), image_locality_plugin()};
+  static const std::vector<Plugin> plugins{node_unschedulable_plugin(),
+                                           node_name_plugin(),
+                                           taint_toleration_plugin(),
+                                           node_affinity_plugin(),
+                                           node_ports_plugin(),
+                                           node_resources_plugin(),
+                                           volume_plugin(),
+                                           topology_spread_plugin(),
+                                           inter_pod_affinity_plugin(),
+                                           balanced_allocation_plugin(),
+                                           image_locality_plugin()};
   return plugins;
 }
 

@@ -19,8 +19,8 @@ namespace knarr::server {
 
 enum class Fit {
   kYes,
-  kNo,         // another pod's going could change it
-  kNever,      // nothing that preemption does could
+  kNo,     // another pod's going could change it
+  kNever,  // nothing that preemption does could
 };
 
 struct Verdict {
@@ -35,8 +35,8 @@ struct Verdict {
 // What changed in the cluster, for waking pods that could not be placed.
 enum ClusterChange : unsigned {
   kNodeChange = 1,
-  kPodGone = 2,      // a placed pod ended or was deleted
-  kPodPlaced = 4,    // a pod got its node, or its labels changed
+  kPodGone = 2,    // a placed pod ended or was deleted
+  kPodPlaced = 4,  // a pod got its node, or its labels changed
   kVolumeChange = 8,
 };
 

@@ -107,8 +107,8 @@ PodInfo::PodInfo(const ObjectRef& ref) : object(ref) {
       int64_t port = p["hostPort"].as_int();
       if (port == 0) continue;
       std::string ip = p["hostIP"].text();
-      ports.push_back({ip.empty() ? "0.0.0.0" : ip, std::string(p["protocol"].as_string("TCP")),
-                       port});
+      ports.push_back(
+          {ip.empty() ? "0.0.0.0" : ip, std::string(p["protocol"].as_string("TCP")), port});
     }
   }
   node_requirement = api::NodeRequirement(spec);

@@ -132,9 +132,8 @@ Preemption find_preemption(Algorithm& algorithm, NodeTable& table, const Cache& 
     result.message = fit_message(table.nodes().size(), reasons);
     return result;
   }
-  auto best = std::min_element(options.begin(), options.end(), [](const auto& a, const auto& b) {
-    return a.cost() < b.cost();
-  });
+  auto best = std::min_element(options.begin(), options.end(),
+                               [](const auto& a, const auto& b) { return a.cost() < b.cost(); });
   result.node = best->node;
   result.victims = std::move(best->pods);
   return result;

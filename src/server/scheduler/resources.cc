@@ -78,7 +78,8 @@ Amounts container_requests(const json::Value& container, bool floor) {
 
 Amounts pod_requests(const json::Value& spec, bool floor) {
   Amounts total, sidecars, largest_init;
-  for (const json::Value& c : spec["containers"].elements()) total.add(container_requests(c, floor));
+  for (const json::Value& c : spec["containers"].elements())
+    total.add(container_requests(c, floor));
   for (const json::Value& c : spec["initContainers"].elements()) {
     Amounts step = container_requests(c, floor);
     if (c["restartPolicy"].as_string() == "Always") {

@@ -26,9 +26,9 @@ struct Amounts {
 // A ResourceList: {"cpu": "500m", ...}; "pods" is left out.
 Amounts amounts_of(const json::Value& list);
 
-// What a pod asks of its node: containers and sidecars together, or the largest init step, whichever
-// is more, and the overhead. With `floor`, containers that ask for no cpu or memory count as 100m
-// and 200 MB: what scoring uses, so that such pods spread too.
+// What a pod asks of its node: containers and sidecars together, or the largest init step,
+// whichever is more, and the overhead. With `floor`, containers that ask for no cpu or memory count
+// as 100m and 200 MB: what scoring uses, so that such pods spread too.
 Amounts pod_requests(const json::Value& pod_spec, bool floor);
 
 }  // namespace knarr::server

@@ -1,9 +1,9 @@
 #include "server/scheduler/scheduler.h"
 
 #include "api/view/meta.h"
-#include "base/time.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "base/time.h"
 
 namespace knarr::server {
 
@@ -45,9 +45,10 @@ Scheduler::Scheduler(Cache& cache, client::Client& client, Clock& clock, Random&
       clock_(clock),
       name_(std::move(name)),
       algorithm_(table_, cache, random),
-      queue_(clock, [this] {
-        if (!turn_->active()) turn_->start(0);
-      }),
+      queue_(clock,
+             [this] {
+               if (!turn_->active()) turn_->start(0);
+             }),
       recorder_(client, clock, name_, {}, api::EventRecorder::Style::kSeries),
       turn_(clock.timer([this] { run(); })) {}
 
@@ -199,10 +200,10 @@ void Scheduler::preempt(const PodInfoRef& pod, const Preemption& preemption) {
                   client::PatchType::kStrategicMerge,
                   {}},
                  [](Result<ObjectRef>) {});
-    json::Value options = json::Value::object(
-        {{"kind", "DeleteOptions"},
-         {"apiVersion", "v1"},
-         {"preconditions", json::Value::object({{"uid", victim->uid()}})}});
+    json::Value options =
+        json::Value::object({{"kind", "DeleteOptions"},
+                             {"apiVersion", "v1"},
+                             {"preconditions", json::Value::object({{"uid", victim->uid()}})}});
     client_.call({client::Verb::kDelete,
                   {"", "v1", "pods", name.ns, name.name, ""},
                   json::write(options),

@@ -88,8 +88,9 @@ std::string qualified(std::string_view group, std::string_view resource) {
 }
 
 Error not_found(std::string_view group, std::string_view resource, std::string_view name) {
-  return about(Code::kNotFound, fmt::format("{} \"{}\" not found", qualified(group, resource), name),
-               group, resource, name);
+  return about(Code::kNotFound,
+               fmt::format("{} \"{}\" not found", qualified(group, resource), name), group,
+               resource, name);
 }
 
 Error already_exists(std::string_view group, std::string_view resource, std::string_view name) {

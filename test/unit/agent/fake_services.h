@@ -166,8 +166,7 @@ class FakeVolumes final : public agent::PodVolumes {
     is_up = true;
     done({});
   }
-  Result<std::vector<runtime::Mount>> mounts(const agent::PodRef&,
-                                             const agent::ContainerSpec&,
+  Result<std::vector<runtime::Mount>> mounts(const agent::PodRef&, const agent::ContainerSpec&,
                                              const Variables&) override {
     return std::vector<runtime::Mount>();
   }

@@ -2,8 +2,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "api/schema/defaults.h"
 #include "api/resource.h"
+#include "api/schema/defaults.h"
 
 using namespace knarr::api;
 namespace json = knarr::json;
@@ -24,7 +24,8 @@ std::string create(std::string_view group, std::string_view version, std::string
 }
 
 const char* kSubdomain =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    "'.', "
     "and must start and end with an alphanumeric character (e.g. 'example.com', regex used for "
     "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
@@ -44,7 +45,8 @@ TEST_CASE("validation: how errors read") {
   errors.required(spec / "a");
   knarr::Error error = invalid_error("", "Pod", "x", errors);
   CHECK(error.message ==
-        "Pod \"x\" is invalid: [spec.a: Required value, spec.b[2][k]: Invalid value: \"q\\\"\\n\": is "
+        "Pod \"x\" is invalid: [spec.a: Required value, spec.b[2][k]: Invalid value: \"q\\\"\\n\": "
+        "is "
         "bad, spec.c: Unsupported value: 5: supported values: \"A\", \"B\", spec.d: Forbidden: no, "
         "spec.e: Duplicate value: {\"A\":1}, spec.f: Too long: may not be more than 63 bytes]");
   CHECK(error.code == knarr::Code::kInvalid);
@@ -64,9 +66,11 @@ TEST_CASE("validation: create") {
   const Case cases[] = {
       {"", "v1", "ConfigMap", R"({"metadata":{"name":"a","namespace":"n"},"data":{"k":"v"}})", ""},
       {"", "v1", "ConfigMap", R"({"metadata":{"name":"A!","namespace":"n"}})",
-       std::string("ConfigMap \"A!\" is invalid: metadata.name: Invalid value: \"A!\": ") + kSubdomain},
+       std::string("ConfigMap \"A!\" is invalid: metadata.name: Invalid value: \"A!\": ") +
+           kSubdomain},
       {"", "v1", "ConfigMap", R"({"metadata":{"namespace":"n"}})",
-       "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required"},
+       "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is "
+       "required"},
       {"", "v1", "Pod",
        R"({"metadata":{"name":"p","namespace":"n"},"spec":{"containers":[{"name":"c","image":"i"}]}})",
        ""},
@@ -74,13 +78,16 @@ TEST_CASE("validation: create") {
        "Pod \"p\" is invalid: spec.containers: Required value"},
       {"", "v1", "Pod",
        R"({"metadata":{"name":"p","namespace":"n"},"spec":{"restartPolicy":"Sometimes","containers":[{"name":"c","image":"i"}]}})",
-       "Pod \"p\" is invalid: spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: "
+       "Pod \"p\" is invalid: spec.restartPolicy: Unsupported value: \"Sometimes\": supported "
+       "values: "
        "\"Always\", \"OnFailure\", \"Never\""},
-      {"", "v1", "Secret", R"({"metadata":{"name":"s","namespace":"n"},"type":"kubernetes.io/tls"})",
+      {"", "v1", "Secret",
+       R"({"metadata":{"name":"s","namespace":"n"},"type":"kubernetes.io/tls"})",
        "Secret \"s\" is invalid: [data[tls.crt]: Required value, data[tls.key]: Required value]"},
       {"apps", "v1", "Deployment",
        R"({"metadata":{"name":"d","namespace":"n"},"spec":{"selector":{"matchLabels":{"a":"y"}},"template":{"metadata":{"labels":{"a":"x"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}})",
-       "Deployment.apps \"d\" is invalid: spec.template.metadata.labels: Invalid value: {\"a\":\"x\"}: "
+       "Deployment.apps \"d\" is invalid: spec.template.metadata.labels: Invalid value: "
+       "{\"a\":\"x\"}: "
        "`selector` does not match template `labels`"},
       {"", "v1", "Service",
        R"({"metadata":{"name":"s","namespace":"n"},"spec":{"type":"Weird","ports":[{"port":80}]}})",
@@ -88,8 +95,10 @@ TEST_CASE("validation: create") {
        "\"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\""},
       {"", "v1", "Endpoints",
        R"({"metadata":{"name":"e","namespace":"n"},"subsets":[{"addresses":[{"ip":"010.1.1.1"}]}]})",
-       "Endpoints \"e\" is invalid: [subsets[0].addresses[0].ip: Invalid value: \"010.1.1.1\": must not "
-       "have leading 0s, subsets[0].addresses[0].ip: Invalid value: \"010.1.1.1\": must be a valid IP "
+       "Endpoints \"e\" is invalid: [subsets[0].addresses[0].ip: Invalid value: \"010.1.1.1\": "
+       "must not "
+       "have leading 0s, subsets[0].addresses[0].ip: Invalid value: \"010.1.1.1\": must be a valid "
+       "IP "
        "address]"},
   };
   for (const Case& c : cases) {
@@ -100,21 +109,24 @@ TEST_CASE("validation: create") {
 
 TEST_CASE("validation: update") {
   ValidationTarget target{"", "v1", "ConfigMap", true};
-  auto old = json::parse(
-                 R"({"metadata":{"name":"a","namespace":"n","uid":"1","resourceVersion":"5"},"immutable":true,"data":{"k":"1"}})")
-                 .value();
+  auto old =
+      json::parse(
+          R"({"metadata":{"name":"a","namespace":"n","uid":"1","resourceVersion":"5"},"immutable":true,"data":{"k":"1"}})")
+          .value();
   CHECK(validate_update(target, old, old).empty());
   json::Value changed = old;
   changed.member("data").set("k", "2");
   changed.member("metadata").set("uid", "2");
-  CHECK(invalid_error("", "ConfigMap", "a", validate_update(target, changed, old)).message ==
-        "ConfigMap \"a\" is invalid: [metadata.uid: Invalid value: \"2\": field is immutable, data: "
-        "Forbidden: field is immutable when `immutable` is set]");
+  CHECK(
+      invalid_error("", "ConfigMap", "a", validate_update(target, changed, old)).message ==
+      "ConfigMap \"a\" is invalid: [metadata.uid: Invalid value: \"2\": field is immutable, data: "
+      "Forbidden: field is immutable when `immutable` is set]");
 
   ValidationTarget pods{"", "v1", "Pod", true};
-  auto pod = json::parse(
-                 R"({"metadata":{"name":"p","namespace":"n","resourceVersion":"1"},"spec":{"containers":[{"name":"c","image":"i"}]}})")
-                 .value();
+  auto pod =
+      json::parse(
+          R"({"metadata":{"name":"p","namespace":"n","resourceVersion":"1"},"spec":{"containers":[{"name":"c","image":"i"}]}})")
+          .value();
   apply_defaults(*find_kind("", "v1", "Pod")->type, pod);
   json::Value other = pod;
   other.member("spec").member("containers").at(0).set("image", "j");

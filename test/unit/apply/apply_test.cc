@@ -1,9 +1,9 @@
 // Field ownership and server-side apply, against what a Kubernetes API server answers.
 
+#include <catch2/catch.hpp>
+
 #include "api/apply/fields_of.h"
 #include "api/apply/managed_fields.h"
-
-#include <catch2/catch.hpp>
 
 using namespace knarr;
 using json::Value;

@@ -1,7 +1,8 @@
 #include "base/json.h"
-#include "base/json_text.h"
 
 #include <catch2/catch.hpp>
+
+#include "base/json_text.h"
 
 using knarr::json::Kind;
 using knarr::json::Value;

@@ -93,8 +93,8 @@ TEST_CASE("a job fails beyond its backoff limit") {
 
 TEST_CASE("indexed jobs make what is missing") {
   const char* spec = R"({"completions": 4, "parallelism": 4, "completionMode": "Indexed"})";
-  JobPlan plan = plan_job(job(spec, R"({"completedIndexes": "1"})"),
-                          {pod("a", "Running", true, "0")}, kNow);
+  JobPlan plan =
+      plan_job(job(spec, R"({"completedIndexes": "1"})"), {pod("a", "Running", true, "0")}, kNow);
   CHECK(plan.indexes == std::vector<int64_t>{2, 3});
   CHECK(plan.status["succeeded"].as_int() == 1);
 }

@@ -66,11 +66,14 @@ TEST_CASE("a daemon runs where selector and taints let it") {
   check(R"({"metadata": {"name": "n", "labels": {"a": "b"}}})", true, true);
   check(R"({"metadata": {"name": "n", "labels": {"a": "c"}}})", false, false);
   check(R"({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"taints":
-    [{"key": "x", "effect": "NoSchedule"}]}})", false, true);
+    [{"key": "x", "effect": "NoSchedule"}]}})",
+        false, true);
   check(R"({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"taints":
-    [{"key": "x", "effect": "NoExecute"}]}})", false, false);
+    [{"key": "x", "effect": "NoExecute"}]}})",
+        false, false);
   check(R"({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"taints":
-    [{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}})", true, true);
+    [{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}})",
+        true, true);
 }
 
 TEST_CASE("conditions make taints") {

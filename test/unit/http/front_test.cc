@@ -1,12 +1,12 @@
 // A whole API server over a memory store, spoken to through exchanges without sockets.
 
+#include <catch2/catch.hpp>
+
 #include "base/loop.h"
 #include "base/random.h"
 #include "server/auth/allow_authenticated.h"
 #include "server/http/api_server.h"
 #include "store/memory/memory_store.h"
-
-#include <catch2/catch.hpp>
 
 using namespace knarr;
 
@@ -74,7 +74,8 @@ struct Cluster {
     bool ready = false;
     api.start([&](Result<void> started) { ready = started.ok(); });
     REQUIRE(loop.run_until([&] { return ready; }, 5000));
-    call("POST", "/api/v1/namespaces/default/serviceaccounts", R"({"metadata":{"name":"default"}})");
+    call("POST", "/api/v1/namespaces/default/serviceaccounts",
+         R"({"metadata":{"name":"default"}})");
   }
 
   std::shared_ptr<FakeExchange> begin(const char* method, std::string url, std::string body = "",
@@ -147,7 +148,8 @@ TEST_CASE("finalizers hold an object until they are gone") {
   json::Value going = c.call("DELETE", kMaps + "/a");
   CHECK(!going["metadata"]["deletionTimestamp"].is_null());
   json::Value refused = c.call("POST", kMaps, R"({"metadata":{"name":"a"}})");
-  CHECK(refused["message"].as_string() == "object is being deleted: configmaps \"a\" already exists");
+  CHECK(refused["message"].as_string() ==
+        "object is being deleted: configmaps \"a\" already exists");
   c.patch(kMaps + "/a", R"({"metadata":{"finalizers":null}})");
   CHECK(c.status == 200);
   c.call("GET", kMaps + "/a");
@@ -157,8 +159,9 @@ TEST_CASE("finalizers hold an object until they are gone") {
 TEST_CASE("lists: pages, selectors, tables") {
   Cluster c;
   for (const char* name : {"a", "b", "c"}) {
-    c.call("POST", kMaps, std::string(R"({"metadata":{"name":")") + name +
-                              R"(","labels":{"l":")" + name + R"("}}})");
+    c.call(
+        "POST", kMaps,
+        std::string(R"({"metadata":{"name":")") + name + R"(","labels":{"l":")" + name + R"("}}})");
   }
   json::Value page = c.call("GET", kMaps + "?limit=2");
   CHECK(page["items"].size() == 2);
@@ -170,8 +173,8 @@ TEST_CASE("lists: pages, selectors, tables") {
   CHECK(rest["items"][0]["metadata"]["name"].as_string() == "c");
   CHECK(c.call("GET", kMaps + "?labelSelector=l%20in%20(a,c)")["items"].size() == 2);
   CHECK(c.call("GET", kMaps + "?fieldSelector=metadata.name%3Db")["items"].size() == 1);
-  json::Value table = c.call("GET", kMaps, "",
-                             {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}});
+  json::Value table =
+      c.call("GET", kMaps, "", {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}});
   CHECK(table["kind"].as_string() == "Table");
   CHECK(table["rows"].size() == 3);
 }
@@ -200,9 +203,9 @@ TEST_CASE("services get addresses, pods their account") {
   CHECK(service["spec"]["clusterIP"].as_string().starts_with("10.43."));
   CHECK(service["spec"]["ports"][0]["nodePort"].as_int() >= 30000);
   std::string taken = service["spec"]["clusterIP"].text();
-  c.call("POST", "/api/v1/namespaces/default/services",
-         R"({"metadata":{"name":"t"},"spec":{"clusterIP":")" + taken +
-             R"(","ports":[{"port":80}]}})");
+  c.call(
+      "POST", "/api/v1/namespaces/default/services",
+      R"({"metadata":{"name":"t"},"spec":{"clusterIP":")" + taken + R"(","ports":[{"port":80}]}})");
   CHECK(c.status == 422);
 
   json::Value pod = c.call("POST", "/api/v1/namespaces/default/pods",

@@ -1,10 +1,10 @@
 // Paths and headers, as tables.
 
+#include <catch2/catch.hpp>
+
 #include "server/http/media.h"
 #include "server/http/request_info.h"
 #include "server/http/write_options.h"
-
-#include <catch2/catch.hpp>
 
 using namespace knarr;
 using namespace knarr::server;
@@ -75,11 +75,11 @@ TEST_CASE("which form an Accept header asks for") {
     Result<Wanted> wanted = negotiate(row.accept, Accepts::kForms);
     std::string got = "406";
     if (wanted.ok()) {
-      got = wanted->protobuf                       ? "protobuf"
-            : wanted->form == Form::kTable         ? "table"
-            : wanted->form == Form::kPartial       ? "partial"
-            : wanted->media == api::Media::kYaml   ? "yaml"
-                                                   : "json";
+      got = wanted->protobuf                     ? "protobuf"
+            : wanted->form == Form::kTable       ? "table"
+            : wanted->form == Form::kPartial     ? "partial"
+            : wanted->media == api::Media::kYaml ? "yaml"
+                                                 : "json";
     }
     CHECK(got == row.expected);
   }

@@ -1,11 +1,11 @@
 // Kubernetes' protobuf: what a Go client writes is read back, what is damaged is refused.
 
-#include "api/protobuf/base64.h"
 #include "api/protobuf/protobuf.h"
 
-#include "api/codec/encode.h"
-
 #include <catch2/catch.hpp>
+
+#include "api/codec/encode.h"
+#include "api/protobuf/base64.h"
 
 using namespace knarr;
 using json::Value;

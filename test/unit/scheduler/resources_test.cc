@@ -14,13 +14,16 @@ TEST_CASE("a pod asks for its containers together, or its largest init step") {
     CHECK(a.memory == memory);
   };
   check(R"({"containers": [{"resources": {"requests": {"cpu": "500m", "memory": "1Ki"}}},
-                           {"resources": {"requests": {"cpu": 1}}}]})", 1500, 1024);
+                           {"resources": {"requests": {"cpu": 1}}}]})",
+        1500, 1024);
   check(R"({"containers": [{"resources": {"requests": {"cpu": "100m"}}}],
-            "initContainers": [{"resources": {"requests": {"cpu": "2"}}}]})", 2000, 0);
+            "initContainers": [{"resources": {"requests": {"cpu": "2"}}}]})",
+        2000, 0);
   // A sidecar runs beside what comes after it.
   check(R"({"containers": [{"resources": {"requests": {"cpu": "100m"}}}],
             "initContainers": [{"restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}},
-                               {"resources": {"requests": {"cpu": "500m"}}}]})", 1500, 0);
+                               {"resources": {"requests": {"cpu": "500m"}}}]})",
+        1500, 0);
   check(R"({"containers": [{}], "overhead": {"cpu": "250m"}})", 250, 0);
 }
 

@@ -32,9 +32,9 @@ Plugin image_locality_plugin() {
       for (size_t i = 0; i < nodes.size(); ++i) {
         auto it = nodes[i]->images.find(name);
         if (it == nodes[i]->images.end()) continue;
-        scores[i] += static_cast<int64_t>(static_cast<double>(it->second) *
-                                          static_cast<double>(holders) /
-                                          static_cast<double>(all.size()));
+        scores[i] +=
+            static_cast<int64_t>(static_cast<double>(it->second) * static_cast<double>(holders) /
+                                 static_cast<double>(all.size()));
       }
     }
     int64_t most = kMaxPerContainer * static_cast<int64_t>(cycle.pod.images.size());

@@ -18,8 +18,8 @@ struct Prepared {
 };
 
 bool term_matches(const PodTerm& term, const PodInfo& pod, const Cache& cache) {
-  bool in = std::find(term.namespaces.begin(), term.namespaces.end(), pod.ns()) !=
-            term.namespaces.end();
+  bool in =
+      std::find(term.namespaces.begin(), term.namespaces.end(), pod.ns()) != term.namespaces.end();
   if (!in && term.has_namespace_selector) {
     ObjectRef ns = cache.get({{"", "namespaces"}, {"", pod.ns()}});
     in = ns != nullptr && term.namespace_selector.matches(*ns);
@@ -40,8 +40,7 @@ void count(TopologyCounts& counts, const PodTerm& term, const NodeInfo& node, in
 
 Verdict prepare(Cycle& cycle) {
   const PodInfo& pod = cycle.pod;
-  if (pod.affinity.empty() && pod.anti_affinity.empty() &&
-      cycle.table.with_anti_affinity() == 0) {
+  if (pod.affinity.empty() && pod.anti_affinity.empty() && cycle.table.with_anti_affinity() == 0) {
     return {};
   }
   Prepared p;

@@ -123,8 +123,8 @@ std::vector<SpreadConstraint> soft_constraints(Cycle& cycle, bool* defaulted) {
   if (!*defaulted) return soft;
   api::LabelMatch selector = default_selector(cycle);
   if (selector.empty()) return soft;
-  for (auto [key, skew] : {std::pair{"kubernetes.io/hostname", 3},
-                           std::pair{"topology.kubernetes.io/zone", 5}}) {
+  for (auto [key, skew] :
+       {std::pair{"kubernetes.io/hostname", 3}, std::pair{"topology.kubernetes.io/zone", 5}}) {
     SpreadConstraint c;
     c.topology_key = key;
     c.max_skew = skew;

@@ -1,5 +1,6 @@
 // PersistentVolumeClaims: bound ones pin a pod to where their volume is; unbound ones of a class
-// that waits for its first consumer need a volume that could be bound on the node, or a provisioner.
+// that waits for its first consumer need a volume that could be bound on the node, or a
+// provisioner.
 #include <algorithm>
 
 #include "api/quantity.h"
@@ -20,8 +21,8 @@ const GroupResource kClaimKey{"", "persistentvolumeclaims"};
 const GroupResource kVolumeKey{"", "persistentvolumes"};
 
 bool waits_for_consumer(const Cycle& cycle, const json::Value& claim, bool* provisions) {
-  ObjectRef ref = cycle.cache.get({{"storage.k8s.io", "storageclasses"},
-                                   {"", claim["spec"]["storageClassName"].text()}});
+  ObjectRef ref = cycle.cache.get(
+      {{"storage.k8s.io", "storageclasses"}, {"", claim["spec"]["storageClassName"].text()}});
   if (ref == nullptr) return false;
   json::Value storage_class = api::decode(*ref);
   *provisions = storage_class["provisioner"].as_string() != "kubernetes.io/no-provisioner";
@@ -32,7 +33,8 @@ bool in_use(const Cycle& cycle, const std::string& claim) {
   for (const NodeInfo* node : cycle.table.nodes()) {
     for (const PodInfoRef& pod : node->pods) {
       if (pod->ns() != cycle.pod.ns() || pod->uid() == cycle.pod.uid()) continue;
-      if (std::find(pod->claims.begin(), pod->claims.end(), claim) != pod->claims.end()) return true;
+      if (std::find(pod->claims.begin(), pod->claims.end(), claim) != pod->claims.end())
+        return true;
     }
   }
   return false;
@@ -54,15 +56,15 @@ Verdict prepare(Cycle& cycle) {
       if (mode.as_string() == "ReadWriteOncePod") p.exclusive_taken |= in_use(cycle, name);
     }
     std::string volume = claim["spec"]["volumeName"].text();
-    bool bound = !volume.empty() &&
-                 claim["metadata"]["annotations"].has("pv.kubernetes.io/bind-completed");
+    bool bound =
+        !volume.empty() && claim["metadata"]["annotations"].has("pv.kubernetes.io/bind-completed");
     if (bound) {
       ObjectRef pv = cycle.cache.get({kVolumeKey, {"", volume}});
       if (pv == nullptr) {
         return Verdict::never("persistentvolume \"" + volume + "\" not found");
       }
-      p.bound.push_back(api::NodeRequirement::of_selector(
-          api::decode(*pv)["spec"]["nodeAffinity"]["required"]));
+      p.bound.push_back(
+          api::NodeRequirement::of_selector(api::decode(*pv)["spec"]["nodeAffinity"]["required"]));
       continue;
     }
     bool provisions = false;
