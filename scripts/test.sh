@@ -28,6 +28,8 @@ rm -rf "$logs"
 mkdir -p "$logs"
 passed=0 failed=0
 jobs=${KNARR_JOBS:-$(nproc)}
+preset=${KNARR_TEST_PRESET:-asan}  # debug: the same tests without sanitizers, in half the time
+build=build/$preset
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
 
 wanted() { [ -z "$only" ] || [[ $1 =~ $only ]]; }
@@ -82,8 +84,8 @@ must() {  # NAME COMMAND...
 
 must packages scripts/deps.sh test
 # Not optimised: half the time to build, and frames that a report can name.
-must configure cmake --preset asan -DCMAKE_CXX_FLAGS_DEBUG="-O0 -g1" -DCMAKE_C_FLAGS_DEBUG="-O0 -g1"
-must build ninja -C build/asan -j "$jobs"
+must configure cmake --preset "$preset" -DCMAKE_CXX_FLAGS_DEBUG="-O0 -g1" -DCMAKE_C_FLAGS_DEBUG="-O0 -g1"
+must build ninja -C $build -j "$jobs"
 python3 test/e2e/harness/machine.py save "$logs/machine-before"
 
 part tidy scripts/tidy
@@ -91,12 +93,12 @@ part format scripts/tidy --format
 
 slow=()
 [ -z "$quick" ] || slow=('~[slow]')
-for test in $(find build/asan/test -type f -perm -u+x -name 'test_*' ! -name test_shim | sort); do
+for test in $(find $build/test -type f -perm -u+x -name 'test_*' ! -name test_shim | sort); do
   part "unit-$(basename "$test" | sed 's/^test_//')" "$test" "${slow[@]}"
 done
 
 export KNARR_CRASH_ROUNDS=${KNARR_CRASH_ROUNDS:-$([ -n "$quick" ] && echo 20 || echo 1000)}
-for test in $(find build/asan/test/integration -type f -perm -u+x | sort); do
+for test in $(find $build/test/integration -type f -perm -u+x | sort); do
   part "integration-$(basename "$test" | sed 's/_test$//')" timeout 300 "$test"
 done
 
@@ -114,9 +116,9 @@ if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fu
   done
 fi
 
-if [ -x build/asan/src/knarr ]; then
+if [ -x $build/src/knarr ]; then
   for case in test/e2e/cases/[a-z]*.py; do
-    part "e2e-$(basename "$case" .py)" timeout 600 test/e2e/run --knarr build/asan/src/knarr "^$(basename "$case" .py)\$"
+    part "e2e-$(basename "$case" .py)" timeout 600 test/e2e/run --knarr $build/src/knarr "^$(basename "$case" .py)\$"
   done
 fi
 
