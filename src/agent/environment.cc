@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/base64.h"
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -135,7 +136,7 @@ std::vector<ObjectName> referenced_objects(const Value& container) {
 std::map<std::string, std::string> object_data(const Value& object, bool secret) {
   std::map<std::string, std::string> data;
   for (auto [key, value] : object["data"].members()) {
-    data[std::string(key)] = secret ? base64_decode(value.as_string()) : value.text();
+    data[std::string(key)] = secret ? bytes_of(value.as_string()) : value.text();
   }
   return data;
 }
@@ -215,27 +216,9 @@ std::string expand(std::string_view text, const std::map<std::string, std::strin
   return out;
 }
 
-std::string base64_decode(std::string_view text) {
-  std::string out;
-  unsigned buffer = 0;
-  int bits = 0;
-  for (char c : text) {
-    if (c == '=' || c == '\n' || c == '\r') continue;
-    int digit = c >= 'A' && c <= 'Z'   ? c - 'A'
-                : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                : c >= '0' && c <= '9' ? c - '0' + 52
-                : c == '+'             ? 62
-                : c == '/'             ? 63
-                                       : -1;
-    if (digit < 0) return "";
-    buffer = buffer << 6 | static_cast<unsigned>(digit);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out += static_cast<char>(buffer >> bits & 0xff);
-    }
-  }
-  return out;
+std::string bytes_of(std::string_view base64) {
+  auto bytes = base::base64_decode(base64);
+  return bytes.ok() ? *std::move(bytes) : std::string();
 }
 
 }  // namespace knarr::agent

@@ -45,7 +45,7 @@ Environment service_variables(const std::vector<json::Value>& services);
 // $(NAME) by its value, $$ by $; what has no value stays as it is.
 std::string expand(std::string_view text, const std::map<std::string, std::string>& values);
 
-// RFC 4648 with padding; what is malformed gives "".
-std::string base64_decode(std::string_view text);
+// A value of a secret, or of a configMap's binaryData; what is malformed gives "".
+std::string bytes_of(std::string_view base64);
 
 }  // namespace knarr::agent

@@ -5,6 +5,7 @@
 #include "agent/backoff.h"
 #include "agent/environment.h"
 #include "base/format.h"
+#include "runtime/image/docker_config.h"
 
 namespace knarr::agent {
 
@@ -14,33 +15,6 @@ namespace {
 
 constexpr int64_t kFirstDelayMs = 10 * 1000;
 constexpr int64_t kMostDelayMs = 300 * 1000;
-
-std::string registry_of(const std::string& image) {
-  size_t slash = image.find('/');
-  std::string first = slash == std::string::npos ? "" : image.substr(0, slash);
-  bool host = first == "localhost" || first.find_first_of(".:") != std::string::npos;
-  return host ? first : "docker.io";
-}
-
-// "https://index.docker.io/v1/" and "registry:5000/path" by their host.
-std::string host_of(std::string key) {
-  if (size_t scheme = key.find("://"); scheme != std::string::npos) key.erase(0, scheme + 3);
-  key = key.substr(0, key.find('/'));
-  return key == "index.docker.io" || key == "registry-1.docker.io" ? "docker.io" : key;
-}
-
-runtime::RegistryAuth auth_of(const Value& entry) {
-  runtime::RegistryAuth auth;
-  auth.username = entry["username"].text();
-  auth.password = entry["password"].text();
-  auth.identity_token = entry["identitytoken"].text();
-  std::string both = base64_decode(entry["auth"].as_string());
-  if (size_t colon = both.find(':'); auth.username.empty() && colon != std::string::npos) {
-    auth.username = both.substr(0, colon);
-    auth.password = both.substr(colon + 1);
-  }
-  return auth;
-}
 
 std::string seconds_text(int64_t ms) {
   return ms < 1000 ? std::to_string(ms) + "ms" : fmt::format("{}.{:03}s", ms / 1000, ms % 1000);
@@ -65,16 +39,10 @@ PullPolicy pull_policy(const Value& container) {
 }
 
 std::vector<runtime::RegistryAuth> registry_auths(const Value& secret, const std::string& image) {
-  std::vector<runtime::RegistryAuth> auths;
-  std::string modern = base64_decode(secret["data"][".dockerconfigjson"].as_string());
-  std::string old = base64_decode(secret["data"][".dockercfg"].as_string());
-  auto config = json::parse(modern.empty() ? old : modern);
-  if (!config.ok()) return auths;
-  const Value& entries = modern.empty() ? *config : (*config)["auths"];
-  for (auto [key, entry] : entries.members()) {
-    if (host_of(std::string(key)) == registry_of(image)) auths.push_back(auth_of(entry));
-  }
-  return auths;
+  std::string config = bytes_of(secret["data"][".dockerconfigjson"].as_string());
+  if (config.empty()) config = bytes_of(secret["data"][".dockercfg"].as_string());
+  auto auths = runtime::parse_docker_config(config);
+  return auths.ok() ? runtime::auths_for(*auths, image) : std::vector<runtime::RegistryAuth>();
 }
 
 NodeImages::NodeImages(Clock& clock, runtime::Runtime& runtime, client::Client& client,

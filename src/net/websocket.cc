@@ -5,22 +5,11 @@
 
 #include <deque>
 
+#include "base/base64.h"
 #include "knarr/check.h"
 #include "net/event_slot.h"
 
 namespace knarr::net {
-
-namespace {
-
-std::string base64(const unsigned char* bytes, size_t size) {
-  std::string out((size + 2) / 3 * 4 + 1, '\0');
-  int n =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes, static_cast<int>(size));
-  out.resize(static_cast<size_t>(n));
-  return out;
-}
-
-}  // namespace
 
 struct WebSocket::State : std::enable_shared_from_this<State> {
   State(std::unique_ptr<ByteStream> s, WebSocketCodec::Role role, std::string protocol, size_t max)
@@ -161,7 +150,7 @@ std::string websocket_accept_key(std::string_view key) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   CHECK(EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha1(), nullptr) == 1);
-  return base64(digest, size);
+  return base::base64_encode({reinterpret_cast<char*>(digest), size});
 }
 
 Result<std::unique_ptr<WebSocket>> accept_websocket(Exchange& exchange, std::string subprotocol,

@@ -20,7 +20,7 @@ mode_t item_mode(const Value& item, mode_t fallback) {
 std::map<std::string, std::string> contents_of(const Value& object, bool secret) {
   std::map<std::string, std::string> data = object_data(object, secret);
   for (auto [key, value] : object["binaryData"].members()) {
-    data[std::string(key)] = base64_decode(value.as_string());
+    data[std::string(key)] = bytes_of(value.as_string());
   }
   return data;
 }

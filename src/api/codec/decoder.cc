@@ -8,6 +8,7 @@
 #include "api/codec/scalars.h"
 #include "api/codec/zero.h"
 #include "api/quantity.h"
+#include "base/base64.h"
 #include "base/json_text.h"
 
 namespace knarr::api {
@@ -373,12 +374,12 @@ void Decoder::decode_double(const Type& type, json::Value& into) {
 void Decoder::decode_bytes(const Type& type, json::Value& into) {
   if (peek() != '"') return mismatch(type);
   std::string encoded = string();
-  long bad = base64_error(encoded);
-  if (bad >= 0) {
-    if (error_.empty()) error_ = "illegal base64 data at input byte " + std::to_string(bad);
+  auto bytes = base::base64_decode(encoded);
+  if (!bytes.ok()) {
+    if (error_.empty()) error_ = bytes.error().message;
     return;
   }
-  into = json::Value(canonical_base64(encoded));
+  into = json::Value(base::base64_encode(*bytes));
 }
 
 void Decoder::decode_text(const Type& type, json::Value& into) {

@@ -161,11 +161,6 @@ std::string format_duration(int64_t ns) {
   return out + "s";
 }
 
-bool is_base64(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-         c == '/';
-}
-
 int hex_value(char c) {
   if (c <= '9') return c - '0';
   return (c | 32) - 'a' + 10;
@@ -231,58 +226,6 @@ Result<std::string> canonical_duration(std::string_view text) {
   auto ns = parse_duration(text);
   if (!ns.ok()) return std::move(ns).error();
   return format_duration(*ns);
-}
-
-long base64_error(std::string_view text) {
-  size_t in_quantum = 0;
-  size_t i = 0;
-  auto skip_breaks = [&] {
-    while (i < text.size() && (text[i] == '\n' || text[i] == '\r')) i++;
-  };
-  for (;; i++) {
-    skip_breaks();
-    if (i >= text.size()) return in_quantum == 0 ? -1 : static_cast<long>(i - in_quantum);
-    if (is_base64(text[i])) {
-      in_quantum = (in_quantum + 1) % 4;
-      continue;
-    }
-    if (text[i] != '=' || in_quantum < 2) return static_cast<long>(i);
-    size_t padding = i++;
-    if (in_quantum == 2) {
-      skip_breaks();
-      if (i >= text.size()) return static_cast<long>(text.size());
-      if (text[i++] != '=') return static_cast<long>(i - 1);
-    }
-    skip_breaks();
-    return i == text.size() ? -1 : static_cast<long>(in_quantum == 2 ? i : padding + 1);
-  }
-}
-
-std::string to_base64(std::string_view bytes) {
-  static constexpr char kAlphabet[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    size_t n = std::min<size_t>(3, bytes.size() - i);
-    uint32_t block = 0;
-    for (size_t j = 0; j < 3; j++) {
-      block = block << 8 | (j < n ? static_cast<unsigned char>(bytes[i + j]) : 0);
-    }
-    for (size_t j = 0; j < 4; j++) {
-      out += j <= n ? kAlphabet[(block >> (18 - 6 * j)) & 63] : '=';
-    }
-  }
-  return out;
-}
-
-std::string canonical_base64(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (char c : text) {
-    if (c != '\n' && c != '\r') out += c;
-  }
-  return out;
 }
 
 void append_double(std::string& out, double value) {

@@ -1,4 +1,4 @@
-// The API's scalar texts: moments, durations, base64, numbers, as Go's types read and write them.
+// The API's scalar texts: moments, durations, numbers, as Go's types read and write them.
 #pragma once
 
 #include <string>
@@ -15,12 +15,6 @@ Result<std::string> canonical_time(std::string_view text);
 Result<std::string> canonical_micro_time(std::string_view text);
 // "90s" -> "1m30s".
 Result<std::string> canonical_duration(std::string_view text);
-
-// -1 when well formed, else the offset that Go reports as illegal. Line breaks are ignored.
-long base64_error(std::string_view text);
-std::string to_base64(std::string_view bytes);
-// Without line breaks; the text must be well formed.
-std::string canonical_base64(std::string_view text);
 
 // A float64 as encoding/json writes it: "1", "0.5", "1e+21".
 void append_double(std::string& out, double value);

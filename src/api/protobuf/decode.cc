@@ -2,10 +2,10 @@
 #include <optional>
 
 #include "api/duration.h"
-#include "api/protobuf/base64.h"
 #include "api/protobuf/layout.h"
 #include "api/protobuf/protobuf.h"
 #include "api/resource.h"
+#include "base/base64.h"
 #include "base/time.h"
 
 namespace knarr::api {
@@ -146,7 +146,7 @@ class Decoder {
   Value value(const Type& type, const Piece& piece, int depth) {
     switch (type.kind) {
       case TypeKind::kString: return Value(piece.bytes);
-      case TypeKind::kBytes: return Value(base64(piece.bytes));
+      case TypeKind::kBytes: return Value(base::base64_encode(piece.bytes));
       case TypeKind::kBool: return Value(piece.number_value != 0);
       case TypeKind::kInt32:
       case TypeKind::kInt64: return Value(static_cast<int64_t>(piece.number_value));

@@ -2,9 +2,9 @@
 #include <cstring>
 
 #include "api/duration.h"
-#include "api/protobuf/base64.h"
 #include "api/protobuf/layout.h"
 #include "api/protobuf/protobuf.h"
+#include "base/base64.h"
 #include "base/time.h"
 
 namespace knarr::api {
@@ -117,7 +117,10 @@ std::string message_of(const Type& type, const Value& value) {
 void put_value(std::string& out, int number, const Type& type, const Value& value) {
   switch (type.kind) {
     case TypeKind::kString: return put_bytes(out, number, value.as_string());
-    case TypeKind::kBytes: return put_bytes(out, number, unbase64(value.as_string()));
+    case TypeKind::kBytes: {
+      auto bytes = base::base64_decode(value.as_string());
+      return put_bytes(out, number, bytes.ok() ? *bytes : std::string());
+    }
     case TypeKind::kBool: return put_int(out, number, value.as_bool());
     case TypeKind::kInt32:
     case TypeKind::kInt64: return put_int(out, number, value.as_int());

@@ -1,6 +1,6 @@
 // Defaults of the core group that need more than one field. Those of pods are in defaults_pod.cc.
-#include "api/codec/scalars.h"
 #include "api/schema/default_hooks.h"
+#include "base/base64.h"
 
 namespace knarr::api {
 
@@ -67,7 +67,7 @@ void default_core_v1_Secret(json::Value& secret) {
   if (!secret.erase("stringData") || plain.empty()) return;
   json::Value& data = secret.member("data");
   for (json::Member member : plain.members()) {
-    data.set(member.key, to_base64(member.value.as_string()));
+    data.set(member.key, base::base64_encode(member.value.as_string()));
   }
 }
 

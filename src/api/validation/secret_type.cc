@@ -1,30 +1,9 @@
 // Secrets whose type promises something of their data.
 #include "api/validation/core.h"
+#include "base/base64.h"
 
 namespace knarr::api::rules {
 namespace {
-
-std::string decode_base64(std::string_view text) {
-  std::string out;
-  unsigned bits = 0;
-  int count = 0;
-  for (char c : text) {
-    int value = c >= 'A' && c <= 'Z'   ? c - 'A'
-                : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                : c >= '0' && c <= '9' ? c - '0' + 52
-                : c == '+'             ? 62
-                : c == '/'             ? 63
-                                       : -1;
-    if (value < 0) continue;
-    bits = bits << 6 | static_cast<unsigned>(value);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      out += static_cast<char>(bits >> count & 255);
-    }
-  }
-  return out;
-}
 
 // encoding/json's words for the commonest ways in which text is not JSON.
 std::string json_problem(std::string_view text) {
@@ -51,7 +30,8 @@ void docker(const Value& data, const char* key, ErrorList& errors) {
   Path path = Path("data").key(key);
   const Value* value = data.find(key);
   if (value == nullptr) return errors.required(path);
-  std::string text = decode_base64(value->as_string());
+  auto bytes = base::base64_decode(value->as_string());
+  std::string text = bytes.ok() ? *std::move(bytes) : std::string();
   if (!json::parse(text).ok()) {
     errors.invalid(path, "<secret contents redacted>", json_problem(text));
   }

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/codec/scalars.h"
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/format.h"
 
@@ -143,7 +144,7 @@ Result<Value> config_map(const std::string& name, const Flags& flags) {
     if (api::is_utf8(bytes)) {
       object.member("data").set(key, bytes);
     } else {
-      object.member("binaryData").set(key, api::to_base64(bytes));
+      object.member("binaryData").set(key, base::base64_encode(bytes));
     }
   }
   return object;
@@ -153,7 +154,7 @@ Result<Value> secret(const Words& words, const Flags& flags) {
   if (words.size() < 3) return bad("exactly one NAME is required, got 0");
   Value object = object_of("v1", "Secret", words[2]);
   auto set = [&](const std::string& key, const std::string& bytes) {
-    object.member("data").set(key, api::to_base64(bytes));
+    object.member("data").set(key, base::base64_encode(bytes));
   };
   if (words[1] == "generic") {
     TRY_ASSIGN(auto data, read_data(flags));
@@ -170,7 +171,7 @@ Result<Value> secret(const Words& words, const Flags& flags) {
     std::string password = flags.text("docker-password");
     Value login = Value::object({{"username", user},
                                  {"password", password},
-                                 {"auth", api::to_base64(user + ":" + password)}});
+                                 {"auth", base::base64_encode(user + ":" + password)}});
     std::string server = flags.text("docker-server", "https://index.docker.io/v1/");
     Value config = Value::object({{"auths", Value::object({{server, login}})}});
     set(".dockerconfigjson", json::write(config));

@@ -5,7 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "api/codec/scalars.h"
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "net/url.h"
@@ -67,7 +67,7 @@ std::string verify_text(long code) {
 std::string authorization(const ClientConfig& config) {
   if (!config.token.empty()) return "Bearer " + config.token;
   if (config.username.empty()) return "";
-  return "Basic " + api::to_base64(config.username + ":" + config.password);
+  return "Basic " + base::base64_encode(config.username + ":" + config.password);
 }
 
 std::string system_authorities() {

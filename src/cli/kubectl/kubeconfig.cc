@@ -2,11 +2,10 @@
 
 #include <cstdlib>
 
-#include "api/codec/scalars.h"
 #include "api/codec/yaml.h"
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/format.h"
-#include "cli/kubectl/base64.h"
 #include "cli/kubectl/flags.h"
 
 namespace knarr::kubectl {
@@ -32,8 +31,9 @@ Result<std::string> pem(const json::Value& from, const std::string& key,
   if (override_file.empty()) {
     std::string data = from[key + "-data"].text();
     if (!data.empty()) {
-      auto decoded = decode_base64(data);
-      if (!decoded) return make_error(Code::kInvalid, "illegal base64 data in " + key + "-data");
+      auto decoded = base::base64_decode(data);
+      if (!decoded.ok())
+        return make_error(Code::kInvalid, "illegal base64 data in " + key + "-data");
       return *decoded;
     }
   }

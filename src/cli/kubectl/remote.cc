@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <optional>
 
-#include "api/codec/scalars.h"
+#include "base/base64.h"
 #include "base/format.h"
 #include "base/loop.h"
 #include "base/random.h"
@@ -118,7 +118,7 @@ void RemoteRun::connect() {
   base::SystemRandom random;
   std::string nonce;
   for (int i = 0; i < 16; i++) nonce += static_cast<char>(random.next() & 0xff);
-  key_ = api::to_base64(nonce);
+  key_ = base::base64_encode(nonce);
   net::ClientRequest request;
   request.url = config_.server + streams_.target;
   request.headers = net::websocket_request_headers(key_, {kV5, kV4});

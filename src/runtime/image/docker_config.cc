@@ -4,15 +4,13 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "runtime/image/reference.h"
 
 namespace knarr::runtime {
 
 namespace {
-
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::string normalize(std::string_view key) {
   size_t scheme = key.find("://");
@@ -56,36 +54,9 @@ bool fits(const std::string& pattern, const HostPath& image) {
 
 }  // namespace
 
-std::string base64_encode(std::string_view bytes) {
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    unsigned group = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      group = (group << 8) | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      out += i + k <= bytes.size() ? kAlphabet[(group >> (18 - 6 * k)) & 63] : '=';
-    }
-  }
-  return out;
-}
-
-Result<std::string> base64_decode(std::string_view text) {
-  while (!text.empty() && (text.back() == '=' || text.back() == '\n')) text.remove_suffix(1);
-  std::string out;
-  unsigned bits = 0;
-  int have = 0;
-  for (char c : text) {
-    size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return make_error(Code::kInvalid, "illegal base64 data");
-    bits = (bits << 6) | static_cast<unsigned>(value);
-    have += 6;
-    if (have >= 8) {
-      have -= 8;
-      out += static_cast<char>((bits >> have) & 0xff);
-    }
-  }
-  return out;
+Result<std::string> credentials_of(std::string_view base64) {
+  base64 = base64.substr(0, base64.find_last_not_of("=\n\r") + 1);
+  return base::base64_decode(base64, base::Base64::kStandardRaw);
 }
 
 Result<std::vector<DockerAuth>> parse_docker_config(std::string_view text) {
@@ -100,7 +71,7 @@ Result<std::vector<DockerAuth>> parse_docker_config(std::string_view text) {
     auth.auth.password = entry["password"].text();
     auth.auth.identity_token = entry["identitytoken"].text();
     if (std::string_view packed = entry["auth"].as_string(); !packed.empty()) {
-      TRY_ASSIGN(std::string plain, base64_decode(packed));
+      TRY_ASSIGN(std::string plain, credentials_of(packed));
       size_t colon = plain.find(':');
       if (colon == std::string::npos) {
         return make_error(Code::kInvalid,

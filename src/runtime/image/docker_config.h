@@ -23,8 +23,7 @@ Result<std::vector<DockerAuth>> parse_docker_config(std::string_view json);
 // Those whose pattern fits the image, the longest path first. `image` as the user wrote it.
 std::vector<RegistryAuth> auths_for(const std::vector<DockerAuth>& auths, std::string_view image);
 
-std::string base64_encode(std::string_view bytes);
-// Standard alphabet, padding optional; kInvalid for anything else.
-Result<std::string> base64_decode(std::string_view text);
+// "user:password" from a member "auth", which is written with or without padding.
+Result<std::string> credentials_of(std::string_view base64);
 
 }  // namespace knarr::runtime

@@ -41,7 +41,7 @@ Result<RegistryConfig> parse_config(const YAML::Node& node) {
   if (const YAML::Node auth = node["auth"]; auth && auth.IsMap()) {
     config.auth = {text(auth["username"]), text(auth["password"]), text(auth["identity_token"])};
     if (std::string packed = text(auth["auth"]); !packed.empty()) {
-      TRY_ASSIGN(std::string plain, base64_decode(packed));
+      TRY_ASSIGN(std::string plain, credentials_of(packed));
       size_t colon = std::min(plain.find(':'), plain.size());
       config.auth.username = plain.substr(0, colon);
       config.auth.password = plain.substr(std::min(colon + 1, plain.size()));

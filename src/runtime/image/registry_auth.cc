@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/base64.h"
 #include "base/json.h"
-#include "runtime/image/docker_config.h"
 
 namespace knarr::runtime {
 
@@ -104,7 +104,7 @@ std::string url_encode(std::string_view text) {
 }
 
 std::string basic_authorization(const RegistryAuth& auth) {
-  return "Basic " + base64_encode(auth.username + ":" + auth.password);
+  return "Basic " + base::base64_encode(auth.username + ":" + auth.password);
 }
 
 std::string token_url(const AuthChallenge& challenge, const std::string& fallback_scope) {

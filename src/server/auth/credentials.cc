@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <future>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/format.h"
 
@@ -129,15 +130,6 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
   return c;
 }
 
-std::string base64_encode(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3), '\0');
-  // EVP_EncodeBlock ends its output with a NUL, for which std::string has room.
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                  reinterpret_cast<const unsigned char*>(bytes.data()),
-                  static_cast<int>(bytes.size()));
-  return out;
-}
-
 std::string kubeconfig(const std::string& name, const std::string& server_url,
                        const std::string& ca_certificate, const KeyPair& client) {
   return fmt::format(
@@ -159,8 +151,8 @@ std::string kubeconfig(const std::string& name, const std::string& server_url,
       "  user:\n"
       "    client-certificate-data: {3}\n"
       "    client-key-data: {4}\n",
-      name, server_url, base64_encode(ca_certificate), base64_encode(client.certificate),
-      base64_encode(client.key));
+      name, server_url, base::base64_encode(ca_certificate),
+      base::base64_encode(client.certificate), base::base64_encode(client.key));
 }
 
 }  // namespace knarr::server

@@ -37,7 +37,4 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
 std::string kubeconfig(const std::string& name, const std::string& server_url,
                        const std::string& ca_certificate, const KeyPair& client);
 
-// RFC 4648 with padding, as kubeconfig's *-data members want it.
-std::string base64_encode(std::string_view bytes);
-
 }  // namespace knarr::server

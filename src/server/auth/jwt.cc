@@ -9,6 +9,8 @@
 
 #include <vector>
 
+#include "base/base64.h"
+
 namespace knarr::server {
 
 namespace {
@@ -17,16 +19,6 @@ struct ContextFree {
   void operator()(EVP_MD_CTX* c) const { EVP_MD_CTX_free(c); }
 };
 using Context = std::unique_ptr<EVP_MD_CTX, ContextFree>;
-
-constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-int digit_of(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '-') return 62;
-  return c == '_' ? 63 : -1;
-}
 
 Error bad_token(const char* why) {
   return make_error(Code::kUnauthorized, std::string("invalid bearer token: ") + why);
@@ -41,37 +33,15 @@ std::string number_of(EVP_PKEY* key, const char* name) {
   return bytes;
 }
 
+std::string encode(std::string_view bytes) {
+  return base::base64_encode(bytes, base::Base64::kUrl);
+}
+
+Result<std::string> decode(std::string_view text) {
+  return base::base64_decode(text, base::Base64::kUrl);
+}
+
 }  // namespace
-
-std::string base64url(std::string_view bytes) {
-  std::string out;
-  out.reserve((bytes.size() * 4 + 2) / 3);
-  unsigned buffer = 0;
-  int bits = 0;
-  for (char c : bytes) {
-    buffer = buffer << 8 | static_cast<unsigned char>(c);
-    for (bits += 8; bits >= 6; bits -= 6) out += kAlphabet[buffer >> (bits - 6) & 63];
-  }
-  if (bits > 0) out += kAlphabet[buffer << (6 - bits) & 63];
-  return out;
-}
-
-Result<std::string> base64url_decode(std::string_view text) {
-  std::string out;
-  unsigned buffer = 0;
-  int bits = 0;
-  for (char c : text) {
-    int digit = digit_of(c);
-    if (digit < 0) return make_error(Code::kBadRequest, "illegal base64url data");
-    buffer = buffer << 6 | static_cast<unsigned>(digit);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out += static_cast<char>(buffer >> bits & 0xff);
-    }
-  }
-  return out;
-}
 
 struct JwtKey::Impl {
   EVP_PKEY* key = nullptr;
@@ -99,13 +69,13 @@ Result<JwtKey> JwtKey::from_pem(std::string_view private_key_pem) {
   EVP_Digest(der, static_cast<size_t>(size), digest, nullptr, EVP_sha256(), nullptr);
   OPENSSL_free(der);
   JwtKey key(std::move(impl));
-  key.key_id_ = base64url({reinterpret_cast<char*>(digest), sizeof digest});
+  key.key_id_ = encode({reinterpret_cast<char*>(digest), sizeof digest});
   return key;
 }
 
 std::string JwtKey::sign(const json::Value& claims) const {
   json::Value header = json::Value::object({{"alg", "RS256"}, {"kid", key_id_}});
-  std::string token = base64url(json::write(header)) + "." + base64url(json::write(claims));
+  std::string token = encode(json::write(header)) + "." + encode(json::write(claims));
   Context context(EVP_MD_CTX_new());
   size_t size = 0;
   CHECK(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, impl_->key) == 1);
@@ -115,7 +85,7 @@ std::string JwtKey::sign(const json::Value& claims) const {
   CHECK(EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
                        data, token.size()) == 1);
   signature.resize(size);
-  return token + "." + base64url(signature);
+  return token + "." + encode(signature);
 }
 
 Result<json::Value> JwtKey::verify(std::string_view token) const {
@@ -124,10 +94,10 @@ Result<json::Value> JwtKey::verify(std::string_view token) const {
   if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos) {
     return bad_token("not a signed token");
   }
-  auto header_text = base64url_decode(token.substr(0, first));
+  auto header_text = decode(token.substr(0, first));
   auto header = header_text.ok() ? json::parse(*header_text) : header_text.error();
   if (!header.ok() || (*header)["alg"].as_string() != "RS256") return bad_token("bad header");
-  auto signature = base64url_decode(token.substr(second + 1));
+  auto signature = decode(token.substr(second + 1));
   if (!signature.ok()) return bad_token("bad signature");
 
   Context context(EVP_MD_CTX_new());
@@ -137,7 +107,7 @@ Result<json::Value> JwtKey::verify(std::string_view token) const {
       reinterpret_cast<const unsigned char*>(token.data()), second);
   ERR_clear_error();
   if (good != 1) return bad_token("bad signature");
-  TRY_ASSIGN(std::string claims, base64url_decode(token.substr(first + 1, second - first - 1)));
+  TRY_ASSIGN(std::string claims, decode(token.substr(first + 1, second - first - 1)));
   return json::parse(claims);
 }
 
@@ -146,8 +116,8 @@ json::Value JwtKey::jwk() const {
                               {"kty", "RSA"},
                               {"kid", key_id_},
                               {"alg", "RS256"},
-                              {"n", base64url(number_of(impl_->key, OSSL_PKEY_PARAM_RSA_N))},
-                              {"e", base64url(number_of(impl_->key, OSSL_PKEY_PARAM_RSA_E))}});
+                              {"n", encode(number_of(impl_->key, OSSL_PKEY_PARAM_RSA_N))},
+                              {"e", encode(number_of(impl_->key, OSSL_PKEY_PARAM_RSA_E))}});
 }
 
 }  // namespace knarr::server

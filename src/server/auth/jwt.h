@@ -10,9 +10,6 @@
 
 namespace knarr::server {
 
-std::string base64url(std::string_view bytes);  // RFC 4648, section 5, no padding
-Result<std::string> base64url_decode(std::string_view text);
-
 class JwtKey {
  public:
   static Result<JwtKey> from_pem(std::string_view private_key_pem);

@@ -4,49 +4,13 @@
 
 #include "api/object.h"
 #include "api/validation/errors.h"
+#include "base/base64.h"
 #include "base/format.h"
 #include "base/json.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
 namespace {
-
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-// base64url without padding (RFC 4648), as Go's RawURLEncoding.
-std::string encode64(std::string_view bytes) {
-  std::string out;
-  uint32_t buffer = 0;
-  int bits = 0;
-  for (unsigned char c : bytes) {
-    buffer = buffer << 8 | c;
-    bits += 8;
-    while (bits >= 6) {
-      bits -= 6;
-      out += kAlphabet[buffer >> bits & 63];
-    }
-  }
-  if (bits > 0) out += kAlphabet[buffer << (6 - bits) & 63];
-  return out;
-}
-
-std::optional<std::string> decode64(std::string_view text) {
-  std::string out;
-  uint32_t buffer = 0;
-  int bits = 0;
-  for (char c : text) {
-    size_t v = kAlphabet.find(c);
-    if (v == std::string_view::npos) return std::nullopt;
-    buffer = buffer << 6 | static_cast<uint32_t>(v);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out += static_cast<char>(buffer >> bits & 255);
-    }
-  }
-  return out;
-}
 
 std::optional<int64_t> number(std::string_view text) {
   int64_t v = 0;
@@ -106,8 +70,8 @@ Error bad_token(std::string_view why) {
 }
 
 Result<void> parse_token(const std::string& text, ListQuery& query) {
-  std::optional<std::string> decoded = decode64(text);
-  if (!decoded) return bad_token("illegal base64 data");
+  auto decoded = base::base64_decode(text, base::Base64::kUrl);
+  if (!decoded.ok()) return bad_token("illegal base64 data");
   Result<json::Value> token = json::parse(*decoded);
   if (!token.ok()) {
     std::string first = decoded->substr(0, 1);
@@ -140,7 +104,7 @@ Result<void> parse_token(const std::string& text, ListQuery& query) {
 std::string continue_token(kv::Revision revision, const NamespacedName& last) {
   json::Value token = json::Value::object({{"v", "meta.k8s.io/v1"}, {"rv", revision}});
   token.set("start", last.text() + std::string(1, '\0'));
-  return encode64(json::write(token));
+  return base::base64_encode(json::write(token), base::Base64::kUrl);
 }
 
 Result<ListQuery> parse_list_query(const api::ResourceInfo& resource, const RawListQuery& raw) {

@@ -7,15 +7,6 @@
 using namespace knarr::server;
 using knarr::json::Value;
 
-TEST_CASE("base64url of RFC 4648, without padding") {
-  for (auto [plain, coded] : std::vector<std::pair<std::string, std::string>>{
-           {"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"\xfb\xff", "-_8"}}) {
-    CHECK(base64url(plain) == coded);
-    CHECK(*base64url_decode(coded) == plain);
-  }
-  CHECK_FALSE(base64url_decode("a+b").ok());
-}
-
 TEST_CASE("a token is good for the key that signed it, and only whole") {
   JwtKey key = *JwtKey::from_pem(*generate_rsa_key(2048));
   JwtKey other = *JwtKey::from_pem(*generate_rsa_key(2048));
@@ -37,7 +28,7 @@ TEST_CASE("a token is good for the key that signed it, and only whole") {
 
 TEST_CASE("a token without a signature is refused") {
   JwtKey key = *JwtKey::from_pem(*generate_rsa_key(2048));
-  std::string none = base64url("{\"alg\":\"none\"}") + "." + base64url("{\"sub\":\"x\"}") + ".";
+  std::string none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.";
   CHECK_FALSE(key.verify(none).ok());
 }
 

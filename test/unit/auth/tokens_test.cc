@@ -140,9 +140,3 @@ TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
   CHECK(late->admin.certificate != first->admin.certificate);
   std::filesystem::remove_all(folder);
 }
-
-TEST_CASE("base64 with padding") {
-  CHECK(base64_encode("") == "");
-  CHECK(base64_encode("f") == "Zg==");
-  CHECK(base64_encode("foobar") == "Zm9vYmFy");
-}

@@ -1,7 +1,6 @@
 #include <catch2/catch.hpp>
 
 #include "cli/kubectl/api_client.h"
-#include "cli/kubectl/base64.h"
 #include "cli/kubectl/deletion.h"
 #include "cli/kubectl/kubeconfig.h"
 #include "unit/kubectl/value.h"
@@ -74,12 +73,6 @@ TEST_CASE("file names are relative to the kubeconfig") {
                           "/etc/x");
   CHECK(config["clusters"][0]["cluster"]["certificate-authority"].as_string() == "/etc/x/ca.crt");
   CHECK(config["users"][0]["user"]["client-key"].as_string() == "/abs/key");
-}
-
-TEST_CASE("base64") {
-  CHECK(decode_base64("aGVs\nbG8=") == "hello");
-  CHECK(decode_base64("") == "");
-  CHECK_FALSE(decode_base64("a*b").has_value());
 }
 
 TEST_CASE("errors as kubectl prints them") {

@@ -5,7 +5,6 @@
 #include <catch2/catch.hpp>
 
 #include "api/codec/encode.h"
-#include "api/protobuf/base64.h"
 
 using namespace knarr;
 using json::Value;
@@ -70,9 +69,4 @@ TEST_CASE("damaged documents are refused") {
   std::string unknown = bytes;
   unknown.replace(unknown.find("ConfigMap"), 9, "ConfigMax");
   CHECK(!api::decode_protobuf(unknown).ok());
-}
-
-TEST_CASE("base64") {
-  for (std::string s : {"", "a", "ab", "abc", "abcd"}) CHECK(api::unbase64(api::base64(s)) == s);
-  CHECK(api::base64("ab") == "YWI=");
 }

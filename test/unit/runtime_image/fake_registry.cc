@@ -6,9 +6,9 @@
 #include <chrono>
 #include <thread>
 
+#include "base/base64.h"
 #include "base/format.h"
 #include "runtime/image/digest.h"
-#include "runtime/image/docker_config.h"
 
 namespace knarr::runtime {
 
@@ -35,7 +35,7 @@ FakeRegistry::FakeRegistry(Auth auth) : server_(std::make_unique<Server>()), aut
     if (req.path == "/token" || req.path.rfind("/storage/", 0) == 0) return Handled::Unhandled;
     std::string given = req.get_header_value("Authorization");
     bool open = auth_ == Auth::kNone ||
-                (auth_ == Auth::kBasic && given == "Basic " + base64_encode("user:pass")) ||
+                (auth_ == Auth::kBasic && given == "Basic " + base::base64_encode("user:pass")) ||
                 (auth_ == Auth::kBearer && given == "Bearer good");
     if (open) return Handled::Unhandled;
     res.status = 401;
@@ -47,7 +47,8 @@ FakeRegistry::FakeRegistry(Auth auth) : server_(std::make_unique<Server>()), aut
     return Handled::Handled;
   });
   http.Get("/token", [](const httplib::Request& req, httplib::Response& res) {
-    bool known = req.get_header_value("Authorization") == "Basic " + base64_encode("user:pass");
+    bool known =
+        req.get_header_value("Authorization") == "Basic " + base::base64_encode("user:pass");
     bool scoped = req.get_param_value("scope").rfind("repository:", 0) == 0;
     res.set_content(known && scoped ? R"({"token":"good"})" : R"({"token":"anonymous"})",
                     "application/json");
