@@ -2,8 +2,10 @@
 # Installs what knarr is built from: Debian 12 packages, and a static build of cpp-httplib, which Debian
 # ships as a shared library only, made from Debian's own source package.
 #
-#   deps.sh build   what a release build needs (the default)
+#   deps.sh run     what knarr needs to run
+#   deps.sh build   that, and what a release build needs (the default)
 #   deps.sh test    that, and what the tests need
+#   deps.sh vm      that, and what the test in a virtual machine needs
 #
 # The static library goes to ${KNARR_DEPS:-/var/cache/knarr/deps} and is made once a version.
 set -euo pipefail
@@ -11,16 +13,16 @@ set -euo pipefail
 deps=${KNARR_DEPS:-/var/cache/knarr/deps}
 what=${1:-build}
 
+run_packages=(iptables iproute2 ca-certificates curl procps)
 build_packages=(
   g++ cmake ninja-build lld ccache dpkg-dev pkg-config
   libuv1-dev libssl-dev libnghttp2-dev libsqlite3-dev libyaml-cpp-dev libfmt-dev
   libboost1.81-dev libboost-json1.81-dev libboost-container1.81-dev libre2-dev libarchive-dev
-  zlib1g-dev libzstd-dev libseccomp-dev libcpp-httplib-dev
-  iptables iproute2 ca-certificates curl)
+  zlib1g-dev libzstd-dev libseccomp-dev libcpp-httplib-dev)
 test_packages=(
   catch2 clang clang-format clang-tidy libclang-rt-14-dev python3 busybox-static docker-registry
-  curl openssl conntrack kubernetes-client procps util-linux git)
-vm_packages=(debootstrap qemu-system-x86 linux-image-amd64 e2fsprogs cpio socat)
+  openssl conntrack kubernetes-client util-linux git)
+vm_packages=(debootstrap qemu-system-x86 e2fsprogs)
 
 missing() {
   local package
@@ -80,12 +82,12 @@ static_library() {  # NAME BUILD-FUNCTION SOURCE-PACKAGE-VERSION
   echo "$3" >"$stamp"
 }
 
-install_packages "${build_packages[@]}" python3
 case $what in
-  build) ;;
-  test) install_packages "${test_packages[@]}" ;;
-  vm) install_packages "${test_packages[@]}" "${vm_packages[@]}" ;;
-  *) echo "usage: deps.sh [build|test|vm]" >&2; exit 2 ;;
+  run) install_packages "${run_packages[@]}"; exit ;;
+  build) install_packages "${run_packages[@]}" "${build_packages[@]}" python3 ;;
+  test) install_packages "${run_packages[@]}" "${build_packages[@]}" "${test_packages[@]}" ;;
+  vm) install_packages "${run_packages[@]}" "${build_packages[@]}" "${test_packages[@]}" "${vm_packages[@]}" ;;
+  *) echo "usage: deps.sh [run|build|test|vm]" >&2; exit 2 ;;
 esac
 
 mkdir -p "$deps/lib"

@@ -42,11 +42,23 @@ place_text() {  # MODE TARGET, the text on stdin
 }
 
 build() {
-  [ -z "${INSTALL_KNARR_BIN:-}" ] || { binary=$INSTALL_KNARR_BIN; return 0; }
+  if [ -n "${INSTALL_KNARR_BIN:-}" ]; then
+    binary=$INSTALL_KNARR_BIN
+    for command in iptables-restore ip curl; do
+      command -v $command >/dev/null || { needed; break; }
+    done
+    return 0
+  fi
   scripts/deps.sh build
   cmake --preset release >/dev/null
   cmake --build --preset release --target knarr
   binary=build/release/src/knarr
+}
+
+# Commands that knarr and this script call: Debian's are installed, others are asked for.
+needed() {
+  command -v apt-get >/dev/null || die "needs iptables, iproute2 and curl: install them first"
+  scripts/deps.sh run
 }
 
 # What an installed service runs.

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Builds knarr with sanitizers and runs every test; installs what that needs first.
 #
-#   sudo scripts/test.sh [--quick] [--only PATTERN]
+#   sudo scripts/test.sh [--quick] [--vm] [--only PATTERN]
 #
 #   --quick         leave out what takes long: [slow] cases, fuzzing, the crash test's many rounds
+#   --vm            also make a release build and install it in a stock Debian 12 in a virtual machine
 #   --only PATTERN  only parts whose name matches: unit-api, integration, fuzz-dns, e2e-services, ...
 #
 # A line a part, the output of those that failed, and at the end "N passed, N failed": test cases
@@ -12,12 +13,13 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-quick="" only=""
+quick="" only="" vm=""
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=1 ;;
+    --vm) vm=1 ;;
     --only) only=${2:?--only wants a pattern}; shift ;;
-    *) sed -n '2,11s/^# \?//p' "$0"; exit 2 ;;
+    *) sed -n '2,12s/^# \?//p' "$0"; exit 2 ;;
   esac
   shift
 done
@@ -82,7 +84,7 @@ must() {  # NAME COMMAND...
   fi
 }
 
-must packages scripts/deps.sh test
+must packages scripts/deps.sh "$([ -n "$vm" ] && echo vm || echo test)"
 # Not optimised: half the time to build, and frames that a report can name.
 must configure cmake --preset "$preset" -DCMAKE_CXX_FLAGS_DEBUG="-O0 -g1" -DCMAKE_C_FLAGS_DEBUG="-O0 -g1"
 must build ninja -C $build -j "$jobs"
@@ -120,6 +122,12 @@ if [ -x $build/src/knarr ]; then
   for case in test/e2e/cases/[a-z]*.py; do
     part "e2e-$(basename "$case" .py)" timeout 600 test/e2e/run --knarr $build/src/knarr "^$(basename "$case" .py)\$"
   done
+fi
+
+# As a user builds it, and as systemd, cgroup v2 alone and a machine without development packages run it.
+if [ -n "$vm" ] && wanted vm; then
+  must release-build sh -c "cmake --preset release && ninja -C build/release -j $jobs knarr"
+  part vm timeout 1500 test/vm/run --knarr build/release/src/knarr
 fi
 
 part nothing-left python3 test/e2e/harness/machine.py compare "$logs/machine-before"

@@ -66,7 +66,7 @@ def test_node_port(cluster, registry):
     cluster.kubectl("expose", "deployment", "web", "--port=80", "--type=NodePort", "--name=outer")
     port = cluster.kubectl("get", "service", "outer", "-o", "jsonpath={.spec.ports[0].nodePort}")
     wanted = pod_names(cluster)
-    assert answers("http://192.0.2.10:%s/" % port, from_host, wanted) == wanted
+    assert answers("http://%s:%s/" % (cluster.address, port), from_host, wanted) == wanted
 
 
 def test_scaled_down_to_nothing(cluster, registry):

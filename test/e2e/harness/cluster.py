@@ -19,6 +19,7 @@ class Cluster:
         self.bridge, self.chains = "knarr%d" % index, "KNARR%d" % index
         self.cgroup_root = "knarr-e2e-%s-%d" % (os.environ["KNARR_E2E_ID"], index)
         self.flags, self.process, self.api = list(flags), None, None
+        self.address = isolation.UPLINK
         os.makedirs(folder, exist_ok=True)
 
     def with_agent(self):
@@ -31,7 +32,7 @@ class Cluster:
                 "--config", self.folder + "/config.yaml", "--bridge", self.bridge,
                 "--cgroup-root", self.cgroup_root, "--chain-prefix", self.chains,
                 "--https-listen-port", str(self.port), "--kubelet-port", str(self.kubelet_port),
-                "--node-name", NODE, "--node-ip", isolation.UPLINK, *self.flags]
+                "--node-name", NODE, "--node-ip", self.address, *self.flags]
         open(self.folder + "/config.yaml", "a").close()
         with process.Notifications(self.folder + "/notify") as told:
             with open(self.folder + "/knarr.log", "a") as log:
@@ -117,6 +118,21 @@ class Cluster:
         path = self.folder + "/image.tar"
         image.save(path, *names)
         process.run([self.knarr, "image", "import", path, "--run-dir", self.run_dir])
+
+
+class Installed(Cluster):
+    """The one that install.sh has set up on this machine. It stays as it is."""
+
+    def __init__(self, folder):
+        os.environ.setdefault("KNARR_E2E_ID", str(os.getpid()))
+        super().__init__("/usr/local/bin/knarr", folder)
+        self.run_dir, self.kubeconfig = "/run/knarr", "/etc/knarr/knarr.yaml"
+        self.api = api.Api(self.kubeconfig, folder)
+        node = self.api.get("/api/v1/nodes")["items"][0]
+        self.address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+
+    def close(self):
+        pass
 
 
 def phase_is(*phases):
