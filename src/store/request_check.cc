@@ -1,6 +1,7 @@
 #include "store/request_check.h"
 
 #include <set>
+#include <utility>
 
 #include "base/format.h"
 
@@ -39,6 +40,22 @@ bool is_volatile(std::string_view key, const Options& options) {
 
 bool in_range(std::string_view key, std::string_view begin, std::string_view end) {
   return end.empty() ? key == begin : begin <= key && key < end;
+}
+
+RangeResult take_range(std::map<std::string, KeyValue> state, const Range& range, Revision newest) {
+  RangeResult result;
+  result.revision = newest;
+  result.count = static_cast<int64_t>(state.size());
+  if (range.count_only) return result;
+  for (auto& [key, kv] : state) {
+    if (range.limit > 0 && static_cast<int64_t>(result.kvs.size()) == range.limit) {
+      result.more = true;
+      break;
+    }
+    if (range.keys_only) kv.value.clear();
+    result.kvs.push_back(std::move(kv));
+  }
+  return result;
 }
 
 Error compacted_error(Revision asked, Revision compacted) {

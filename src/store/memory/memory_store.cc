@@ -86,20 +86,7 @@ Result<RangeResult> MemoryStore::read(const Range& range) const {
   if (range.revision > 0 && range.revision < compacted_) {
     return compacted_error(range.revision, compacted_);
   }
-  State state = state_at(range);
-  RangeResult result;
-  result.revision = revision_;
-  result.count = static_cast<int64_t>(state.size());
-  if (range.count_only) return result;
-  for (auto& [key, kv] : state) {
-    if (range.limit > 0 && static_cast<int64_t>(result.kvs.size()) == range.limit) {
-      result.more = true;
-      break;
-    }
-    if (range.keys_only) kv.value.clear();
-    result.kvs.push_back(std::move(kv));
-  }
-  return result;
+  return take_range(state_at(range), range, revision_);
 }
 
 void MemoryStore::txn(Txn txn, Callback<TxnResult> done) {

@@ -21,6 +21,12 @@ size_t bytes_of(const Write& write) {
   return bytes;
 }
 
+CommitThread::Completion answer(std::function<void(Outcome)> done, Outcome outcome) {
+  return [done = std::move(done), outcome = std::make_shared<Outcome>(std::move(outcome))] {
+    done(std::move(*outcome));
+  };
+}
+
 }  // namespace
 
 CommitThread::CommitThread(base::Loop& loop, std::unique_ptr<Engine> engine)
@@ -61,7 +67,22 @@ CommitThread::~CommitThread() {
 }
 
 void CommitThread::write(Write write, std::function<void(Outcome)> done) {
+  if (write_in_memory(write, done)) return;
   push({std::move(write), std::move(done), nullptr});
+}
+
+// Answers before this one have been posted, those after it will be: the order holds.
+bool CommitThread::write_in_memory(Write& write, std::function<void(Outcome)>& done) {
+  std::vector<Outcome> outcomes;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!asleep_ || !queue_.empty() || !engine_->needs_no_disk(write)) return false;
+    outcomes = engine_->apply({&write, 1});
+  }
+  std::vector<Completion> completions;
+  completions.push_back(answer(std::move(done), std::move(outcomes[0])));
+  post(std::move(completions));
+  return true;
 }
 
 void CommitThread::run(std::function<Completion(Engine&)> work) {
@@ -98,7 +119,9 @@ void CommitThread::main() {
 bool CommitThread::take(std::vector<Job>& jobs, bool wait) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (wait) {
+    asleep_ = true;
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    asleep_ = false;
   }
   jobs.swap(queue_);
   return !stopping_;
@@ -128,10 +151,7 @@ size_t CommitThread::commit_run(std::vector<Job>& jobs, size_t from) {
   std::vector<Completion> completions;
   completions.reserve(outcomes.size());
   for (size_t i = 0; i < outcomes.size(); ++i) {
-    completions.push_back([done = std::move(jobs[from + i].done),
-                           outcome = std::make_shared<Outcome>(std::move(outcomes[i]))] {
-      done(std::move(*outcome));
-    });
+    completions.push_back(answer(std::move(jobs[from + i].done), std::move(outcomes[i])));
   }
   post(std::move(completions));
   return writes.size();

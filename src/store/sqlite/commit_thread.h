@@ -2,6 +2,8 @@
 // commits every run of writes in it as one batch, and posts the answers back, in order. It sleeps
 // when nothing is queued and no maintenance is due. It is woken once a phase of the loop, not for
 // each job: otherwise the first of many writes that one turn queues would be a batch of its own.
+// While it sleeps with nothing queued, the loop thread may use the engine for what needs no disk: a
+// node's heartbeat then wakes nobody.
 #pragma once
 
 #include <condition_variable>
@@ -43,6 +45,7 @@ class CommitThread {
   void wake_if_pushed();
   void main();
   bool take(std::vector<Job>& jobs, bool wait);
+  bool write_in_memory(Write& write, std::function<void(Outcome)>& done);
   void process(std::vector<Job>& jobs);
   size_t commit_run(std::vector<Job>& jobs, size_t from);
   bool do_maintenance();
@@ -53,7 +56,7 @@ class CommitThread {
   uv_prepare_t* before_poll_;  // loop thread, like the two below
   uv_check_t* after_poll_;
   bool pushed_ = false;
-  std::unique_ptr<Engine> engine_;  // commit thread only, once started
+  std::unique_ptr<Engine> engine_;  // commit thread; with mutex_ held while asleep_: loop thread
   Callback<Revision> backup_done_;  // commit thread; set while a backup runs
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // loop thread
 
@@ -61,6 +64,7 @@ class CommitThread {
   std::condition_variable wake_;
   std::vector<Job> queue_;  // guarded by mutex_
   bool stopping_ = false;   // guarded by mutex_
+  bool asleep_ = false;     // guarded by mutex_
   std::thread thread_;
 };
 

@@ -1,6 +1,7 @@
 // Batches of writes. See engine.h for the tables.
 #include "store/sqlite/engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -213,6 +214,13 @@ Result<void> Engine::cover_volatile(Revision revision) {
   TRY(set_meta_.bind(1, std::string_view("reserved")).bind(2, revision + kReserve).run());
   reserved_ = revision + kReserve;
   return {};
+}
+
+bool Engine::needs_no_disk(const Write& write) const {
+  if (write.kind != Write::Kind::kTxn || revision_ >= reserved_) return false;
+  auto in_memory = [this](const auto& part) { return is_volatile(part.key, options_.options); };
+  return std::ranges::all_of(write.txn.compares, in_memory) &&
+         std::ranges::all_of(write.txn.ops, in_memory);
 }
 
 void Engine::set_volatile(const std::string& key, std::optional<KeyValue> kv) {

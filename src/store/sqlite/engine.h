@@ -58,6 +58,10 @@ class Engine {
   // itself, so that one that is too big for the disk fails alone.
   std::vector<Outcome> apply(std::span<Write> writes);
 
+  // All keys are volatile, and the revision is covered: applying it touches neither file nor
+  // statement.
+  bool needs_no_disk(const Write& write) const;
+
   Result<RangeResult> range(const Range& range);
   // Events of [begin, end) from a revision on, in order.
   Result<std::vector<Event>> replay(const std::string& begin, const std::string& end,

@@ -98,19 +98,7 @@ Result<RangeResult> Engine::range_at(const Range& range) {
       }
     }
   }
-  RangeResult result;
-  result.revision = revision_;
-  result.count = static_cast<int64_t>(state.size());
-  if (range.count_only) return result;
-  for (auto& [key, kv] : state) {
-    if (range.limit > 0 && static_cast<int64_t>(result.kvs.size()) == range.limit) {
-      result.more = true;
-      break;
-    }
-    if (range.keys_only) kv.value.clear();
-    result.kvs.push_back(std::move(kv));
-  }
-  return result;
+  return take_range(std::move(state), range, revision_);
 }
 
 // Walks the log backwards: what a change left is what the change after it found, or what is there

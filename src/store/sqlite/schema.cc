@@ -9,6 +9,7 @@
 
 #include "base/format.h"
 #include "store/sqlite/engine.h"
+#include "store/sqlite/wal_vfs.h"
 
 namespace knarr::kv {
 
@@ -42,7 +43,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const SqliteOptions& options) {
   std::unique_ptr<Engine> engine(new Engine());
   engine->options_ = options;
   TRY(engine->lock_file());
-  TRY_ASSIGN(engine->db_, Database::open(options.path, options.vfs));
+  TRY_ASSIGN(engine->db_, Database::open(options.path, wal_gathering_vfs(options.vfs)));
   Result<void> opened = engine->check_file();
   if (opened.ok()) opened = engine->configure();
   if (opened.ok()) opened = engine->create_schema();

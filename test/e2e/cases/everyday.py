@@ -2,18 +2,7 @@
 import json
 
 from harness import wait
-
-TWO = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: settings}
-data: {colour: blue}
----
-apiVersion: v1
-kind: Service
-metadata: {name: shop}
-spec: {selector: {app: shop}, ports: [{port: 80}]}
-"""
+from harness.manifests import CONFIG_AND_SERVICE
 
 
 def deployment_image(cluster):
@@ -52,22 +41,23 @@ def test_get_watch(cluster, registry):
 
 
 def test_apply_twice(cluster):
-    assert cluster.apply(TWO).split("\n")[:2] == ["configmap/settings created", "service/shop created"]
-    assert cluster.apply(TWO).split("\n")[:2] == ["configmap/settings unchanged",
+    assert cluster.apply(CONFIG_AND_SERVICE).split("\n")[:2] == ["configmap/settings created",
+                                                                 "service/shop created"]
+    assert cluster.apply(CONFIG_AND_SERVICE).split("\n")[:2] == ["configmap/settings unchanged",
                                                   "service/shop unchanged"]
-    assert "configmap/settings configured" in cluster.apply(TWO.replace("blue", "red"))
+    assert "configmap/settings configured" in cluster.apply(CONFIG_AND_SERVICE.replace("blue", "red"))
     out = cluster.kubectl("get", "configmap", "settings", "-o", "jsonpath={.data.colour}")
     assert out == "red", out
-    out = cluster.kubectl("delete", "-f", "-", stdin=TWO)
+    out = cluster.kubectl("delete", "-f", "-", stdin=CONFIG_AND_SERVICE)
     assert 'configmap "settings" deleted' in out, out
     out = cluster.kubectl("get", "configmap", "settings", ok=False)
     assert 'configmaps "settings" not found' in out, out
 
 
 def test_server_side_apply(cluster):
-    out = cluster.kubectl("apply", "--server-side", "-f", "-", stdin=TWO)
+    out = cluster.kubectl("apply", "--server-side", "-f", "-", stdin=CONFIG_AND_SERVICE)
     assert "configmap/settings serverside-applied" in out, out
-    cluster.kubectl("delete", "-f", "-", stdin=TWO)
+    cluster.kubectl("delete", "-f", "-", stdin=CONFIG_AND_SERVICE)
 
 
 def test_scale_and_wait(cluster, registry):

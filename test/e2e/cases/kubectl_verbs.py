@@ -3,18 +3,7 @@ import json
 import os
 
 from harness import process, wait
-
-TWO = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: settings}
-data: {colour: blue}
----
-apiVersion: v1
-kind: Service
-metadata: {name: shop}
-spec: {selector: {app: shop}, ports: [{port: 80}]}
-"""
+from harness.manifests import CONFIG_AND_SERVICE
 
 
 def argv(cluster, *args):
@@ -52,16 +41,16 @@ def test_errors_as_kubectl_does(cluster):
 
 
 def test_apply_twice(cluster):
-    assert own(cluster, "apply", "-f", "-", stdin=TWO).split("\n")[:2] == [
+    assert own(cluster, "apply", "-f", "-", stdin=CONFIG_AND_SERVICE).split("\n")[:2] == [
         "configmap/settings created", "service/shop created"]
-    assert own(cluster, "apply", "-f", "-", stdin=TWO).split("\n")[:2] == [
+    assert own(cluster, "apply", "-f", "-", stdin=CONFIG_AND_SERVICE).split("\n")[:2] == [
         "configmap/settings unchanged", "service/shop unchanged"]
-    assert "configmap/settings unchanged" in cluster.apply(TWO)  # the other one sees no difference
+    assert "configmap/settings unchanged" in cluster.apply(CONFIG_AND_SERVICE)  # the other one sees no difference
     assert "configmap/settings configured" in own(cluster, "apply", "-f", "-",
-                                                  stdin=TWO.replace("blue", "red"))
+                                                  stdin=CONFIG_AND_SERVICE.replace("blue", "red"))
     out = own(cluster, "get", "configmap", "settings", "-o", "jsonpath={.data.colour}")
     assert out == "red", out
-    out = own(cluster, "delete", "-f", "-", stdin=TWO)
+    out = own(cluster, "delete", "-f", "-", stdin=CONFIG_AND_SERVICE)
     assert 'configmap "settings" deleted' in out, out
 
 
