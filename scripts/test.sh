@@ -44,24 +44,51 @@ count() {  # LOG -> "PASSED FAILED", or nothing
     -e 's/^test cases: *([0-9]+) \| *([0-9]+) passed \| *([0-9]+) failed$/\2 \3/p' "$1" | tail -1
 }
 
-part() {  # NAME COMMAND...
-  local name=$1 started=$SECONDS status good bad
+# A part runs to its end, its output in a log, and is told of. Of parts in the background, as many run at
+# once as there are processors, and they are told of in the order they were started, by tell_of_all.
+run_part() {  # NAME COMMAND...
+  local name=$1 started=$SECONDS status
   shift
-  wanted "$name" || return 0
   "$@" >"$logs/$name.log" 2>&1 </dev/null
   status=$?
+  echo "$status $((SECONDS - started))" >"$logs/$name.status"
+}
+
+tell_of() {  # NAME
+  local name=$1 status seconds good bad
+  read -r status seconds <"$logs/$name.status"
   read -r good bad <<<"$(count "$logs/$name.log")"
   [ -n "$good" ] || { good=$((status == 0)) bad=0; }
   # A program that died after its last good case has failed all the same.
-  [ $status = 0 ] || [ "$bad" -gt 0 ] || bad=1
+  [ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
   passed=$((passed + good)) failed=$((failed + bad))
   if [ "$bad" = 0 ]; then
-    printf 'ok      %-28s %4d cases  %4d s\n' "$name" "$good" $((SECONDS - started))
+    printf 'ok      %-28s %4d cases  %4d s\n' "$name" "$good" "$seconds"
   else
     tail -n 60 "$logs/$name.log" | sed 's/^/    /'
-    printf 'FAILED  %-28s %4d of %d   %4d s   %s\n' "$name" "$bad" $((good + bad)) \
-      $((SECONDS - started)) "$logs/$name.log"
+    printf 'FAILED  %-28s %4d of %d   %4d s   %s\n' "$name" "$bad" $((good + bad)) "$seconds" "$logs/$name.log"
   fi
+}
+
+part() {  # NAME COMMAND...
+  wanted "$1" || return 0
+  run_part "$@"
+  tell_of "$1"
+}
+
+pending=()
+background_part() {  # NAME COMMAND...
+  wanted "$1" || return 0
+  while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+  pending+=("$1")
+  run_part "$@" &
+}
+
+tell_of_all() {
+  local name
+  wait
+  for name in "${pending[@]}"; do tell_of "$name"; done
+  pending=()
 }
 
 finish() {
@@ -84,7 +111,10 @@ must() {  # NAME COMMAND...
   fi
 }
 
+trap 'kill $(jobs -rp) 2>/dev/null' EXIT
 must packages scripts/deps.sh "$([ -n "$vm" ] && echo vm || echo test)"
+# Downloads, while the processors build.
+[ -z "$vm" ] || ! wanted vm || run_part vm-image test/vm/run --prepare &
 # Not optimised: half the time to build, and frames that a report can name.
 must configure cmake --preset "$preset" -DCMAKE_CXX_FLAGS_DEBUG="-O0 -g1" -DCMAKE_C_FLAGS_DEBUG="-O0 -g1"
 must build ninja -C $build -j "$jobs"
@@ -96,13 +126,14 @@ part format scripts/tidy --format
 slow=()
 [ -z "$quick" ] || slow=('~[slow]')
 for test in $(find $build/test -type f -perm -u+x -name 'test_*' ! -name test_shim | sort); do
-  part "unit-$(basename "$test" | sed 's/^test_//')" "$test" "${slow[@]}"
+  background_part "unit-$(basename "$test" | sed 's/^test_//')" "$test" "${slow[@]}"
 done
 
 export KNARR_CRASH_ROUNDS=${KNARR_CRASH_ROUNDS:-$([ -n "$quick" ] && echo 20 || echo 1000)}
 for test in $(find $build/test/integration -type f -perm -u+x | sort); do
-  part "integration-$(basename "$test" | sed 's/_test$//')" timeout 300 "$test"
+  background_part "integration-$(basename "$test" | sed 's/_test$//')" timeout 600 "$test"
 done
+tell_of_all
 
 # libFuzzer is clang's: the libraries once more, with coverage counters.
 if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fuzz =~ $only || $only = fuzz* ]]; }; then
@@ -113,20 +144,25 @@ if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fu
     name=$(basename "$test" | sed 's/^fuzz_//')
     corpus=build/fuzz/corpus/$name
     mkdir -p "$corpus"
-    part "fuzz-$name" "$test" -max_total_time="${KNARR_FUZZ_SECONDS:-5}" -timeout=10 -verbosity=0 \
+    background_part "fuzz-$name" "$test" -max_total_time="${KNARR_FUZZ_SECONDS:-5}" -timeout=10 -verbosity=0 \
       -print_final_stats=0 -artifact_prefix="$logs/fuzz-$name-" "$corpus"
   done
+  tell_of_all
 fi
 
 if [ -x $build/src/knarr ]; then
   for case in test/e2e/cases/[a-z]*.py; do
-    part "e2e-$(basename "$case" .py)" timeout 600 test/e2e/run --knarr $build/src/knarr "^$(basename "$case" .py)\$"
+    name=$(basename "$case" .py)
+    background_part "e2e-$name" timeout 900 test/e2e/run --knarr $build/src/knarr "^$name\$"
   done
+  tell_of_all
 fi
 
 # As a user builds it, and as systemd, cgroup v2 alone and a machine without development packages run it.
 if [ -n "$vm" ] && wanted vm; then
   must release-build sh -c "cmake --preset release && ninja -C build/release -j $jobs knarr"
+  wait
+  tell_of vm-image
   part vm timeout 1500 test/vm/run --knarr build/release/src/knarr
 fi
 
