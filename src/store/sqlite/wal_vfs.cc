@@ -1,5 +1,5 @@
-// What is gathered has not happened as far as the layer below knows. An error of a gathered write shows
-// up at the sync, before SQLite counts the frames as committed.
+// What is gathered has not happened as far as the layer below knows. An error of a gathered write
+// shows up at the sync, before SQLite counts the frames as committed.
 #include "store/sqlite/wal_vfs.h"
 
 #include <sqlite3.h>
@@ -12,7 +12,7 @@ namespace knarr::kv {
 
 namespace {
 
-constexpr size_t kMostBytes = 256 * 1024;
+constexpr size_t kMostBytes = 64 * 1024;  // SQLite's unix layer takes less than 128 KiB at a time
 constexpr size_t kKeptBytes = 32 * 1024;  // of memory, between commits
 
 // SQLite allocates it, and the file of the layer below right behind it.

@@ -1,6 +1,6 @@
-// SQLite writes a frame of its write-ahead log as two small pieces, and a commit is several frames. A
-// file system layer that gathers adjacent pieces and hands them on as one write, before the sync that
-// makes them durable or anything that would see them missing. All other files are not touched.
+// SQLite writes a frame of its write-ahead log as two small pieces, and a commit is several frames.
+// A file system layer that gathers adjacent pieces and hands them on as one write, before the sync
+// that makes them durable or anything that would see them missing. All other files are not touched.
 #pragma once
 
 #include <string>

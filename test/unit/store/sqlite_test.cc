@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -78,6 +79,23 @@ TEST_CASE("volatile writes cost no disk write and leave no revision behind", "[s
   CHECK(h.text({"/", "0", 0, 0}).empty());
   CHECK(h.store->revision() == last);  // closed in order: no jump
   CHECK(h.put("/a", "1")->revision == last + 1);
+}
+
+TEST_CASE("a volatile write wakes no sleeping commit thread", "[store][sqlite]") {
+  Harness<SqliteBackend> h(with_volatile());
+  h.put("/v/a", "0").value();
+  auto sleeps = [] {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      if (slurp(task.path() / "comm") != "knarr-commit\n") continue;
+      std::string status = slurp(task.path() / "status");
+      return std::stoi(status.substr(status.find("\nvoluntary_ctxt_switches:") + 25));
+    }
+    return -1;
+  };
+  int before = sleeps();
+  for (int i = 0; i < 200; ++i) h.put("/v/a", std::to_string(i)).value();
+  CHECK(h.store->revision() == 202);
+  CHECK(sleeps() - before < 20);  // it may have had maintenance to finish
 }
 
 TEST_CASE("one fsync for all that queued up", "[store][sqlite]") {
