@@ -151,6 +151,7 @@ if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fu
 fi
 
 if [ -x $build/src/knarr ]; then
+  must js-client test/e2e/js/install
   for case in test/e2e/cases/[a-z]*.py; do
     name=$(basename "$case" .py)
     background_part "e2e-$name" timeout 900 test/e2e/run --knarr $build/src/knarr "^$name\$"
