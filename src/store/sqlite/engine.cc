@@ -234,11 +234,9 @@ void Engine::set_volatile(const std::string& key, std::optional<KeyValue> kv) {
   }
 }
 
-Result<void> Engine::begin() {
-  return db_.in_transaction() ? Result<void>() : db_.run("BEGIN IMMEDIATE");
-}
+Result<void> Engine::begin() { return db_.in_transaction() ? Result<void>() : begin_.run(); }
 
-Result<void> Engine::commit() { return db_.in_transaction() ? db_.run("COMMIT") : Result<void>(); }
+Result<void> Engine::commit() { return db_.in_transaction() ? commit_.run() : Result<void>(); }
 
 void Engine::roll_back(Saved saved) {
   // SQLite has rolled back by itself after some errors (disk full, I/O).

@@ -129,8 +129,8 @@ class Engine {
   SqliteOptions options_;
   base::UniqueFd file_;  // holds the lock; opened before the database and closed after it
   Database db_;
-  Statement find_, insert_, update_, delete_, log_, range_, range_keys_, count_, log_from_, leased_,
-      grant_, revoke_, set_meta_, trim_;
+  Statement begin_, commit_, find_, insert_, update_, delete_, log_, range_, range_keys_, count_,
+      log_from_, leased_, grant_, revoke_, set_meta_, trim_;
 
   Revision revision_ = 1;
   Revision compacted_ = 0;

@@ -86,8 +86,8 @@ Result<void> Engine::close() {
     TRY(set_meta_.bind(1, std::string_view("reserved")).bind(2, revision_).run());
   }
   for (Statement* statement :
-       {&find_, &insert_, &update_, &delete_, &log_, &range_, &range_keys_, &count_, &log_from_,
-        &leased_, &grant_, &revoke_, &set_meta_, &trim_}) {
+       {&begin_, &commit_, &find_, &insert_, &update_, &delete_, &log_, &range_, &range_keys_,
+        &count_, &log_from_, &leased_, &grant_, &revoke_, &set_meta_, &trim_}) {
     *statement = Statement();
   }
   Result<void> closed = db_.close();

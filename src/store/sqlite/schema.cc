@@ -109,7 +109,7 @@ Result<void> Engine::configure() {
   }
   TRY(
       db_.run("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
-              "PRAGMA journal_size_limit=4194304"));
+              "PRAGMA journal_size_limit=8388608"));
   sqlite3_wal_hook(
       db_.raw(),
       [](void* pages, sqlite3*, const char*, int count) {
@@ -132,6 +132,8 @@ Result<void> Engine::create_schema() {
 
 Result<void> Engine::prepare_statements() {
   const std::pair<Statement*, const char*> statements[] = {
+      {&begin_, "BEGIN IMMEDIATE"},
+      {&commit_, "COMMIT"},
       {&find_,
        "SELECT id, value, create_revision, mod_revision, lease FROM current WHERE key = ?1"},
       {&insert_,
