@@ -50,6 +50,7 @@ Result<void> raise_loopback() {
 
 // Process 1 of a shared pid namespace: reaps what loses its parent there, until the shim ends.
 [[noreturn]] void run_pause() {
+  prctl(PR_SET_NAME, "pause", 0, 0, 0);  // as what containers that share it know it
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   close_range(0, ~0U, 0);
   sigset_t all;

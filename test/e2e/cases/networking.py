@@ -1,0 +1,129 @@
+"""Services and names in all their forms, asked from pods and from the node."""
+import json
+import re
+
+from harness import images, wait
+
+def apply(cluster, *things):
+    for thing in things:
+        cluster.apply(json.dumps(thing))
+
+
+def service(name, selector, ports, **spec):
+    spec = {"ports": ports, **spec}
+    if selector:
+        spec["selector"] = {"app": selector}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+
+
+def pod(name, image, labels=None, **spec):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {"app": name}},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": image, **spec.pop(
+                "container", {})}], **spec}}
+
+
+def client(cluster, script, timeout=60):
+    return cluster.kubectl("exec", "client", "--", "sh", "-c", script, timeout=timeout).strip()
+
+
+def lookup(cluster, name, kind="A"):
+    """What a pod's resolver says of a name: the addresses, or the text."""
+    return cluster.kubectl("exec", "client", "--", "nslookup", "-type=" + kind, name, ok=False)
+
+
+def test_start(cluster, registry):
+    image = images.curl().push(registry.address, "curl")
+    httpd = registry.address + "/httpd"
+    apply(cluster, pod("client", image, container={"command": ["sh", "-c", "trap exit TERM; sleep 3600 & wait"]}),
+          pod("one", httpd, {"app": "web"}, hostname="one", subdomain="headless"),
+          pod("two", httpd, {"app": "web"}, hostname="two", subdomain="headless"))
+    for name in ("client", "one", "two"):
+        cluster.wait_for("pod/" + name)
+
+
+def test_headless_names(cluster, registry):
+    apply(cluster, service("headless", "web", [{"name": "http", "port": 80}], clusterIP="None"))
+    ips = {cluster.pod(name)["status"]["podIP"] for name in ("one", "two")}
+    name = "headless.default.svc.cluster.local"
+    wait.until("both addresses", lambda: ips <= set(re.findall(r"10\.\d+\.\d+\.\d+", lookup(cluster, name))))
+    one = cluster.pod("one")["status"]["podIP"]
+    assert one in lookup(cluster, "one." + name)
+    out = lookup(cluster, "_http._tcp." + name, "SRV")
+    assert "one." + name in out and "two." + name in out and " 80 " in out, out
+    out = cluster.kubectl("exec", "client", "--", "nslookup", one, ok=False)
+    assert "one." + name in out, out
+
+
+def test_external_name(cluster, registry):
+    apply(cluster, service("away", None, [], type="ExternalName", externalName="web.example.org"))
+    assert "web.example.org" in lookup(cluster, "away.default.svc.cluster.local", "CNAME")
+
+
+def test_session_affinity(cluster, registry):
+    apply(cluster, service("sticky", "web", [{"port": 80}], sessionAffinity="ClientIP"))
+    url = "http://sticky.default.svc.cluster.local/"
+    wait.until("it answers", lambda: client(cluster, "curl -sS -m 5 " + url) in ("one", "two"))
+    seen = set(client(cluster, "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do curl -sS -m 5 %s; done" % url).split())
+    assert len(seen) == 1, seen
+
+
+def test_hairpin(cluster, registry):
+    """A pod reaches itself through its own service."""
+    apply(cluster, service("mirror", "alone", [{"port": 8080, "targetPort": 80}]),
+          pod("alone", registry.address + "/httpd"))
+    cluster.wait_for("pod/alone")
+    address = cluster.kubectl("get", "service", "mirror", "-o", "jsonpath={.spec.clusterIP}")
+    ask = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 %s 8080 | tail -n 1" % address
+    wait.until("its own answer", lambda: cluster.kubectl("exec", "alone", "--", "sh", "-c", ask).strip() == "alone")
+
+
+def test_udp(cluster, registry):
+    """A second service before the cluster's DNS: the resolver's own protocol is the client."""
+    apply(cluster, service("names", None, [{"port": 53, "targetPort": 5353, "protocol": "UDP"}]),
+          {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+           "metadata": {"name": "names-1", "labels": {"kubernetes.io/service-name": "names"}},
+           "ports": [{"port": 53, "protocol": "UDP"}], "endpoints": [{"addresses": ["10.43.0.10"]}]})
+    address = cluster.kubectl("get", "service", "names", "-o", "jsonpath={.spec.clusterIP}")
+    own = cluster.kubectl("get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}")
+    wait.until("an answer", lambda: own in cluster.kubectl(
+        "exec", "client", "--", "nslookup", "kubernetes.default.svc.cluster.local", address, ok=False), 30)
+
+
+def test_endpoints_of_ones_own(cluster, registry):
+    """A service without a selector, and the slice that somebody wrote for it."""
+    ip = cluster.pod("one")["status"]["podIP"]
+    apply(cluster, service("manual", None, [{"port": 81, "targetPort": 80}]),
+          {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+           "metadata": {"name": "manual-1", "labels": {"kubernetes.io/service-name": "manual"}},
+           "ports": [{"port": 80}], "endpoints": [{"addresses": [ip]}]})
+    wait.until("the pod answers", lambda: client(
+        cluster, "curl -sS -m 5 http://manual.default.svc.cluster.local:81/ || true") == "one")
+
+
+def test_no_endpoints_is_refused(cluster, registry):
+    apply(cluster, service("empty", "nobody", [{"port": 80}]))
+    out = ""
+
+    def refused():
+        nonlocal out
+        out = client(cluster, "curl -sS -m 5 http://empty.default.svc.cluster.local/ 2>&1 || true")
+        return "refused" in out.lower() or "Couldn't connect" in out or "Failed to connect" in out
+    wait.until("refused at once (%s)" % out, refused)
+
+
+def test_host_port_and_host_network(cluster, registry):
+    httpd = registry.address + "/httpd"
+    apply(cluster, pod("ported", httpd, container={"ports": [{"containerPort": 80, "hostPort": 8088}]}),
+          pod("rooted", registry.address + "/busybox", hostNetwork=True,
+              container={"command": ["sh", "-c", "mkdir /w; echo rooted > /w/index.html; httpd -f -p 8089 -h /w"]}))
+    for name in ("ported", "rooted"):
+        cluster.wait_for("pod/" + name)
+    assert cluster.pod("rooted")["status"]["podIP"] == cluster.address
+    for port, name in ((8088, "ported"), (8089, "rooted")):
+        wait.until("port %d answers a pod" % port, lambda: client(
+            cluster, "curl -sS -m 5 http://%s:%d/ || true" % (cluster.address, port)) == name)
+
+
+def test_network_is_given_back(cluster, registry):
+    cluster.kubectl("delete", "pod", "--all", "--wait=true", timeout=120)
+    cluster.kubectl("delete", "service", "headless", "away", "sticky", "mirror", "names", "manual", "empty")
