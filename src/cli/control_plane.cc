@@ -146,6 +146,8 @@ void ControlPlane::start_loops() {
     controller_client_ = api_->local_client("kube-controller-manager");
     server::ControllersOptions options;
     options.root_ca_pem = credentials_.ca.certificate;
+    options.ca = credentials_.ca;
+    options.tokens = tokens_.get();
     options.cluster_cidr = options_.cluster_cidr;
     controllers_ = server::make_controllers({api_->cache(), *controller_client_, loop_, random_},
                                             std::move(options));

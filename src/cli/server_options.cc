@@ -42,7 +42,11 @@ std::string lower_case(std::string name) {
 
 Result<void> fill_in(ServerOptions& o) {
   if (o.node_ip.empty()) o.node_ip = agent::default_address();
-  if (o.advertise_address.empty()) o.advertise_address = o.node_ip;
+  if (o.advertise_address.empty()) {
+    // Pods can't reach a loopback address; the API refuses one in Endpoints.
+    auto ip = api::IpAddress::parse(o.node_ip);
+    o.advertise_address = ip && ip->is_loopback() ? agent::default_address() : o.node_ip;
+  }
   if (o.node_name.empty()) {
     char name[256] = "";
     gethostname(name, sizeof name - 1);

@@ -135,6 +135,9 @@ void Cluster::beat() {
 }
 
 Cluster::Cluster(uint64_t seed) : random_(seed) {
+  auto ca = server::make_ca("sim-ca", clock.now_us() / 1000000);
+  CHECK(ca.ok());
+  ca_ = *std::move(ca);
   heartbeat_ = clock.timer([this] { beat(); });
   kv::Options options;
   options.volatile_prefixes.push_back(server::kVolatilePrefix);
@@ -162,8 +165,9 @@ void Cluster::start() {
     loaded = true;
   });
   CHECK(clock.run_until([&] { return loaded; }, 60000));
-  admission_ = server::make_admission({*cache_, clock, random_});
-  server::RegistryDeps deps{*cache_, clock, random_, *admission_, nullptr, nullptr, nullptr, {}};
+  admission_ = server::make_admission({*cache_, clock, random_, &authorizer_});
+  server::RegistryDeps deps{*cache_, clock,   random_,      *admission_,
+                            nullptr, nullptr, &authorizer_, {}};
   registry_ = std::make_unique<server::Registry>(std::move(deps));
   CHECK(registry_->recover().ok());
   bool ready = false;
@@ -171,8 +175,13 @@ void Cluster::start() {
   CHECK(clock.run_until([&] { return ready; }, 60000));
   client_ = std::make_unique<server::LocalClient>(*registry_, server::privileged_user("system:sim"),
                                                   "sim");
+  admission_->use(*client_);
   server::ControllerContext context{*cache_, *client_, clock, random_};
-  host_ = server::make_controllers(context, {"sim-ca", nullptr});
+  server::ControllersOptions options;
+  options.root_ca_pem = ca_.certificate;
+  options.ca = ca_;
+  options.metrics = metrics_;
+  host_ = server::make_controllers(context, std::move(options));
   scheduler_ = std::make_unique<server::Scheduler>(*cache_, *client_, clock, random_);
   kubelet_ = std::make_unique<HollowKubelet>(clock, random_, *client_);
   host_->start();

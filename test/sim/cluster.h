@@ -9,7 +9,10 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "knarr/client.h"
+#include "server/auth/allow_authenticated.h"
+#include "server/auth/pki.h"
 #include "server/controllers/controller.h"
+#include "server/controllers/metrics_source.h"
 #include "server/registry/local_client.h"
 #include "server/registry/registry.h"
 #include "server/scheduler/scheduler.h"
@@ -34,6 +37,9 @@ class Cluster {
   void start();    // the server side; the cache is loaded when it returns
   void restart();  // as after a crash: everything but the store is made anew
   void set_faults(Faults faults) { faults_ = faults; }
+  // What the autoscaler hears, from the next start on.
+  void set_metrics(server::MetricsSource* metrics) { metrics_ = metrics; }
+  const server::KeyPair& ca() const { return ca_; }
 
   void add_node(const std::string& name, const std::string& cpu = "4",
                 const std::vector<std::pair<std::string, std::string>>& labels = {});
@@ -70,10 +76,13 @@ class Cluster {
 
   base::SeededRandom random_;
   Faults faults_;
+  server::KeyPair ca_;
+  server::MetricsSource* metrics_ = nullptr;
   std::vector<std::string> node_names_;
   std::unique_ptr<Timer> heartbeat_;
   std::unique_ptr<kv::MemoryStore> store_;
   std::unique_ptr<server::Cache> cache_;
+  server::AllowAuthenticated authorizer_;
   std::unique_ptr<server::AdmissionChain> admission_;
   std::unique_ptr<server::Registry> registry_;
   std::unique_ptr<server::LocalClient> client_;

@@ -5,6 +5,10 @@
 
 namespace knarr::server {
 
+void AdmissionChain::use(client::Client& client) const {
+  for (const auto& plugin : plugins_) plugin->use(client);
+}
+
 Result<void> AdmissionChain::mutate(AdmissionRequest& request) const {
   for (const auto& plugin : plugins_) TRY(plugin->mutate(request));
   return {};
@@ -22,6 +26,7 @@ Error admission_forbidden(const AdmissionRequest& request, std::string_view why)
 std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps) {
   auto chain = std::make_unique<AdmissionChain>();
   chain->add(make_namespace_lifecycle(deps));
+  chain->add(make_limit_ranger(deps));
   chain->add(make_service_account(deps));
   chain->add(make_taint_nodes());
   chain->add(make_priority(deps));
@@ -29,7 +34,11 @@ std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps) {
   chain->add(make_default_storage_class(deps));
   chain->add(make_storage_object_in_use_protection());
   chain->add(make_runtime_class(deps));
+  chain->add(make_certificate_approval(deps));
+  chain->add(make_certificate_signing(deps));
+  chain->add(make_certificate_subject_restriction());
   chain->add(make_default_ingress_class(deps));
+  chain->add(make_resource_quota(deps));  // last: what it charges is to be stored
   return chain;
 }
 

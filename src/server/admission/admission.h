@@ -10,6 +10,7 @@
 
 #include "api/resource.h"
 #include "base/json.h"
+#include "knarr/client.h"
 #include "knarr/clock.h"
 #include "knarr/random.h"
 #include "knarr/result.h"
@@ -43,11 +44,14 @@ class AdmissionPlugin {
   virtual std::string_view name() const = 0;
   virtual Result<void> mutate(AdmissionRequest&) { return {}; }
   virtual Result<void> validate(const AdmissionRequest&) { return {}; }
+  // Given once, before the first request: for plug-ins that write.
+  virtual void use(client::Client&) {}
 };
 
 class AdmissionChain {
  public:
   void add(std::unique_ptr<AdmissionPlugin> plugin) { plugins_.push_back(std::move(plugin)); }
+  void use(client::Client& client) const;
   // Both stop at the first refusal.
   Result<void> mutate(AdmissionRequest& request) const;
   Result<void> validate(const AdmissionRequest& request) const;
@@ -60,6 +64,7 @@ struct AdmissionDeps {
   const Cache& cache;
   Clock& clock;
   Random& random;
+  Authorizer* authorizer = nullptr;  // null: whoever may write an object may do all to it
 };
 
 std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps);

@@ -8,6 +8,8 @@
 namespace knarr::server {
 
 std::unique_ptr<AdmissionPlugin> make_namespace_lifecycle(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_limit_ranger(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_resource_quota(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_service_account(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_taint_nodes();
 std::unique_ptr<AdmissionPlugin> make_priority(const AdmissionDeps& deps);
@@ -15,6 +17,9 @@ std::unique_ptr<AdmissionPlugin> make_default_toleration_seconds();
 std::unique_ptr<AdmissionPlugin> make_default_storage_class(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_storage_object_in_use_protection();
 std::unique_ptr<AdmissionPlugin> make_runtime_class(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_certificate_approval(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_certificate_signing(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_certificate_subject_restriction();
 std::unique_ptr<AdmissionPlugin> make_default_ingress_class(const AdmissionDeps& deps);
 
 }  // namespace knarr::server

@@ -1,46 +1,16 @@
 #include "server/auth/pki.h"
 
 #include <arpa/inet.h>
-#include <openssl/bn.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 
-#include <memory>
+#include "server/auth/x509.h"
 
 namespace knarr::server {
 
+using namespace x509;  // NOLINT
+
 namespace {
-
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
-using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using BigNumber = std::unique_ptr<BIGNUM, Freer<BN_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>>;
-
-Error ssl_error(const std::string& what) {
-  char text[256] = "unknown error";
-  if (unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, text, sizeof text);
-  ERR_clear_error();
-  return make_error(Code::kInternalError, what + ": " + text);
-}
-
-std::string take(BIO* bio) {
-  char* data = nullptr;
-  long size = BIO_get_mem_data(bio, &data);
-  return {data, static_cast<size_t>(size)};
-}
 
 Result<std::string> key_pem(EVP_PKEY* key) {
   Bio bio(BIO_new(BIO_s_mem()));
@@ -50,56 +20,15 @@ Result<std::string> key_pem(EVP_PKEY* key) {
   return take(bio.get());
 }
 
-Result<std::string> certificate_pem(X509* certificate) {
-  Bio bio(BIO_new(BIO_s_mem()));
-  if (!PEM_write_bio_X509(bio.get(), certificate)) return ssl_error("write certificate");
-  return take(bio.get());
-}
-
-Result<Certificate> parse_certificate(std::string_view pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (!certificate) return ssl_error("read certificate");
-  return certificate;
-}
-
-Result<Key> parse_key(std::string_view pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
-  if (!key) return ssl_error("read private key");
-  return key;
-}
-
-Result<void> add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
-  X509V3_CTX context;
-  X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  Extension extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value));
-  if (!extension || !X509_add_ext(certificate, extension.get(), -1)) {
-    return ssl_error("add certificate extension");
-  }
-  return {};
+// From an hour ago, as clocks differ.
+Validity days_from(int64_t now_seconds, int64_t days) {
+  return {now_seconds - 3600, now_seconds + days * 86400};
 }
 
 void add_name(X509_NAME* name, const char* field, const std::string& value) {
   X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(value.data()),
                              static_cast<int>(value.size()), -1, 0);
-}
-
-// Version, a random 127 bit serial number, validity, subject and public key.
-Result<Certificate> unsigned_certificate(EVP_PKEY* key, int64_t now_seconds, int64_t days) {
-  Certificate certificate(X509_new());
-  BigNumber serial(BN_new());
-  if (!certificate || !serial || !BN_rand(serial.get(), 127, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) ||
-      !BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(certificate.get()))) {
-    return ssl_error("new certificate");
-  }
-  X509_set_version(certificate.get(), X509_VERSION_3);
-  ASN1_TIME_set(X509_getm_notBefore(certificate.get()), now_seconds - 3600);
-  ASN1_TIME_set(X509_getm_notAfter(certificate.get()), now_seconds + days * 86400);
-  X509_set_pubkey(certificate.get(), key);
-  return certificate;
 }
 
 Result<Names> alternative_names(const CertificateRequest& request) {
@@ -133,19 +62,6 @@ std::string key_usage(const CertificateRequest& request) {
   return usage;
 }
 
-std::string text_of(const ASN1_STRING* s) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(s)),
-          static_cast<size_t>(ASN1_STRING_length(s))};
-}
-
-std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
-  std::vector<std::string> values;
-  for (int i = -1; (i = X509_NAME_get_index_by_NID(name, nid, i)) >= 0;) {
-    values.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i))));
-  }
-  return values;
-}
-
 }  // namespace
 
 Result<std::string> generate_ec_key() {
@@ -165,7 +81,7 @@ Result<KeyPair> make_ca(const std::string& common_name, int64_t now_seconds) {
   TRY_ASSIGN(ca.key, generate_ec_key());
   TRY_ASSIGN(Key key, parse_key(ca.key));
   TRY_ASSIGN(Certificate certificate,
-             unsigned_certificate(key.get(), now_seconds, kCaLifetimeDays));
+             unsigned_certificate(key.get(), days_from(now_seconds, kCaLifetimeDays)));
   X509* x = certificate.get();
   add_name(X509_get_subject_name(x), "CN", common_name);
   X509_set_issuer_name(x, X509_get_subject_name(x));
@@ -185,7 +101,7 @@ Result<KeyPair> make_leaf(const KeyPair& ca, const CertificateRequest& request,
   TRY_ASSIGN(leaf.key, generate_ec_key());
   TRY_ASSIGN(Key key, parse_key(leaf.key));
   TRY_ASSIGN(Certificate certificate,
-             unsigned_certificate(key.get(), now_seconds, kLeafLifetimeDays));
+             unsigned_certificate(key.get(), days_from(now_seconds, kLeafLifetimeDays)));
   X509* x = certificate.get();
   for (const std::string& organization : request.organizations) {
     add_name(X509_get_subject_name(x), "O", organization);

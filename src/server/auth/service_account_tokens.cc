@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/format.h"
 
 namespace knarr::server {
@@ -11,6 +12,13 @@ using json::Value;
 namespace {
 
 constexpr int64_t kLeewaySeconds = 60;  // clocks differ
+
+// Of tokens that live in Secrets.
+constexpr const char* kSecretTokenIssuer = "kubernetes/serviceaccount";
+constexpr const char* kNamespaceClaim = "kubernetes.io/serviceaccount/namespace";
+constexpr const char* kSecretClaim = "kubernetes.io/serviceaccount/secret.name";
+constexpr const char* kAccountClaim = "kubernetes.io/serviceaccount/service-account.name";
+constexpr const char* kAccountUidClaim = "kubernetes.io/serviceaccount/service-account.uid";
 
 Error refused(const char* why) { return make_error(Code::kUnauthorized, why); }
 
@@ -47,7 +55,7 @@ Result<const JwtKey*> ServiceAccountTokens::key() const {
   return &*key_;
 }
 
-std::vector<std::string> ServiceAccountTokens::audiences() const { return {issuer_, "knarr"}; }
+std::vector<std::string> ServiceAccountTokens::audiences() const { return {issuer_}; }
 
 Result<IssuedToken> ServiceAccountTokens::issue(const TokenSubject& subject,
                                                 const std::vector<std::string>& audiences,
@@ -87,7 +95,49 @@ Result<UserRef> ServiceAccountTokens::verify(const std::string& token,
   if (std::count(token.begin(), token.end(), '.') != 2) return UserRef();
   TRY_ASSIGN(const JwtKey* key, this->key());
   TRY_ASSIGN(Value claims, key->verify(token));
+  if (claims["iss"].as_string() == kSecretTokenIssuer)
+    return check_secret(claims, token, audiences);
   return check_claims(claims, audiences.empty() ? this->audiences() : audiences);
+}
+
+Result<std::string> ServiceAccountTokens::issue_for_secret(const TokenSubject& subject) {
+  Value claims = Value::object();
+  claims.set("iss", kSecretTokenIssuer);
+  claims.set(kNamespaceClaim, subject.ns);
+  claims.set(kSecretClaim, subject.bound_name);
+  claims.set(kAccountClaim, subject.service_account);
+  claims.set(kAccountUidClaim, subject.service_account_uid);
+  claims.set("sub",
+             fmt::format("system:serviceaccount:{}:{}", subject.ns, subject.service_account));
+  TRY_ASSIGN(const JwtKey* key, this->key());
+  return key->sign(claims);
+}
+
+// Good for the API server only, and as long as the Secret and the account are there.
+Result<UserRef> ServiceAccountTokens::check_secret(
+    const Value& claims, const std::string& token,
+    const std::vector<std::string>& audiences) const {
+  if (!lookup_) return refused("the server is not ready to verify tokens");
+  bool ours = audiences.empty();
+  for (const std::string& a : this->audiences()) {
+    ours |= std::find(audiences.begin(), audiences.end(), a) != audiences.end();
+  }
+  if (!ours) return refused("token audiences do not match");
+  std::string ns = claims[kNamespaceClaim].text();
+  ObjectRef secret = lookup_("secrets", ns, claims[kSecretClaim].text());
+  if (!secret || secret->deleting) return refused("service account token has been invalidated");
+  TRY_ASSIGN(Value value, json::parse(secret->json));
+  auto kept = base::base64_decode(value["data"]["token"].as_string());
+  if (!kept.ok() || *kept != token) return refused("token does not match server's copy");
+  ObjectRef account = lookup_("serviceaccounts", ns, claims[kAccountClaim].text());
+  if (!account || account->deleting || account->uid != claims[kAccountUidClaim].as_string()) {
+    return refused("service account token has been invalidated");
+  }
+  auto user = std::make_shared<UserInfo>();
+  user->name = claims["sub"].text();
+  user->uid = account->uid;
+  user->groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, kAuthenticatedGroup};
+  return UserRef(std::move(user));
 }
 
 Result<UserRef> ServiceAccountTokens::check_claims(

@@ -31,6 +31,7 @@ class ServiceAccountTokens final : public TokenIssuer {
 
   Result<IssuedToken> issue(const TokenSubject& subject, const std::vector<std::string>& audiences,
                             int64_t expiration_seconds) override;
+  Result<std::string> issue_for_secret(const TokenSubject& subject) override;
   std::vector<std::string> audiences() const override;
   std::string openid_configuration() const override;
   std::string jwks() const override;
@@ -43,6 +44,8 @@ class ServiceAccountTokens final : public TokenIssuer {
   Result<UserRef> check_claims(const json::Value& claims,
                                const std::vector<std::string>& audiences) const;
   Result<void> check_bound(const json::Value& claims) const;
+  Result<UserRef> check_secret(const json::Value& claims, const std::string& token,
+                               const std::vector<std::string>& audiences) const;
 
   Result<const JwtKey*> key() const;
 

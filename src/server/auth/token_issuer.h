@@ -38,6 +38,9 @@ class TokenIssuer {
   virtual Result<IssuedToken> issue(const TokenSubject& subject,
                                     const std::vector<std::string>& audiences,
                                     int64_t expiration_seconds) = 0;
+  // A token of the old kind, good as long as the Secret that holds it: what the data of a Secret of
+  // type kubernetes.io/service-account-token is filled with.
+  virtual Result<std::string> issue_for_secret(const TokenSubject& subject) = 0;
   virtual std::vector<std::string> audiences() const = 0;
 
   // The bodies of /.well-known/openid-configuration and /openid/v1/jwks.

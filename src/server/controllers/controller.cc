@@ -42,6 +42,15 @@ void Pass::remove(client::Request request, client::Reply then) {
   });
 }
 
+std::shared_ptr<void> Pass::hold() {
+  ++holds_;
+  return {nullptr, [self = shared_from_this()](void*) {
+            if (self->alive_.expired()) return;
+            --self->holds_;
+            self->settle();
+          }};
+}
+
 void Pass::join(std::function<void()> fn) { joins_.push_back(std::move(fn)); }
 
 void Pass::fail(const Error&) { failed_ = true; }

@@ -51,6 +51,8 @@ class Pass : public std::enable_shared_from_this<Pass> {
   void write(client::Request request, client::Reply then = nullptr);
   // A delete: that the object is gone, or was replaced, is no error.
   void remove(client::Request request, client::Reply then = nullptr);
+  // For an answer from elsewhere: the pass does not end while a copy of this lives.
+  std::shared_ptr<void> hold();
   // Runs when every write so far was answered; several run in order.
   void join(std::function<void()> fn);
   void fail(const Error& error);

@@ -1,16 +1,24 @@
 #include "server/controllers/controllers.h"
 
+#include "server/controllers/certificates.h"
+#include "server/controllers/cluster_role_aggregation.h"
 #include "server/controllers/cron_job.h"
 #include "server/controllers/daemon_set.h"
 #include "server/controllers/deployment.h"
 #include "server/controllers/disruption.h"
 #include "server/controllers/endpoint_slice.h"
 #include "server/controllers/endpoints.h"
+#include "server/controllers/ephemeral_claims.h"
 #include "server/controllers/garbage_collector.h"
+#include "server/controllers/horizontal_autoscaler.h"
 #include "server/controllers/job.h"
 #include "server/controllers/node_lifecycle.h"
+#include "server/controllers/persistent_volume.h"
 #include "server/controllers/replica_set.h"
+#include "server/controllers/resource_quota.h"
 #include "server/controllers/stateful_set.h"
+#include "server/controllers/storage_protection.h"
+#include "server/controllers/token_secret.h"
 
 namespace knarr::server {
 
@@ -39,6 +47,22 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
   host->add(std::make_unique<TaintEvictionController>(context));
   host->add(std::make_unique<PodGcController>(context));
   host->add(std::make_unique<DisruptionController>(context));
+  host->add(std::make_unique<VolumeController>(context));
+  host->add(std::make_unique<ProtectionController>(context, claim_protection()));
+  host->add(std::make_unique<ProtectionController>(context, volume_protection()));
+  host->add(std::make_unique<ProtectionController>(context, attributes_class_protection()));
+  host->add(std::make_unique<EphemeralVolumeController>(context));
+  host->add(std::make_unique<ResourceClaimController>(context));
+  host->add(std::make_unique<ResourceQuotaController>(context, discover));
+  host->add(std::make_unique<HorizontalAutoscaler>(context, discover, options.metrics));
+  host->add(std::make_unique<ClusterRoleAggregation>(context));
+  host->add(std::make_unique<CertificateApprover>(context));
+  host->add(std::make_unique<CertificateSigner>(context, options.ca));
+  host->add(std::make_unique<CertificateCleaner>(context));
+  if (options.tokens != nullptr) {
+    host->add(
+        std::make_unique<TokenSecretController>(context, *options.tokens, options.root_ca_pem));
+  }
   return host;
 }
 

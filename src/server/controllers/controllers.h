@@ -4,16 +4,25 @@
 #include <memory>
 #include <string>
 
+#include "server/auth/pki.h"
+#include "server/auth/token_issuer.h"
 #include "server/controllers/controller.h"
+#include "server/controllers/metrics_source.h"
 #include "server/controllers/namespace.h"
 
 namespace knarr::server {
 
+// Without a sign of life for this long a node is not ready.
+inline constexpr int64_t kNodeGraceMs = 50000;
+
 struct ControllersOptions {
-  std::string root_ca_pem;  // what kube-root-ca.crt publishes
-  Discover discover;        // null: the built-in resources
+  std::string root_ca_pem;           // what kube-root-ca.crt publishes
+  KeyPair ca;                        // signs certificates; without key none are signed
+  TokenIssuer* tokens = nullptr;     // null: token secrets stay as they are
+  MetricsSource* metrics = nullptr;  // null: nobody serves metrics
+  Discover discover;                 // null: the built-in resources
   std::string cluster_cidr = "10.244.0.0/16";
-  int64_t node_grace_ms = 50000;  // without a sign of life for this long a node is not ready
+  int64_t node_grace_ms = kNodeGraceMs;
 };
 
 // All of them, not started. They outlive nothing of the context.

@@ -50,6 +50,18 @@ inline constexpr ResourceName kBudgets{"policy", "v1", "poddisruptionbudgets",
                                        "PodDisruptionBudget"};
 inline constexpr ResourceName kStorageClasses{"storage.k8s.io", "v1", "storageclasses",
                                               "StorageClass"};
+inline constexpr ResourceName kVolumeAttributesClasses{
+    "storage.k8s.io", "v1", "volumeattributesclasses", "VolumeAttributesClass"};
+inline constexpr ResourceName kAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
+                                           "HorizontalPodAutoscaler"};
+inline constexpr ResourceName kSigningRequests{
+    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest"};
+inline constexpr ResourceName kClusterRoles{"rbac.authorization.k8s.io", "v1", "clusterroles",
+                                            "ClusterRole"};
+inline constexpr ResourceName kResourceClaims{"resource.k8s.io", "v1", "resourceclaims",
+                                              "ResourceClaim"};
+inline constexpr ResourceName kResourceClaimTemplates{
+    "resource.k8s.io", "v1", "resourceclaimtemplates", "ResourceClaimTemplate"};
 inline constexpr ResourceName kPriorityClasses{"scheduling.k8s.io", "v1", "priorityclasses",
                                                "PriorityClass"};
 

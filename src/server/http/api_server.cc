@@ -10,7 +10,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
     : deps_(deps), options_(std::move(options)) {
   cache_ = std::make_unique<Cache>(deps_.store, deps_.clock, Registry::cache_options());
   for (ResourceSpec& spec : Registry::specs()) cache_->add_resource(std::move(spec));
-  admission_ = make_admission({*cache_, deps_.clock, deps_.random});
+  admission_ = make_admission({*cache_, deps_.clock, deps_.random, &deps_.authorizer});
   RegistryDeps registry{*cache_, deps_.clock, deps_.random, *admission_};
   registry.tokens = deps_.tokens;
   registry.authenticator = &deps_.authenticator;
@@ -19,6 +19,8 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   registry.services.node_port_min = options_.node_port_min;
   registry.services.node_port_max = options_.node_port_max;
   registry_ = std::make_unique<Registry>(std::move(registry));
+  admission_client_ = local_client("kube-apiserver");
+  admission_->use(*admission_client_);
   Front::Deps front{*registry_, deps_.authenticator, deps_.authorizer, deps_.random};
   front.tokens = deps_.tokens;
   front.ready = [this] { return ready_; };

@@ -58,6 +58,7 @@ class ApiServer {
   std::unique_ptr<Cache> cache_;
   std::unique_ptr<AdmissionChain> admission_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<client::Client> admission_client_;
   std::unique_ptr<Front> front_;
   bool ready_ = false;
 };

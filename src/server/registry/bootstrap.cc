@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "api/ip.h"
 #include "base/log.h"
 #include "server/registry/local_client.h"
 
@@ -77,10 +78,27 @@ Step slice_step(const BootstrapOptions& o) {
           true};
 }
 
+// Whether all that `wanted` says is so in `have`, which may say more.
+bool holds(const Value& have, const Value& wanted) {
+  if (wanted.is_object()) {
+    for (json::Member m : wanted.members()) {
+      if (!holds(have[m.key], m.value)) return false;
+    }
+    return true;
+  }
+  if (!wanted.is_array()) return have == wanted;
+  if (have.size() != wanted.size()) return false;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!holds(have[i], wanted[i])) return false;
+  }
+  return true;
+}
+
 class Bootstrap : public std::enable_shared_from_this<Bootstrap> {
  public:
   Bootstrap(Registry& registry, std::vector<Step> steps, std::function<void()> done)
-      : client_(registry, privileged_user("system:apiserver"), "kube-apiserver"),
+      : registry_(registry),
+        client_(registry, privileged_user("system:apiserver"), "kube-apiserver"),
         steps_(std::move(steps)),
         done_(std::move(done)) {}
 
@@ -88,35 +106,34 @@ class Bootstrap : public std::enable_shared_from_this<Bootstrap> {
     if (at_ == steps_.size()) return done_();
     const Step& step = steps_[at_++];
     client::Request request;
-    request.verb = client::Verb::kCreate;
     request.target = step.target;
     request.body = json::write(step.object);
-    client_.call(std::move(request), [self = shared_from_this(), &step](Result<ObjectRef> made) {
-      bool exists = !made.ok() && made.error().code == Code::kAlreadyExists;
-      if (!made.ok() && !exists) {
+    std::string name = step.object["metadata"]["name"].text();
+    ObjectRef there =
+        registry_.cache().get({{step.target.group, step.target.resource}, {step.target.ns, name}});
+    if (there != nullptr) {
+      if (!step.replace || in_line(*there, step.object)) return next();
+      request.verb = client::Verb::kUpdate;
+      request.target.name = name;
+    } else {
+      request.verb = client::Verb::kCreate;
+    }
+    client_.call(std::move(request), [self = shared_from_this(), &step](Result<ObjectRef> stored) {
+      if (!stored.ok()) {
         base::log(base::Level::kError, "server", "bootstrap {} {}: {}", step.target.resource,
-                  step.object["metadata"]["name"].as_string(), made.error().message);
+                  step.object["metadata"]["name"].as_string(), stored.error().message);
       }
-      if (exists && step.replace) return self->replace(step);
       self->next();
     });
   }
 
  private:
-  void replace(const Step& step) {
-    client::Request request;
-    request.verb = client::Verb::kUpdate;
-    request.target = step.target;
-    request.target.name = step.object["metadata"]["name"].text();
-    request.body = json::write(step.object);
-    client_.call(std::move(request), [self = shared_from_this()](Result<ObjectRef> stored) {
-      if (!stored.ok()) {
-        base::log(base::Level::kError, "server", "bootstrap: {}", stored.error().message);
-      }
-      self->next();
-    });
+  static bool in_line(const Object& object, const Value& wanted) {
+    Result<Value> have = json::parse(object.json);
+    return have.ok() && holds(*have, wanted);
   }
 
+  Registry& registry_;
   LocalClient client_;
   std::vector<Step> steps_;
   std::function<void()> done_;
@@ -137,7 +154,9 @@ void bootstrap(Registry& registry, BootstrapOptions options, std::function<void(
                                 "Used for system critical pods that must run in the cluster, but "
                                 "can be moved to another node if necessary."));
   steps.push_back(service_step(registry.services().nth_address(1), options.advertise_port));
-  if (!options.advertise_address.empty()) {
+  // Endpoints may not be loopback addresses: a server that is reached at one only has none.
+  auto address = api::IpAddress::parse(options.advertise_address);
+  if (address && !address->is_loopback()) {
     steps.push_back(endpoints_step(options));
     steps.push_back(slice_step(options));
   }

@@ -120,6 +120,7 @@ Result<Value> bound_pod(const Request& request, const Value& live, const Value& 
   for (json::Member m : binding["metadata"]["labels"].members()) {
     pod.member("metadata").member("labels").set(m.key, m.value);
   }
+  pod.member("status").erase("nominatedNodeName");
   set_condition(pod.member("status"), Value::object({{"type", "PodScheduled"},
                                                      {"status", "True"},
                                                      {"lastProbeTime", Value()},

@@ -58,10 +58,13 @@ class JobStrategy final : public Strategy {
   JobStrategy() : Strategy({.generation = true, .gc = GcPolicy::kOrphan}) {}
   void prepare_create(StrategyContext&, Value& now) const override {
     Value& spec = now.member("spec");
-    if (!spec["manualSelector"].as_bool()) label(now["metadata"], spec);
     Value& meta = now.member("metadata");
+    // A job without labels has those of its pods, the ones made here too.
+    bool shared =
+        meta["labels"].empty() || meta["labels"] == spec["template"]["metadata"]["labels"];
+    if (!spec["manualSelector"].as_bool()) label(now["metadata"], spec);
     const Value& labels = spec["template"]["metadata"]["labels"];
-    if (meta["labels"].empty() && !labels.empty()) meta.set("labels", labels);
+    if (shared && !labels.empty()) meta.set("labels", labels);
   }
 
  private:

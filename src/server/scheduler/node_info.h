@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/scheduler/pod_info.h"
+#include "server/scheduler/volume_plan.h"
 
 namespace knarr::server {
 
@@ -47,6 +48,7 @@ class NodeTable {
   NodeInfo* find(const std::string& name);
   // The known ones, in a stable order.
   const std::vector<NodeInfo*>& nodes() const { return order_; }
+  TakenVolumes& taken_volumes() { return taken_volumes_; }
   int with_affinity() const { return with_affinity_; }
   int with_anti_affinity() const { return with_anti_affinity_; }
 
@@ -55,6 +57,7 @@ class NodeTable {
   std::unordered_map<std::string, std::unique_ptr<NodeInfo>> by_name_;
   std::unordered_map<std::string, std::string> node_by_pod_;
   std::vector<NodeInfo*> order_;
+  TakenVolumes taken_volumes_;
   int with_affinity_ = 0;
   int with_anti_affinity_ = 0;
 };

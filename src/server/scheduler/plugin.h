@@ -51,6 +51,13 @@ struct Cycle {
   std::vector<std::string> narrowed_by;
 };
 
+// What the plug-in's prepare step left; null when it had nothing to say of the pod.
+template <typename T>
+const T* prepared(const Cycle& cycle, std::string_view plugin) {
+  auto it = cycle.prepared.find(plugin);
+  return it != cycle.prepared.end() ? std::any_cast<T>(&it->second) : nullptr;
+}
+
 struct Plugin {
   const char* name;
   unsigned wakes_on = 0;  // ClusterChanges that may make a refused pod fit

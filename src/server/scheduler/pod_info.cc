@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/view/meta.h"
+#include "api/view/volume.h"
 
 namespace knarr::server {
 
@@ -124,9 +125,9 @@ PodInfo::PodInfo(const ObjectRef& ref) : object(ref) {
   read_spread(spec, *this);
   for (const json::Value& v : spec["volumes"].elements()) {
     if (v.has("persistentVolumeClaim")) {
-      claims.push_back(v["persistentVolumeClaim"]["claimName"].text());
+      claims.push_back({v["persistentVolumeClaim"]["claimName"].text(), false});
     } else if (v.has("ephemeral")) {
-      claims.push_back(ref->name.name + "-" + v["name"].text());
+      claims.push_back({api::ephemeral_claim_name(ref->name.name, v), true});
     }
   }
 }

@@ -44,6 +44,11 @@ struct SpreadConstraint {
   bool honor_taints = false;
 };
 
+struct PodClaim {
+  std::string name;        // of a PersistentVolumeClaim
+  bool ephemeral = false;  // made for this pod
+};
+
 struct PreferredNode {
   api::NodeTerm term;
   int64_t weight;
@@ -79,7 +84,7 @@ struct PodInfo {
   std::vector<PodTerm> affinity, anti_affinity;
   std::vector<PodTerm> preferred_affinity, preferred_anti_affinity;
   std::vector<SpreadConstraint> spread;
-  std::vector<std::string> claims;  // names of PersistentVolumeClaims
+  std::vector<PodClaim> claims;
   std::vector<std::string> images;
 };
 

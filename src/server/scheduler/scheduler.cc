@@ -44,6 +44,7 @@ Scheduler::Scheduler(Cache& cache, client::Client& client, Clock& clock, Random&
       client_(client),
       clock_(clock),
       name_(std::move(name)),
+      volumes_(cache, client, clock, table_),
       algorithm_(table_, cache, random),
       queue_(clock,
              [this] {
@@ -61,7 +62,10 @@ void Scheduler::start() {
   };
   add({"", "nodes"}, [this](const ObjectRef& p, const ObjectRef& o) { on_node(p, o); });
   add({"", "pods"}, [this](const ObjectRef& p, const ObjectRef& o) { on_pod(p, o); });
-  auto volumes = [this](const ObjectRef&, const ObjectRef&) { queue_.on_change(kVolumeChange); };
+  auto volumes = [this](const ObjectRef&, const ObjectRef&) {
+    volumes_.look();
+    queue_.on_change(kVolumeChange);
+  };
   add({"", "persistentvolumeclaims"}, volumes);
   add({"", "persistentvolumes"}, volumes);
   add({"storage.k8s.io", "storageclasses"}, volumes);
@@ -75,6 +79,7 @@ void Scheduler::on_node(const ObjectRef& previous, const ObjectRef& object) {
 
 void Scheduler::pod_gone(const std::string& uid) {
   queue_.remove(uid);
+  volumes_.forget(uid);
   if (table_.node_of(uid) == nullptr) return;
   table_.remove_pod(uid);
   queue_.on_change(kPodGone);
@@ -119,7 +124,39 @@ void Scheduler::schedule(const PodInfoRef& pod) {
   Choice choice = algorithm_.choose(*pod);
   if (choice.node.empty()) return fail(pod, choice);
   table_.add_pod(pod, choice.node);  // assumed
+  NodeInfo* node = table_.find(choice.node);
+  if (!pod->claims.empty() && node != nullptr) {
+    auto plan = plan_volumes(volumes_of(*pod, cache_), table_.taken_volumes(), *node);
+    if (plan && !plan->empty()) return bind_volumes(pod, choice.node, *std::move(plan));
+  }
   bind(pod, choice.node);
+}
+
+// The pod says where it is going while its volumes are bound, or made.
+void Scheduler::bind_volumes(const PodInfoRef& pod, const std::string& node, VolumePlan plan) {
+  json::Value patch =
+      json::Value::object({{"metadata", json::Value::object({{"uid", pod->uid()}})},
+                           {"status", json::Value::object({{"nominatedNodeName", node}})}});
+  const NamespacedName& name = pod->object->name;
+  client_.call({client::Verb::kPatch,
+                {"", "v1", "pods", name.ns, name.name, "status"},
+                json::write(patch),
+                client::PatchType::kStrategicMerge,
+                {}},
+               [](Result<ObjectRef>) {});
+  volumes_.bind(pod, node, std::move(plan), [this, pod, node](Result<void> bound) {
+    if (!bound.ok()) return reject(pod, bound.error(), "");
+    bind(pod, node);
+  });
+}
+
+// What was assumed was wrong: the pod goes back into the queue.
+void Scheduler::reject(const PodInfoRef& pod, const Error& error, const std::string& what) {
+  table_.remove_pod(pod->uid());
+  if (error.code == Code::kNotFound) return queue_.remove(pod->uid());
+  recorder_.record(api::decode(*pod->object), api::EventType::kWarning, "FailedScheduling",
+                   what + error.message, "Scheduling");
+  queue_.retry(pod->uid());
 }
 
 void Scheduler::bind(const PodInfoRef& pod, const std::string& node) {
@@ -151,11 +188,7 @@ void Scheduler::on_bound(const PodInfoRef& pod, const std::string& node,
                      "Binding");
     return;
   }
-  table_.remove_pod(pod->uid());
-  if (answer.error().code == Code::kNotFound) return queue_.remove(pod->uid());
-  recorder_.record(object, api::EventType::kWarning, "FailedScheduling",
-                   "binding rejected: " + answer.error().message, "Scheduling");
-  queue_.retry(pod->uid());
+  reject(pod, answer.error(), "binding rejected: ");
 }
 
 void Scheduler::fail(const PodInfoRef& pod, const Choice& choice) {

@@ -18,6 +18,7 @@
 #include "server/scheduler/algorithm.h"
 #include "server/scheduler/preemption.h"
 #include "server/scheduler/queue.h"
+#include "server/scheduler/volume_binder.h"
 
 namespace knarr::server {
 
@@ -38,7 +39,9 @@ class Scheduler {
   void pod_gone(const std::string& uid);
   void run();
   void schedule(const PodInfoRef& pod);
+  void bind_volumes(const PodInfoRef& pod, const std::string& node, VolumePlan plan);
   void bind(const PodInfoRef& pod, const std::string& node);
+  void reject(const PodInfoRef& pod, const Error& error, const std::string& what);
   void on_bound(const PodInfoRef& pod, const std::string& node, const Result<ObjectRef>& answer);
   void fail(const PodInfoRef& pod, const Choice& choice);
   void preempt(const PodInfoRef& pod, const Preemption& preemption);
@@ -51,6 +54,7 @@ class Scheduler {
   std::string name_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   NodeTable table_;
+  VolumeBinder volumes_;
   Algorithm algorithm_;
   SchedulingQueue queue_;
   api::EventRecorder recorder_;

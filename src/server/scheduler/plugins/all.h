@@ -5,6 +5,17 @@
 
 namespace knarr::server {
 
+// What the plug-ins that look at where other pods are have in common.
+inline Plugin spreading_plugin(const char* name, decltype(Plugin::prepare) prepare,
+                               decltype(Plugin::filter) filter, decltype(Plugin::score) score) {
+  return {.name = name,
+          .wakes_on = kNodeChange | kPodGone | kPodPlaced,
+          .prepare = prepare,
+          .filter = filter,
+          .score = score,
+          .weight = 2};
+}
+
 Plugin node_unschedulable_plugin();
 Plugin node_name_plugin();
 Plugin taint_toleration_plugin();

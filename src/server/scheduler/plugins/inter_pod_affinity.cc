@@ -9,6 +9,8 @@ namespace knarr::server {
 
 namespace {
 
+constexpr const char* kName = "InterPodAffinity";
+
 using TopologyCounts = std::map<std::pair<std::string, std::string>, int64_t>;
 
 struct Prepared {
@@ -57,36 +59,35 @@ Verdict prepare(Cycle& cycle) {
       }
     }
   }
-  cycle.prepared["InterPodAffinity"] = std::move(p);
+  cycle.prepared[kName] = std::move(p);
   return {};
 }
 
 Verdict filter(Cycle& cycle, const NodeInfo& node) {
-  auto it = cycle.prepared.find("InterPodAffinity");
-  if (it == cycle.prepared.end()) return {};
-  const auto& p = *std::any_cast<Prepared>(&it->second);
+  const auto* p = prepared<Prepared>(cycle, kName);
+  if (p == nullptr) return {};
   bool all_there = true;
   for (const PodTerm& t : cycle.pod.affinity) {
     const std::string* value = node.label(t.topology_key);
     if (value == nullptr) return Verdict::never("node(s) didn't match pod affinity rules");
-    auto found = p.affinity.find({t.topology_key, *value});
-    all_there &= found != p.affinity.end() && found->second > 0;
+    auto found = p->affinity.find({t.topology_key, *value});
+    all_there &= found != p->affinity.end() && found->second > 0;
   }
   // The first pod of a group that wants to be near itself may go anywhere.
   bool first_of_group =
-      p.affinity.empty() && matches_all(cycle.pod.affinity, cycle.pod, cycle.cache);
+      p->affinity.empty() && matches_all(cycle.pod.affinity, cycle.pod, cycle.cache);
   if (!all_there && !first_of_group) {
     return Verdict::never("node(s) didn't match pod affinity rules");
   }
   for (const PodTerm& t : cycle.pod.anti_affinity) {
     const std::string* value = node.label(t.topology_key);
     if (value == nullptr) continue;
-    auto found = p.anti_affinity.find({t.topology_key, *value});
-    if (found != p.anti_affinity.end() && found->second > 0) {
+    auto found = p->anti_affinity.find({t.topology_key, *value});
+    if (found != p->anti_affinity.end() && found->second > 0) {
       return Verdict::no("node(s) didn't match pod anti-affinity rules");
     }
   }
-  for (const auto& [where, n] : p.existing_anti) {
+  for (const auto& [where, n] : p->existing_anti) {
     const std::string* value = node.label(where.first);
     if (n > 0 && value != nullptr && *value == where.second) {
       return Verdict::no("node(s) didn't satisfy existing pods anti-affinity rules");
@@ -136,14 +137,6 @@ bool score(Cycle& cycle, const std::vector<NodeInfo*>& nodes, std::vector<int64_
 
 }  // namespace
 
-Plugin inter_pod_affinity_plugin() {
-  Plugin p{"InterPodAffinity"};
-  p.wakes_on = kNodeChange | kPodGone | kPodPlaced;
-  p.prepare = prepare;
-  p.filter = filter;
-  p.score = score;
-  p.weight = 2;
-  return p;
-}
+Plugin inter_pod_affinity_plugin() { return spreading_plugin(kName, prepare, filter, score); }
 
 }  // namespace knarr::server

@@ -12,6 +12,8 @@ namespace knarr::server {
 
 namespace {
 
+constexpr const char* kName = "PodTopologySpread";
+
 using Counts = std::map<std::string, int64_t>;  // by topology value
 
 struct Prepared {
@@ -52,29 +54,28 @@ Verdict prepare(Cycle& cycle) {
       p.counts[i][*node->label(p.hard[i].topology_key)] += matching(p.hard[i], cycle.pod, *node);
     }
   }
-  cycle.prepared["PodTopologySpread"] = std::move(p);
+  cycle.prepared[kName] = std::move(p);
   return {};
 }
 
 Verdict filter(Cycle& cycle, const NodeInfo& node) {
-  auto it = cycle.prepared.find("PodTopologySpread");
-  if (it == cycle.prepared.end()) return {};
-  const auto& p = *std::any_cast<Prepared>(&it->second);
-  for (size_t i = 0; i < p.hard.size(); ++i) {
-    const SpreadConstraint& c = p.hard[i];
+  const auto* p = prepared<Prepared>(cycle, kName);
+  if (p == nullptr) return {};
+  for (size_t i = 0; i < p->hard.size(); ++i) {
+    const SpreadConstraint& c = p->hard[i];
     const std::string* value = node.label(c.topology_key);
     if (value == nullptr) {
       return Verdict::never(
           "node(s) didn't match pod topology spread constraints (missing required label)");
     }
     int64_t least = 0;
-    if (static_cast<int64_t>(p.counts[i].size()) >= c.min_domains && !p.counts[i].empty()) {
-      least = std::min_element(p.counts[i].begin(), p.counts[i].end(),
+    if (static_cast<int64_t>(p->counts[i].size()) >= c.min_domains && !p->counts[i].empty()) {
+      least = std::min_element(p->counts[i].begin(), p->counts[i].end(),
                                [](const auto& a, const auto& b) { return a.second < b.second; })
                   ->second;
     }
-    auto here = p.counts[i].find(*value);
-    int64_t n = here != p.counts[i].end() ? here->second : 0;
+    auto here = p->counts[i].find(*value);
+    int64_t n = here != p->counts[i].end() ? here->second : 0;
     n += c.selector.matches(cycle.pod.labels());
     if (n - least > c.max_skew) {
       return Verdict::no("node(s) didn't match pod topology spread constraints");
@@ -190,14 +191,6 @@ bool score(Cycle& cycle, const std::vector<NodeInfo*>& nodes, std::vector<int64_
 
 }  // namespace
 
-Plugin topology_spread_plugin() {
-  Plugin p{"PodTopologySpread"};
-  p.wakes_on = kNodeChange | kPodGone | kPodPlaced;
-  p.prepare = prepare;
-  p.filter = filter;
-  p.score = score;
-  p.weight = 2;
-  return p;
-}
+Plugin topology_spread_plugin() { return spreading_plugin(kName, prepare, filter, score); }
 
 }  // namespace knarr::server

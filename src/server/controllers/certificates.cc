@@ -1,0 +1,255 @@
+#include "server/controllers/certificates.h"
+
+#include <algorithm>
+#include <set>
+
+#include "api/view/meta.h"
+#include "base/base64.h"
+#include "base/time.h"
+
+namespace knarr::server {
+
+namespace {
+
+constexpr int64_t kSecondUs = 1000000;
+constexpr int64_t kHourUs = 3600 * kSecondUs;
+constexpr int64_t kBackdateSeconds = 5 * 60;
+constexpr int64_t kLeastSeconds = 10 * 60;
+constexpr int64_t kMostSeconds = 365 * 86400;
+
+using Usages = std::vector<std::string>;
+
+bool has_condition(const json::Value& request, const char* type) {
+  return api::condition_is(request["status"]["conditions"], type, "True") ||
+         // Made before conditions had a status.
+         (!api::condition(request["status"]["conditions"], type).is_null() &&
+          api::condition(request["status"]["conditions"], type)["status"].is_null());
+}
+
+Usages usages_of(const json::Value& request) {
+  Usages usages;
+  for (const json::Value& u : request["spec"]["usages"].elements()) usages.push_back(u.text());
+  return usages;
+}
+
+Result<SigningRequestInfo> asked_by(const json::Value& request) {
+  TRY_ASSIGN(std::string pem, base::base64_decode(request["spec"]["request"].as_string()));
+  return read_signing_request(pem);
+}
+
+// Exactly these, of which "key encipherment" may be missing.
+bool usages_are(const Usages& usages, const char* purpose) {
+  std::set<std::string> given(usages.begin(), usages.end());
+  given.erase("key encipherment");
+  return given == std::set<std::string>{"digital signature", purpose};
+}
+
+std::string node_objection(const SigningRequestInfo& asked) {
+  if (asked.organizations != std::vector<std::string>{"system:nodes"}) {
+    return "subject organization is not system:nodes";
+  }
+  if (asked.common_name.compare(0, 12, "system:node:") != 0) {
+    return "subject common name does not begin with system:node:";
+  }
+  return {};
+}
+
+std::string kubelet_client_objection(const SigningRequestInfo& asked, const Usages& usages) {
+  if (std::string why = node_objection(asked); !why.empty()) return why;
+  if (!asked.dns_names.empty()) return "DNS subjectAltNames are not allowed";
+  if (!asked.emails.empty()) return "Email subjectAltNames are not allowed";
+  if (!asked.ip_addresses.empty()) return "IP subjectAltNames are not allowed";
+  if (!asked.uris.empty()) return "URI subjectAltNames are not allowed";
+  if (usages_are(usages, "client auth")) return {};
+  return "usages did not match [client auth digital signature]";
+}
+
+std::string kubelet_serving_objection(const SigningRequestInfo& asked, const Usages& usages) {
+  if (asked.dns_names.empty() && asked.ip_addresses.empty()) {
+    return "DNS or IP subjectAltName is required";
+  }
+  if (!asked.emails.empty()) return "Email subjectAltNames are not allowed";
+  if (!asked.uris.empty()) return "URI subjectAltNames are not allowed";
+  if (!usages_are(usages, "server auth")) {
+    return "usages did not match [digital signature server auth]";
+  }
+  return node_objection(asked);
+}
+
+std::string client_objection(const Usages& usages) {
+  bool client = false;
+  for (const std::string& usage : usages) {
+    if (usage == "client auth") {
+      client = true;
+    } else if (usage != "digital signature" && usage != "key encipherment") {
+      return "invalid usage for client certificate: " + usage;
+    }
+  }
+  return client ? "" : "missing required usage for client certificate: client auth";
+}
+
+bool is_own_signer(const std::string& signer) {
+  return signer == kApiserverClientSigner || signer == kKubeletClientSigner ||
+         signer == kKubeletServingSigner || signer == kLegacySigner;
+}
+
+}  // namespace
+
+std::string signer_objection(const std::string& signer, const SigningRequestInfo& asked,
+                             const std::vector<std::string>& usages) {
+  if (signer == kKubeletClientSigner) return kubelet_client_objection(asked, usages);
+  if (signer == kKubeletServingSigner) return kubelet_serving_objection(asked, usages);
+  if (signer == kApiserverClientSigner) return client_objection(usages);
+  return {};
+}
+
+CertificateApprover::CertificateApprover(const ControllerContext& context)
+    : Controller(context, "csrapproving") {}
+
+void CertificateApprover::on_change(const GroupResource&, const ObjectRef&,
+                                    const ObjectRef& object) {
+  if (object != nullptr) enqueue(object->name);
+}
+
+void CertificateApprover::reconcile(const NamespacedName& key, const PassRef& pass) {
+  ObjectRef object = context_.get(kSigningRequests, key);
+  if (object == nullptr) return;
+  json::Value request = api::decode(*object);
+  if (request["spec"]["signerName"].as_string() != kKubeletClientSigner) return;
+  if (!request["status"]["certificate"].is_null() || has_condition(request, "Approved") ||
+      has_condition(request, "Denied")) {
+    return;
+  }
+  auto asked = asked_by(request);
+  if (!asked.ok() || !kubelet_client_objection(*asked, usages_of(request)).empty()) return;
+  bool own = request["spec"]["username"].as_string() == asked->common_name;
+  review(pass, request, own, true);
+}
+
+// Asks whether the requester may have it as his own, then whether as any node's.
+void CertificateApprover::review(const PassRef& pass, const json::Value& request, bool own,
+                                 bool then_any) {
+  const json::Value& spec = request["spec"];
+  json::Value attributes =
+      json::Value::object({{"group", "certificates.k8s.io"},
+                           {"resource", "certificatesigningrequests"},
+                           {"verb", "create"},
+                           {"subresource", own ? "selfnodeclient" : "nodeclient"},
+                           {"version", "*"}});
+  json::Value ask = json::Value::object(
+      {{"user", spec["username"]}, {"resourceAttributes", std::move(attributes)}});
+  for (const char* member : {"uid", "groups", "extra"}) {
+    if (spec.has(member)) ask.set(member, spec[member]);
+  }
+  json::Value body = json::Value::object({{"apiVersion", "authorization.k8s.io/v1"},
+                                          {"kind", "SubjectAccessReview"},
+                                          {"spec", std::move(ask)}});
+  pass->write({client::Verb::kCreate,
+               {"authorization.k8s.io", "v1", "subjectaccessreviews", "", "", ""},
+               json::write(body),
+               {},
+               {}},
+              [this, pass, request, own, then_any](Result<ObjectRef> answer) {
+                if (!answer.ok()) return pass->fail(answer.error());
+                if (api::decode(**answer)["status"]["allowed"].as_bool()) {
+                  return approve(pass, request,
+                                 own ? "Auto approving self kubelet client certificate after "
+                                       "SubjectAccessReview."
+                                     : "Auto approving kubelet client certificate after "
+                                       "SubjectAccessReview.");
+                }
+                if (own && then_any) review(pass, request, false, false);
+              });
+}
+
+void CertificateApprover::approve(const PassRef& pass, json::Value request, const char* message) {
+  request.member("status")
+      .member("conditions")
+      .push_back(json::Value::object({{"type", "Approved"},
+                                      {"status", "True"},
+                                      {"reason", "AutoApproved"},
+                                      {"message", message}}));
+  pass->write(update_request(kSigningRequests, request, "approval"));
+}
+
+CertificateSigner::CertificateSigner(const ControllerContext& context, KeyPair ca)
+    : Controller(context, "csrsigning"), ca_(std::move(ca)) {}
+
+void CertificateSigner::on_change(const GroupResource&, const ObjectRef&, const ObjectRef& object) {
+  if (object != nullptr) enqueue(object->name);
+}
+
+void CertificateSigner::reconcile(const NamespacedName& key, const PassRef& pass) {
+  ObjectRef object = context_.get(kSigningRequests, key);
+  if (object == nullptr || ca_.key.empty()) return;
+  json::Value request = api::decode(*object);
+  std::string signer = request["spec"]["signerName"].text();
+  if (!is_own_signer(signer) || !request["status"]["certificate"].as_string().empty() ||
+      !has_condition(request, "Approved") || has_condition(request, "Denied") ||
+      has_condition(request, "Failed")) {
+    return;
+  }
+  auto asked = asked_by(request);
+  std::string objection =
+      asked.ok() ? signer_objection(signer, *asked, usages_of(request)) : asked.error().message;
+  json::Value& status = request.member("status");
+  if (!objection.empty()) {
+    status.member("conditions")
+        .push_back(json::Value::object({{"type", "Failed"},
+                                        {"status", "True"},
+                                        {"reason", "SignerValidationFailure"},
+                                        {"message", objection}}));
+    return pass->write(update_request(kSigningRequests, request, "status"));
+  }
+  int64_t now = now_us() / kSecondUs;
+  int64_t lifetime = request["spec"]["expirationSeconds"].as_int(kMostSeconds);
+  lifetime = std::clamp(lifetime, kLeastSeconds, kMostSeconds);
+  auto pem = base::base64_decode(request["spec"]["request"].as_string());
+  auto signed_pem = sign_request(
+      ca_, *pem, {usages_of(request), now - kBackdateSeconds, now + lifetime - kBackdateSeconds});
+  if (!signed_pem.ok()) return pass->fail(signed_pem.error());
+  status.set("certificate", base::base64_encode(*signed_pem));
+  pass->write(update_request(kSigningRequests, request, "status"));
+}
+
+namespace {
+
+// When the request is to go.
+int64_t goes_at(const json::Value& request) {
+  int64_t due = api::creation_time(request) + 24 * kHourUs;
+  for (const json::Value& c : request["status"]["conditions"].elements()) {
+    int64_t told = api::time_field(c, "lastUpdateTime");
+    if (told == 0) told = api::creation_time(request);
+    std::string_view type = c["type"].as_string();
+    bool issued = !request["status"]["certificate"].as_string().empty();
+    if (type == "Denied" || type == "Failed" || (type == "Approved" && issued)) {
+      due = told + kHourUs;
+    }
+  }
+  auto pem = base::base64_decode(request["status"]["certificate"].as_string());
+  if (pem.ok() && !pem->empty()) {
+    auto info = read_certificate(*pem);
+    if (info.ok()) due = std::min(due, info->not_after_seconds * kSecondUs);
+  }
+  return due;
+}
+
+}  // namespace
+
+CertificateCleaner::CertificateCleaner(const ControllerContext& context)
+    : Controller(context, "csrcleaner") {}
+
+void CertificateCleaner::on_change(const GroupResource&, const ObjectRef&,
+                                   const ObjectRef& object) {
+  if (object != nullptr) enqueue(object->name);
+}
+
+void CertificateCleaner::reconcile(const NamespacedName& key, const PassRef& pass) {
+  ObjectRef object = context_.get(kSigningRequests, key);
+  if (object == nullptr || object->deleting) return;
+  int64_t left = goes_at(api::decode(*object)) - now_us();
+  if (left > 0) return pass->again_after_ms(left / 1000 + 1);
+  pass->remove(delete_request(kSigningRequests, key, object->uid));
+}
+
+}  // namespace knarr::server

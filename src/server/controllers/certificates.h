@@ -1,0 +1,59 @@
+// Certificate signing requests: kubelets' own are approved when they may have them, approved ones
+// of the signers that Kubernetes itself has are signed by the cluster's authority, old ones go.
+#pragma once
+
+#include <string>
+
+#include "server/auth/signing_request.h"
+#include "server/controllers/controller.h"
+
+namespace knarr::server {
+
+inline constexpr const char* kApiserverClientSigner = "kubernetes.io/kube-apiserver-client";
+inline constexpr const char* kKubeletClientSigner = "kubernetes.io/kube-apiserver-client-kubelet";
+inline constexpr const char* kKubeletServingSigner = "kubernetes.io/kubelet-serving";
+inline constexpr const char* kLegacySigner = "kubernetes.io/legacy-unknown";
+
+// Why the signer would refuse what is asked for; empty: it would not. Pure.
+std::string signer_objection(const std::string& signer, const SigningRequestInfo& asked,
+                             const std::vector<std::string>& usages);
+
+// A client certificate for a node is approved when a SubjectAccessReview lets the requester create
+// certificatesigningrequests/selfnodeclient (his own) or /nodeclient.
+class CertificateApprover final : public Controller {
+ public:
+  explicit CertificateApprover(const ControllerContext& context);
+  std::vector<GroupResource> watches() const override { return {kSigningRequests.key()}; }
+  void on_change(const GroupResource& resource, const ObjectRef& previous,
+                 const ObjectRef& object) override;
+  void reconcile(const NamespacedName& key, const PassRef& pass) override;
+
+ private:
+  void review(const PassRef& pass, const json::Value& request, bool own, bool then_any);
+  void approve(const PassRef& pass, json::Value request, const char* message);
+};
+
+class CertificateSigner final : public Controller {
+ public:
+  CertificateSigner(const ControllerContext& context, KeyPair ca);
+  std::vector<GroupResource> watches() const override { return {kSigningRequests.key()}; }
+  void on_change(const GroupResource& resource, const ObjectRef& previous,
+                 const ObjectRef& object) override;
+  void reconcile(const NamespacedName& key, const PassRef& pass) override;
+
+ private:
+  KeyPair ca_;
+};
+
+// Deletes requests an hour after they were answered, a day after they were left unanswered, and
+// those whose certificate has run out.
+class CertificateCleaner final : public Controller {
+ public:
+  explicit CertificateCleaner(const ControllerContext& context);
+  std::vector<GroupResource> watches() const override { return {kSigningRequests.key()}; }
+  void on_change(const GroupResource& resource, const ObjectRef& previous,
+                 const ObjectRef& object) override;
+  void reconcile(const NamespacedName& key, const PassRef& pass) override;
+};
+
+}  // namespace knarr::server
