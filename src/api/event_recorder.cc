@@ -80,6 +80,8 @@ void EventRecorder::record(const json::Value& object, EventType type, std::strin
   if (style_ == Style::kCore) {
     if (!allowed(object_key)) return;
     key = aggregate(key, message);
+  } else {
+    key += "\n" + ref["resourceVersion"].text();  // a series is about one state of the object
   }
   if (auto it = told_.find(key); it != told_.end()) {
     if (style_ == Style::kCore) return patch_core(it->second, message);

@@ -189,3 +189,55 @@ TEST_CASE("a namespace is emptied and goes") {
   CHECK(c.eventually([&] { return c.get(kNamespaces, {"", "sub"}).is_null(); }, 120000));
   CHECK(c.list(kPods, "sub").empty());
 }
+
+TEST_CASE("pods that a job takes back have not failed, and orphans are let go") {
+  Started c;
+  REQUIRE(c.create(kJobs, "default", parse(R"({"metadata": {"name": "j"}, "spec": {
+    "parallelism": 2, "completions": 2, "template": {"metadata": {"labels": {"app": "j"}},
+    "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}})"))
+              .ok());
+  NamespacedName name{"default", "j"};
+  REQUIRE(c.eventually([&] { return status(c.get(kJobs, name), "ready") == 2; }));
+  CHECK(c.get(kJobs, name)["metadata"]["labels"].size() == 5);
+  REQUIRE(c.patch(kJobs, name, R"({"spec":{"suspend":true}})").ok());
+  REQUIRE(c.eventually([&] { return c.list(kPods, "default").empty(); }));
+  CHECK(c.eventually([&] { return status(c.get(kJobs, name), "terminating") == 0; }));
+  CHECK(c.get(kJobs, name)["status"]["failed"].is_null());
+  REQUIRE(c.patch(kJobs, name, R"({"spec":{"suspend":false}})").ok());
+  REQUIRE(c.eventually([&] { return status(c.get(kJobs, name), "ready") == 2; }));
+  REQUIRE(c.remove(kJobs, name, "Orphan").ok());
+  CHECK(c.eventually([&] {
+    for (const json::Value& pod : c.list(kPods, "default")) {
+      if (pod["metadata"].has("finalizers")) return false;
+    }
+    return c.get(kJobs, name).is_null();
+  }));
+  CHECK(c.list(kPods, "default").size() == 2);
+}
+
+TEST_CASE("a budget keeps ready pods, and not those that are not when it says so") {
+  Started c;
+  REQUIRE(c.create(kPods, "default", parse(R"({"metadata": {"name": "p", "labels": {"a": "b"}},
+    "spec": {"containers": [{"name": "c", "image": "i"}]}})"))
+              .ok());
+  REQUIRE(c.create(kBudgets, "default", parse(R"({"metadata": {"name": "b"}, "spec": {
+    "minAvailable": 1, "selector": {"matchLabels": {"a": "b"}},
+    "unhealthyPodEvictionPolicy": "AlwaysAllow"}})"))
+              .ok());
+  REQUIRE(c.eventually([&] {
+    return status(c.get(kBudgets, {"default", "b"}), "currentHealthy") == 1;
+  }));
+  auto evict = [&] {
+    return c.call({client::Verb::kCreate,
+                   target_of(kPods, {"default", "p"}, "eviction"),
+                   R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})",
+                   {},
+                   {}});
+  };
+  CHECK_FALSE(evict().ok());
+  REQUIRE(c.call(patch_request(kPods, {"default", "p"}, parse(R"({"status": {"conditions": [
+      {"type": "Ready", "status": "False"}]}})"),
+                               client::PatchType::kStrategicMerge, "status"))
+              .ok());
+  CHECK(evict().ok());
+}

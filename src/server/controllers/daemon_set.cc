@@ -154,13 +154,25 @@ void DaemonSetController::on_change(const GroupResource& resource, const ObjectR
       return;
     }
     context_.cache.for_each(kDaemonSets.key(), "", [&](const ObjectRef& set) {
-      enqueue(set->name);
+      if (object == nullptr || changes_node(*set, *object)) enqueue(set->name);
       return true;
     });
     return;
   }
   enqueue_controller(previous, kDaemonSets.kind);
   enqueue_controller(object, kDaemonSets.kind);
+}
+
+// Whether a pod is to come to the node, or to go from it. A pod that may stay where it would not be
+// put any more changes nothing, not even the status, until something else does.
+bool DaemonSetController::changes_node(const Object& set, const Object& node) const {
+  json::Value spec = daemon_pod_spec(api::decode(set)["spec"]["template"]);
+  DaemonVerdict verdict = daemon_verdict(spec, api::decode(node));
+  bool there = false;
+  context_.cache.for_each_owned(set.uid, [&](const GroupResource& resource, const ObjectRef& pod) {
+    there |= resource == kPods.key() && daemon_node_of(api::decode(*pod)) == node.name.name;
+  });
+  return there ? !verdict.may_stay : verdict.should_run;
 }
 
 void DaemonSetController::reconcile(const NamespacedName& key, const PassRef& pass) {

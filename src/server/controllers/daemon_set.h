@@ -49,6 +49,7 @@ class DaemonSetController final : public Controller {
   void reconcile(const NamespacedName& key, const PassRef& pass) override;
 
  private:
+  bool changes_node(const Object& set, const Object& node) const;
   struct State;
   bool manage(const std::shared_ptr<State>& state, const PassRef& pass);
   void update(const std::shared_ptr<State>& state, const PassRef& pass);

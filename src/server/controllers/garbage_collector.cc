@@ -151,8 +151,7 @@ void GarbageCollector::collect(const PassRef& pass, const ObjectKey& key, const 
       case Presence::kUnknown: solid = true; break;
       case Presence::kAbsent: dangling.push_back(owner.uid); break;
       case Presence::kHere:
-        if (found->deleting && owner.block_owner_deletion &&
-            has_finalizer(api::decode(*found), kForeground)) {
+        if (found->deleting && has_finalizer(api::decode(*found), kForeground)) {
           waiting.push_back(owner.uid);
         } else {
           solid = true;

@@ -5,6 +5,10 @@
 
 namespace knarr::server {
 
+namespace {
+const std::string kPodPrefix = "pod/";  // of keys that name a pod and not a Job
+}  // namespace
+
 struct JobController::State {
   json::Value job;
   std::vector<api::PodView> pods;
@@ -24,6 +28,10 @@ void JobController::on_change(const GroupResource& resource, const ObjectRef& pr
   }
   enqueue_controller(previous, kJobs.kind);
   enqueue_controller(object, kJobs.kind);
+  bool lone = object != nullptr && object->controller() == nullptr;
+  if (lone && object->json.find(kJobFinalizer) != std::string::npos) {
+    enqueue({object->name.ns, kPodPrefix + object->name.name});
+  }
 }
 
 void JobController::release(const PassRef& pass, const ObjectRef& pod) {
@@ -57,7 +65,18 @@ void JobController::release_orphans(const NamespacedName& key, const PassRef& pa
   }
 }
 
+// A pod that belongs to no Job any more.
+void JobController::release_lone(const NamespacedName& name, const PassRef& pass) {
+  ObjectRef pod = context_.get(kPods, name);
+  if (pod != nullptr && pod->controller() == nullptr && has_job_finalizer(api::decode(*pod))) {
+    release(pass, pod);
+  }
+}
+
 void JobController::reconcile(const NamespacedName& key, const PassRef& pass) {
+  if (key.name.compare(0, kPodPrefix.size(), kPodPrefix) == 0) {
+    return release_lone({key.ns, key.name.substr(kPodPrefix.size())}, pass);
+  }
   ObjectRef object = context_.get(kJobs, key);
   if (object == nullptr) return release_orphans(key, pass);
   auto state = std::make_shared<State>();
@@ -105,8 +124,9 @@ void JobController::act(const std::shared_ptr<State>& state, const PassRef& pass
 void JobController::remove(const std::shared_ptr<State>& state, const PassRef& pass) {
   for (const api::PodView* pod : state->plan.remove) {
     pass->write(delete_request(kPods, pod->object->name, pod->uid()),
-                [this, state, pass, name = pod->name()](Result<ObjectRef> answer) {
+                [this, state, pass, pod, name = pod->name()](Result<ObjectRef> answer) {
                   if (answer.ok()) {
+                    if (state->plan.remove_uncounted) release(pass, pod->object);
                     return event(state->job, false, "SuccessfulDelete", "Deleted pod: " + name);
                   }
                   if (answer.error().code == Code::kNotFound) return;

@@ -20,6 +20,7 @@ class JobController final : public Controller {
   void create(const std::shared_ptr<State>& state, const PassRef& pass);
   void remove(const std::shared_ptr<State>& state, const PassRef& pass);
   void release(const PassRef& pass, const ObjectRef& pod);
+  void release_lone(const NamespacedName& name, const PassRef& pass);
   void release_orphans(const NamespacedName& key, const PassRef& pass);
 };
 

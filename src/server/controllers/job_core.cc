@@ -295,6 +295,7 @@ void Core::manage() {
   }
   want = std::max<int64_t>(0, want);
   if (running > want) {
+    plan.remove_uncounted = true;
     std::vector<api::PodView> ranked;
     for (const api::PodView* pod : active) ranked.push_back(*pod);
     rank_victims(ranked, {}, now);
@@ -320,6 +321,7 @@ void Core::suspend() {
   const json::Value& told = condition("Suspended");
   if (suspended) {
     plan.remove = active;
+    plan.remove_uncounted = true;
     if (told["status"].as_string() == "True") return;
     set_condition("Suspended", "True", "JobSuspended", "Job suspended");
     plan.status.erase("startTime");
@@ -335,6 +337,7 @@ void Core::suspend() {
 void Core::finish() {
   bool success = has("SuccessCriteriaMet");
   plan.remove = active;
+  plan.remove_uncounted = success;  // of a job that failed, all pods have
   bool open = !active.empty() || terminating != 0 || tracking || !uncounted_succeeded.empty() ||
               !uncounted_failed.empty();
   if (open) return;

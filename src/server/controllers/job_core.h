@@ -29,6 +29,7 @@ struct JobPlan {
   json::Value status;                        // written first, when it differs
   std::vector<const api::PodView*> release;  // then these lose their finalizer
   std::vector<const api::PodView*> remove;   // deleted
+  bool remove_uncounted = false;             // and let go at once: they have not failed
   std::vector<JobEvent> events;
   int64_t create = 0;            // pods to make
   std::vector<int64_t> indexes;  // theirs, of an Indexed job

@@ -26,6 +26,15 @@ std::string ready_status(const json::Value& node) {
   return api::condition(node["status"]["conditions"], "Ready")["status"].text();
 }
 
+bool any_ready(const ControllerContext& context) {
+  bool any = false;
+  context.cache.for_each(kNodes.key(), "", [&](const ObjectRef& node) {
+    any = ready_status(api::decode(*node)) == "True";
+    return !any;
+  });
+  return any;
+}
+
 }  // namespace
 
 std::vector<api::Taint> condition_taints(const json::Value& node) {
@@ -54,7 +63,18 @@ NodeLifecycleController::NodeLifecycleController(const ControllerContext& contex
 void NodeLifecycleController::on_change(const GroupResource& resource, const ObjectRef& previous,
                                         const ObjectRef& object) {
   const ObjectRef& any = object ? object : previous;
-  if (resource.resource == kNodes.plural) return enqueue(any->name);
+  if (resource.resource == kNodes.plural) {
+    enqueue(any->name);
+    // Whether any node is ready decides about the pods of those that are not.
+    auto ready = [](const ObjectRef& o) {
+      return o != nullptr && ready_status(api::decode(*o)) == "True";
+    };
+    if (ready(previous) == ready(object)) return;
+    return context_.cache.for_each(kNodes.key(), "", [&](const ObjectRef& node) {
+      enqueue(node->name);
+      return true;
+    });
+  }
   // A lease is a sign of life: nothing to do, the check comes when it is due. Only its coming does.
   if (any->name.ns == kLeaseNamespace && previous == nullptr) enqueue({"", any->name.name});
 }
@@ -168,7 +188,9 @@ void NodeLifecycleController::sync_taints(const PassRef& pass, const json::Value
     api::Taint taint{std::string(kPrefix) + (health.ready == "False" ? "not-ready" : "unreachable"),
                      "", "NoExecute"};
     std::vector<api::Taint> have = api::taints_of(node);
-    if (left <= 0 || std::find(have.begin(), have.end(), taint) != have.end()) {
+    if (!any_ready(context_)) {
+      // More likely the network than every node: nothing is emptied, as it could go nowhere.
+    } else if (left <= 0 || std::find(have.begin(), have.end(), taint) != have.end()) {
       wanted.push_back(taint);
     } else {
       pass->again_after_ms(left);

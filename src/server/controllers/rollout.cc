@@ -39,7 +39,8 @@ std::vector<int64_t> old_set_sizes(const RolloutSpec& spec, const std::vector<Se
   for (const SetSize& s : old_sets) {
     sizes.push_back(s.replicas);
     old_total += s.replicas;
-    available_total += s.available;
+    // A set that was just made smaller may still tell of pods that are about to go.
+    available_total += std::min(s.available, s.replicas);
   }
   if (old_total == 0) return sizes;
   int64_t new_size = new_set != nullptr ? new_set->replicas : 0;

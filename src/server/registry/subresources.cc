@@ -197,6 +197,10 @@ Result<Value> spent_budget(const Request& pod, const Value& live, const std::str
     return e;
   }
   if (status["disruptionsAllowed"].as_int() <= 0) {
+    if (status["currentHealthy"].as_int() > status["desiredHealthy"].as_int()) {
+      return budget_refusal(
+          fmt::format("The disruption budget {} does not allow evicting pods currently", name));
+    }
     return budget_refusal(
         fmt::format("The disruption budget {} needs {} healthy pods and has {} currently", name,
                     status["desiredHealthy"].as_int(), status["currentHealthy"].as_int()));
@@ -206,6 +210,17 @@ Result<Value> spent_budget(const Request& pod, const Value& live, const std::str
   s.set("disruptionsAllowed", s["disruptionsAllowed"].as_int() - 1);
   s.member("disruptedPods").set(pod.name, now);
   return pdb;
+}
+
+// A pod that is not ready takes nothing from the budget that its policy guards.
+bool evicts_unready(const Value& pod, const Value& budget) {
+  for (const Value& c : pod["status"]["conditions"].elements()) {
+    if (c["type"].as_string() == "Ready" && c["status"].as_string() == "True") return false;
+  }
+  if (budget["spec"]["unhealthyPodEvictionPolicy"].as_string() == "AlwaysAllow") return true;
+  const Value& status = budget["status"];
+  int64_t desired = status["desiredHealthy"].as_int();
+  return desired > 0 && status["currentHealthy"].as_int() >= desired;
 }
 
 }  // namespace
@@ -242,6 +257,9 @@ void create_eviction(Registry& registry, RequestPtr request, const Value& evicti
                            "subresource does not support."));
   }
   if (free || budgets.empty()) return remove();
+  if (Result<Value> b = json::parse(budgets[0]->json); b.ok() && evicts_unready(*value, *b)) {
+    return remove();
+  }
   auto budget = std::make_shared<Request>(*inner);
   budget->resource = api::find_resource("policy", "v1", "poddisruptionbudgets");
   budget->name = budgets[0]->name.name;

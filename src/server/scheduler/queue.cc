@@ -16,7 +16,7 @@ SchedulingQueue::SchedulingQueue(Clock& clock, std::function<void()> ready)
 void SchedulingQueue::take_out(Entry& e) {
   if (e.place == Place::kActive) order_.erase(rank(e));
   if (e.place == Place::kBackoff) {
-    backoff_.erase({e.backoff_until_ms, e.pod->uid()});
+    waiting(e).erase({e.backoff_until_ms, e.pod->uid()});
     arm();
   }
 }
@@ -30,8 +30,9 @@ void SchedulingQueue::activate(Entry& e) {
 void SchedulingQueue::back_off(Entry& e) {
   if (e.backoff_until_ms <= clock_.monotonic_ms()) return activate(e);
   e.place = Place::kBackoff;
-  backoff_.insert({e.backoff_until_ms, e.pod->uid()});
+  waiting(e).insert({e.backoff_until_ms, e.pod->uid()});
   arm();
+  if (!e.error) ready_();
 }
 
 void SchedulingQueue::add(PodInfoRef pod) {
@@ -72,10 +73,11 @@ void SchedulingQueue::remove(const std::string& uid) {
 }
 
 PodInfoRef SchedulingQueue::pop() {
-  if (order_.empty()) return nullptr;
-  Entry& e = entries_.at(order_.begin()->uid);
-  order_.erase(order_.begin());
+  if (!has_next()) return nullptr;
+  Entry& e = entries_.at(order_.empty() ? backoff_.begin()->second : order_.begin()->uid);
+  take_out(e);
   e.place = Place::kInFlight;
+  e.error = false;
   e.seen = 0;
   ++e.attempts;
   int64_t wait = e.attempts > 4 ? kLastBackoffMs : kFirstBackoffMs << (e.attempts - 1);
@@ -92,34 +94,51 @@ void SchedulingQueue::unschedulable(const std::string& uid, unsigned wakes_on) {
   e.place = Place::kUnschedulable;
 }
 
-void SchedulingQueue::retry(const std::string& uid) {
+void SchedulingQueue::retry(const std::string& uid, unsigned wakes_on) {
   auto it = entries_.find(uid);
-  if (it != entries_.end() && it->second.place == Place::kInFlight) back_off(it->second);
+  if (it == entries_.end() || it->second.place != Place::kInFlight) return;
+  Entry& e = it->second;
+  e.wakes_on = wakes_on;
+  e.error = (e.seen & wakes_on) == 0;
+  if (e.error) e.backoff_until_ms = (e.backoff_until_ms + 999) / 1000 * 1000;
+  back_off(e);
 }
 
 void SchedulingQueue::on_change(unsigned change) {
   std::vector<std::string> woken;
   for (auto& [uid, e] : entries_) {
     if (e.place == Place::kInFlight) e.seen |= change;
-    if (e.place == Place::kUnschedulable && (e.wakes_on & change) != 0) woken.push_back(uid);
+    bool waits = e.place == Place::kUnschedulable || (e.place == Place::kBackoff && e.error);
+    if (waits && (e.wakes_on & change) != 0) woken.push_back(uid);
   }
   std::sort(woken.begin(), woken.end());
-  for (const std::string& uid : woken) back_off(entries_.at(uid));
+  for (const std::string& uid : woken) {
+    Entry& e = entries_.at(uid);
+    take_out(e);
+    e.error = false;
+    back_off(e);
+  }
 }
 
 void SchedulingQueue::tick() {
   int64_t now = clock_.monotonic_ms();
-  while (!backoff_.empty() && backoff_.begin()->first <= now) {
-    std::string uid = backoff_.begin()->second;
-    backoff_.erase(backoff_.begin());
-    activate(entries_.at(uid));
+  for (Waiting* waiting : {&backoff_, &errors_}) {
+    while (!waiting->empty() && waiting->begin()->first <= now) {
+      std::string uid = waiting->begin()->second;
+      waiting->erase(waiting->begin());
+      activate(entries_.at(uid));
+    }
   }
   arm();
 }
 
 void SchedulingQueue::arm() {
-  if (backoff_.empty()) return timer_->stop();
-  timer_->start(std::max<int64_t>(0, backoff_.begin()->first - clock_.monotonic_ms()));
+  int64_t due = INT64_MAX;
+  for (const Waiting* waiting : {&backoff_, &errors_}) {
+    if (!waiting->empty()) due = std::min(due, waiting->begin()->first);
+  }
+  if (due == INT64_MAX) return timer_->stop();
+  timer_->start(std::max<int64_t>(0, due - clock_.monotonic_ms()));
 }
 
 }  // namespace knarr::server

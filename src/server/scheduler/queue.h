@@ -1,5 +1,7 @@
 // Pods that wait for a node, in three places: active (by priority, then age), backing off after a
 // failed attempt (1 s doubling to 10 s), and unschedulable until something changes that could help.
+// While none is active, those that back off though something changed are tried early; those whose
+// attempt failed for no reason of their own wait to the end, which is a whole second.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +32,13 @@ class SchedulingQueue {
   // Could not be placed. `wakes_on`: ClusterChanges that may help; those that came while it was in
   // flight count.
   void unschedulable(const std::string& uid, unsigned wakes_on);
-  // Failed for another reason: after its backoff.
-  void retry(const std::string& uid);
+  // Failed for another reason: after its backoff, or when something changes that helps.
+  void retry(const std::string& uid, unsigned wakes_on = 0);
   void placed(const std::string& uid) { remove(uid); }
 
   void on_change(unsigned change);
 
+  bool has_next() const { return !order_.empty() || !backoff_.empty(); }
   size_t active() const { return order_.size(); }
   size_t size() const { return entries_.size(); }
 
@@ -47,6 +50,7 @@ class SchedulingQueue {
     int64_t sequence = 0;
     int64_t attempts = 0;
     int64_t backoff_until_ms = 0;
+    bool error = false;  // the attempt did not come to a verdict
     unsigned wakes_on = 0;
     unsigned seen = 0;  // changes while in flight
   };
@@ -60,6 +64,8 @@ class SchedulingQueue {
     }
   };
   static Rank rank(const Entry& e) { return {e.pod->priority, e.sequence, e.pod->uid()}; }
+  using Waiting = std::set<std::pair<int64_t, std::string>>;
+  Waiting& waiting(const Entry& entry) { return entry.error ? errors_ : backoff_; }
   void take_out(Entry& entry);
   void activate(Entry& entry);
   void back_off(Entry& entry);
@@ -70,7 +76,8 @@ class SchedulingQueue {
   std::function<void()> ready_;
   std::unordered_map<std::string, Entry> entries_;
   std::set<Rank> order_;
-  std::set<std::pair<int64_t, std::string>> backoff_;
+  Waiting backoff_;
+  Waiting errors_;
   int64_t next_sequence_ = 0;
   std::unique_ptr<Timer> timer_;
 };

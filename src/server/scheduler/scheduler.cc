@@ -117,7 +117,7 @@ void Scheduler::run() {
     if (pod == nullptr) return;
     schedule(pod);
   }
-  if (queue_.active() != 0) turn_->start(0);
+  if (queue_.has_next()) turn_->start(0);
 }
 
 void Scheduler::schedule(const PodInfoRef& pod) {
@@ -209,7 +209,11 @@ void Scheduler::fail(const PodInfoRef& pod, const Choice& choice) {
   }
   recorder_.record(api::decode(*pod->object), api::EventType::kWarning, "FailedScheduling", message,
                    "Scheduling");
-  queue_.unschedulable(pod->uid(), wakes_on);
+  if (table_.nodes().empty()) {
+    queue_.retry(pod->uid(), kNodeChange);  // nothing refused it: it may be tried any time
+  } else {
+    queue_.unschedulable(pod->uid(), wakes_on);
+  }
   tell_unschedulable(pod, message, nominate);
   if (nominate != nullptr) preempt(pod, preemption);
 }

@@ -63,6 +63,9 @@ TEST_CASE("old sets shrink as availability permits, broken pods first") {
   CHECK(old_set_sizes(spec(3, 0, 1), {set(3, 3)}, &fresh) == Sizes{2});
   fresh = set(2, 0);
   CHECK(old_set_sizes(spec(5, 2, 2), {set(2, 0), set(3, 3)}, &fresh) == Sizes{0, 3});
+  // Just made smaller, it still tells of eleven: five are all that will be left.
+  fresh = set(3, 0);
+  CHECK(old_set_sizes(spec(5, 3, 2), {set(5, 11)}, &fresh) == Sizes{3});
 }
 
 TEST_CASE("a scale in the middle of a rollout is shared out") {

@@ -37,17 +37,40 @@ TEST_CASE("the most important pod comes first, then the oldest") {
   CHECK(popped(queue).empty());
 }
 
-TEST_CASE("an unschedulable pod wakes on what may help, after its backoff") {
+TEST_CASE("an unschedulable pod wakes on what may help, early when nothing else is to do") {
   base::Loop loop;
-  SchedulingQueue queue(loop, [] {});
+  int told = 0;
+  SchedulingQueue queue(loop, [&] { ++told; });
   queue.add(pod("a", 0));
   popped(queue);
   queue.unschedulable("a", kNodeChange);
   queue.on_change(kVolumeChange);
-  CHECK(queue.active() == 0);
+  CHECK_FALSE(queue.has_next());
+  told = 0;
   queue.on_change(kNodeChange);
+  CHECK(told == 1);
   CHECK(queue.active() == 0);
-  CHECK(loop.run_until([&] { return queue.active() == 1; }, 3000));
+  queue.add(pod("b", 0));
+  CHECK(popped(queue) == "b");
+  CHECK(popped(queue) == "a");
+  queue.unschedulable("a", kNodeChange);
+  queue.on_change(kNodeChange);
+  CHECK(loop.run_until([&] { return queue.active() == 1; }, 4000));
+}
+
+TEST_CASE("an attempt that failed for another reason waits for its backoff") {
+  base::Loop loop;
+  SchedulingQueue queue(loop, [] {});
+  queue.add(pod("a", 0));
+  popped(queue);
+  queue.retry("a");
+  CHECK_FALSE(queue.has_next());
+  CHECK(loop.run_until([&] { return queue.has_next(); }, 3000));
+  CHECK(popped(queue) == "a");
+  queue.retry("a", kNodeChange);
+  CHECK_FALSE(queue.has_next());
+  queue.on_change(kNodeChange);
+  CHECK(popped(queue) == "a");
 }
 
 TEST_CASE("a change during the attempt is not missed") {
