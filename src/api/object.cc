@@ -51,7 +51,7 @@ constexpr std::string_view kNode[] = {"spec.unschedulable"};
 constexpr std::string_view kJob[] = {"status.successful"};
 constexpr std::string_view kReplicas[] = {"status.replicas"};
 constexpr std::string_view kCsr[] = {"spec.signerName"};
-constexpr std::string_view kName[] = {"name"};
+constexpr std::string_view kService[] = {"spec.clusterIP", "spec.type"};
 constexpr std::string_view kResourceSlice[] = {"spec.driver", "spec.nodeName"};
 
 constexpr Selectable kSelectable[] = {
@@ -62,9 +62,7 @@ constexpr Selectable kSelectable[] = {
     {"", "namespaces", kNamespace},
     {"", "nodes", kNode},
     {"", "replicationcontrollers", kReplicas},
-    {"", "persistentvolumes", kName},
-    {"", "persistentvolumeclaims", kName},
-    {"apps", "replicasets", kReplicas},
+    {"", "services", kService},
     {"batch", "jobs", kJob},
     {"certificates.k8s.io", "certificatesigningrequests", kCsr},
     {"resource.k8s.io", "resourceslices", kResourceSlice},

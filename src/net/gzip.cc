@@ -27,22 +27,43 @@ bool accepts_gzip(const Headers& headers) {
   return false;
 }
 
-std::string gzip(const Buffers& body, int level) {
+struct Gzip::State {
   z_stream z{};
-  CHECK(deflateInit2(&z, level, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&z, body.size()), '\0');
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  for (const Slice& slice : body) {
+};
+
+Gzip::Gzip(int level) : state_(std::make_unique<State>()) {
+  CHECK(deflateInit2(&state_->z, level, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+}
+
+Gzip::~Gzip() { deflateEnd(&state_->z); }
+
+std::string Gzip::add(const Buffers& piece, bool last) {
+  z_stream& z = state_->z;
+  std::string out(deflateBound(&z, piece.size()), '\0');
+  size_t filled = 0;
+  auto run = [&](int flush) {
+    for (;;) {
+      z.next_out = reinterpret_cast<Bytef*>(out.data() + filled);
+      z.avail_out = static_cast<uInt>(out.size() - filled);
+      int rc = deflate(&z, flush);
+      CHECK(rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR);
+      filled = out.size() - z.avail_out;
+      if (z.avail_out > 0) return;
+      // Earlier pieces may come out with this one, beyond its own bound.
+      out.resize(out.size() * 2);
+    }
+  };
+  for (const Slice& slice : piece) {
     z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(slice.view().data()));
     z.avail_in = static_cast<uInt>(slice.size());
-    CHECK(deflate(&z, Z_NO_FLUSH) == Z_OK);
+    run(Z_NO_FLUSH);
   }
-  CHECK(deflate(&z, Z_FINISH) == Z_STREAM_END);
-  out.resize(z.total_out);
-  deflateEnd(&z);
+  if (last) run(Z_FINISH);
+  out.resize(filled);
   return out;
 }
+
+std::string gzip(const Buffers& body, int level) { return Gzip(level).add(body, true); }
 
 Result<std::string> gunzip(std::string_view bytes, size_t limit_bytes) {
   z_stream z{};

@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string bytes("k8s\0", 4);
   bytes.append(reinterpret_cast<const char*>(data), size);
-  auto value = knarr::api::decode_protobuf(bytes);
+  auto value = knarr::api::decode_protobuf(bytes, {"", "v1", "Pod"});
   if (!value.ok()) return 0;
   std::string_view group;
   std::string_view version;

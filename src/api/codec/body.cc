@@ -40,9 +40,7 @@ std::string summary(std::string_view body) {
 }
 
 Error unrecognized(const DecodeOptions& expected, const std::string& why, std::string_view body) {
-  return make_error(Code::kBadRequest, "the object provided is unrecognized (must be of type " +
-                                           std::string(expected.kind) + "): " + why + " (" +
-                                           summary(body) + ")");
+  return unrecognized_body(expected.kind, why, body);
 }
 
 Error parse_error(const DecodeOptions& expected, const std::string& why, std::string_view body) {
@@ -259,6 +257,12 @@ std::string yaml_strict_text(const std::vector<std::string>& duplicates) {
 }
 
 }  // namespace
+
+Error unrecognized_body(std::string_view kind, std::string_view why, std::string_view body) {
+  return make_error(Code::kBadRequest, "the object provided is unrecognized (must be of type " +
+                                           std::string(kind) + "): " + std::string(why) + " (" +
+                                           summary(body) + ")");
+}
 
 Result<Decoded> decode_body(const DecodeOptions& expected, std::string_view body) {
   std::string converted;

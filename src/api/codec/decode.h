@@ -59,6 +59,9 @@ struct DecodeOptions {
 // Errors are kBadRequest with the whole message of the Status.
 Result<Decoded> decode_body(const DecodeOptions& options, std::string_view body);
 
+// "the object provided is unrecognized (must be of type ConfigMap): <why> (<start of the body>)".
+Error unrecognized_body(std::string_view kind, std::string_view why, std::string_view body);
+
 // The message of a strict decoding failure: `strict decoding error: unknown field "a", ...`.
 std::string strict_error_text(const std::vector<std::string>& strict_errors);
 

@@ -117,7 +117,9 @@ class Decoder {
 
   void put(const Field& field, const Piece& piece, Value& out, int depth) {
     const Type& type = *field.type;
-    if (type.kind == TypeKind::kList) {
+    if (type.kind == TypeKind::kList && field.is(Field::kWrapped)) {
+      out.set(field.name(), value(type, piece, depth));
+    } else if (type.kind == TypeKind::kList) {
       out.member(field.name()).push_back(value(*type.element, piece, depth));
     } else if (type.kind == TypeKind::kMap) {
       Value& map = out.member(field.name());
@@ -218,16 +220,20 @@ class Decoder {
 
 }  // namespace
 
-Result<Value> decode_protobuf(std::string_view bytes) {
-  if (!bytes.starts_with(std::string_view("k8s\0", 4))) {
-    return make_error(Code::kBadRequest,
-                      "provided data does not appear to be a protobuf message, expected prefix "
-                      "[107 56 115 0]");
+Result<Value> decode_protobuf(std::string_view bytes, const ProtobufKind& expected) {
+  constexpr std::string_view kPrefix("k8s\0", 4);
+  auto refuse = [](const char* why) { return make_error(Code::kBadRequest, why); };
+  if (bytes.empty()) return refuse("empty data");
+  if (!bytes.starts_with(kPrefix)) {
+    return refuse(
+        "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
   }
+  if (bytes.size() == kPrefix.size()) return refuse("empty body");
   std::string version;
   std::string kind;
   std::string_view raw;
-  Reader reader(bytes.substr(4));
+  bool damaged = false;
+  Reader reader(bytes.substr(kPrefix.size()));
   while (!reader.done()) {
     std::optional<Piece> piece = reader.next();
     if (!piece) break;
@@ -240,24 +246,24 @@ Result<Value> decode_protobuf(std::string_view bytes) {
       if (p->number == 1) version = p->bytes;
       if (p->number == 2) kind = p->bytes;
     }
+    damaged = damaged || meta.failed();
   }
-  std::string_view group;
-  std::string_view v;
-  if (reader.failed() || !split_api_version(version, group, v)) {
-    return make_error(Code::kBadRequest, "unable to decode protobuf: unexpected EOF");
-  }
-  const Type* type =
-      kind == "DeleteOptions" ? find_type("meta.k8s.io", "v1", kind) : find_type(group, v, kind);
-  if (type == nullptr) {
-    return make_error(Code::kBadRequest,
-                      "no kind \"" + kind + "\" is registered for version \"" + version + "\"");
-  }
-  Decoder decoder;
-  Value message = decoder.message(*type, raw, 0);
-  if (decoder.failed()) {
-    return make_error(Code::kBadRequest, "unable to decode protobuf: unexpected EOF");
+  if (reader.failed() || damaged) return refuse("unexpected EOF");
+  if (kind.empty()) kind = expected.kind;
+  if (version.empty()) {
+    version = std::string(expected.group) + (expected.group.empty() ? "" : "/");
+    version += expected.version;
   }
   Value out = Value::object({{"kind", kind}, {"apiVersion", version}});
+  std::string_view group;
+  std::string_view v;
+  if (!split_api_version(version, group, v)) return out;
+  const Type* type =
+      kind == "DeleteOptions" ? find_type("meta.k8s.io", "v1", kind) : find_type(group, v, kind);
+  if (type == nullptr) return out;
+  Decoder decoder;
+  Value message = decoder.message(*type, raw, 0);
+  if (decoder.failed()) return refuse("unexpected EOF");
   for (json::Member m : message.members()) out.set(m.key, std::move(m.value));
   return out;
 }

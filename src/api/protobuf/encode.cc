@@ -150,6 +150,9 @@ void put_map(std::string& out, int number, const Type& type, const Value& value)
 
 void put_field(std::string& out, const Field& field, const Value& value) {
   const Type& type = *field.type;
+  if (type.kind == TypeKind::kList && field.is(Field::kWrapped)) {
+    return put_bytes(out, field.number, items_message(type, value));
+  }
   if (type.kind == TypeKind::kList) {
     for (const Value& e : value.elements()) put_value(out, field.number, *type.element, e);
     return;
@@ -183,6 +186,17 @@ std::string encode_protobuf(const Type& type, const Value& value) {
   put_bytes(out, 3, "");
   put_bytes(out, 4, "");
   return out;
+}
+
+std::string encode_protobuf_event(std::string_view type, std::string_view object) {
+  std::string raw;
+  put_bytes(raw, 1, object);
+  std::string event;
+  put_bytes(event, 1, type);
+  put_bytes(event, 2, raw);
+  std::string out;
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(event.size() >> shift);
+  return out + event;
 }
 
 }  // namespace knarr::api

@@ -16,8 +16,19 @@ namespace knarr::api {
 // The whole document of an object or list; apiVersion and kind are taken from the value.
 std::string encode_protobuf(const Type& type, const json::Value& value);
 
-// A document back as JSON value with apiVersion and kind. kBadRequest when it is damaged or its
-// kind is not in the catalogue.
-Result<json::Value> decode_protobuf(std::string_view bytes);
+// A watch event with the document of its object, as a stream has it: its length in four bytes, then
+// a meta/v1 WatchEvent.
+std::string encode_protobuf_event(std::string_view type, std::string_view object);
+
+// What an endpoint expects; fills in a document that does not say its kind.
+struct ProtobufKind {
+  std::string_view group;
+  std::string_view version;
+  std::string_view kind;
+};
+
+// A document back as JSON value with apiVersion and kind; these two alone when the kind is not in
+// the catalogue. kBadRequest when it is damaged, in upstream's bare words: "unexpected EOF".
+Result<json::Value> decode_protobuf(std::string_view bytes, const ProtobufKind& expected);
 
 }  // namespace knarr::api

@@ -5,6 +5,7 @@
 #include "api/resource.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "server/http/digest.h"
 
 namespace knarr::server {
 namespace {
@@ -140,11 +141,6 @@ Value aggregated_group(std::string_view group) {
   return Value::object({{"metadata", std::move(meta)}, {"versions", std::move(versions)}});
 }
 
-uint64_t fnv(std::string_view text, uint64_t h) {
-  for (unsigned char c : text) h = (h ^ c) * 1099511628211U;
-  return h;
-}
-
 }  // namespace
 
 AggregatedDiscovery aggregated_discovery(bool core) {
@@ -160,8 +156,7 @@ AggregatedDiscovery aggregated_discovery(bool core) {
                               {"items", std::move(items)}});
   AggregatedDiscovery out;
   out.json = json::write(list);
-  out.etag = fmt::format("\"{:016X}{:016X}\"", fnv(out.json, 14695981039346656037U),
-                         fnv(out.json, 1099511628211U));
+  out.etag = fmt::format("\"{}\"", sha512_hex(out.json));
   return out;
 }
 

@@ -1,8 +1,10 @@
 #include "server/http/front.h"
 
+#include "api/duration.h"
 #include "api/protobuf/protobuf.h"
 #include "api/validation/errors.h"
 #include "base/format.h"
+#include "server/http/impersonation.h"
 #include "server/http/watch_stream.h"
 #include "server/http/write_options.h"
 #include "server/status/errors.h"
@@ -10,6 +12,7 @@
 namespace knarr::server {
 namespace {
 
+constexpr size_t kAuditIdLimit = 64;
 constexpr size_t kBodyLimit = 3 * 1024 * 1024;
 
 Error body_too_large() {
@@ -55,6 +58,20 @@ Error refusal(const Attributes& a, const Decision& decision) {
   return Error{Code::kForbidden, std::move(message), std::move(details)};
 }
 
+// The kind of the bodies that an endpoint takes.
+api::ProtobufKind kind_expected(std::string_view verb, const api::ResourceInfo& resource,
+                                const api::Subresource* sub) {
+  if (verb == "delete" || verb == "deletecollection") return {"", "v1", "DeleteOptions"};
+  if (sub != nullptr) return {sub->group, sub->version, sub->kind};
+  return {resource.group, resource.version, resource.kind};
+}
+
+Result<std::string> json_of_protobuf(std::string_view body, const api::ProtobufKind& expected) {
+  Result<json::Value> object = api::decode_protobuf(body, expected);
+  if (object.ok()) return json::write(*object);
+  return api::unrecognized_body(expected.kind, object.error().message, body);
+}
+
 UserRef anonymous() {
   static const UserRef user = [] {
     auto u = std::make_shared<UserInfo>();
@@ -71,16 +88,31 @@ Front::Front(Deps deps, FrontOptions options)
     : deps_(std::move(deps)),
       options_(std::move(options)),
       core_(aggregated_discovery(true)),
-      groups_(aggregated_discovery(false)) {}
+      groups_(aggregated_discovery(false)),
+      openapi_(deps_.registry),
+      audit_ids_(deps_.random.next()) {}
 
 void Front::handle(net::ExchangePtr exchange) {
   auto call = std::make_shared<Call>();
+  net::Headers& headers = exchange->request.headers;
+  std::string_view id = headers.get(kAuditId);
+  if (id.empty() || id.size() > kAuditIdLimit) {
+    headers.set(kAuditId,
+                id.empty() ? audit_ids_.uuid() : std::string(id.substr(0, kAuditIdLimit)));
+  }
   call->query = net::Query::parse(exchange->request.query);
   call->exchange = exchange;
   Result<RequestInfo> info =
       parse_request(exchange->request.method, exchange->request.path, call->query);
   if (!info.ok()) return send_error(exchange, info.error());
   call->info = *std::move(info);
+  if (std::string_view timeout = call->query.get("timeout"); !timeout.empty()) {
+    Result<int64_t> parsed = api::parse_duration(timeout);
+    if (!parsed.ok()) {
+      return send_error(exchange, bad_request("invalid timeout specified in the request URL - " +
+                                              parsed.error().message));
+    }
+  }
   deps_.authenticator.authenticate(exchange->request, [this, call](Result<UserRef> user) {
     if (!user.ok()) return send_error(call->exchange, unauthorized());
     call->user = *user == nullptr ? anonymous() : *std::move(user);
@@ -90,6 +122,15 @@ void Front::handle(net::ExchangePtr exchange) {
 
 void Front::authenticated(const CallPtr& call) {
   Attributes attributes = attributes_of(call->info, call->user);
+  const net::Headers& headers = call->exchange->request.headers;
+  if (asks_to_impersonate(headers)) {
+    Result<Impersonation> other = impersonate(headers, attributes, deps_.authorizer);
+    if (!other.ok()) return send_error(call->exchange, other.error());
+    if (other->user == nullptr) {
+      return send_error(call->exchange, refusal(other->refused, other->decision));
+    }
+    attributes.user = call->user = other->user;
+  }
   Decision decision = deps_.authorizer.authorize(attributes);
   if (!decision.allowed) return send_error(call->exchange, refusal(attributes, decision));
   if (call->exchange->request.body.size() > kBodyLimit) {
@@ -125,6 +166,9 @@ void Front::serve_resource(const CallPtr& call) {
                                                         info.name, info.name)));
   }
   if (info.name.find('/') != std::string::npos) return send_error(exchange, unknown_path());
+  // What is only ever created (reviews, bindings) has no path by name.
+  bool has_items = resource->stored || resource->can(api::kVerbGet);
+  if (!has_items && !info.name.empty()) return send_error(exchange, unknown_path());
   std::optional<api::VerbBit> verb = verb_bit(info.verb, exchange->request.method);
   uint16_t allowed = call->sub != nullptr ? call->sub->verbs : resource->verbs;
   bool everywhere = resource->namespaced && !scoped && verb &&
@@ -133,6 +177,10 @@ void Front::serve_resource(const CallPtr& call) {
   if (info.verb == "update" && info.name.empty()) verb.reset();
   if (info.verb == "patch" && info.name.empty()) verb.reset();
   bool watched = info.verb == "watch" && resource->can(api::kVerbWatch);
+  const std::string& method = exchange->request.method;
+  bool proxied = call->sub != nullptr && call->sub->name == "proxy" &&
+                 (method == "HEAD" || method == "OPTIONS");
+  if (proxied) return serve_node(call);
   if (!verb || everywhere || (!watched && (allowed & *verb) == 0)) {
     return send_error(exchange, method_not_allowed());
   }
@@ -144,6 +192,7 @@ void Front::serve_resource(const CallPtr& call) {
   Reply reply;
   reply.exchange = exchange;
   reply.wanted = *wanted;
+  reply.clock = &deps_.registry.clock();
   reply.include_object = call->query.get("includeObject");
   if (std::string_view text = deprecation_of(*resource); !text.empty()) {
     reply.warnings.emplace_back(text);
@@ -175,7 +224,9 @@ void Front::serve_read(const CallPtr& call, Reply reply) {
     }
     Result<Answer> answer = deps_.registry.get_subresource(request);
     if (!answer.ok()) return send_status(reply, answer.error());
-    if (answer->object == nullptr) return send_json(reply, 200, std::move(answer->json));
+    if (answer->object == nullptr) {
+      return send_virtual(reply, 200, std::move(answer->json), now_us);
+    }
     return send_object(reply, 200, *call->resource, answer->object, now_us);
   }
   bool watch = info.verb == "watch";
@@ -216,10 +267,12 @@ void Front::serve_write(const CallPtr& call, Reply reply) {
       error.details = std::make_shared<ErrorDetails>();
       return send_status(reply, error);
     }
-  } else if (!http.body.empty() && is_protobuf(http.headers.get("Content-Type"))) {
-    Result<json::Value> object = api::decode_protobuf(http.body);
-    if (!object.ok()) return send_status(reply, object.error());
-    http.body = json::write(*object);
+  } else if (is_protobuf(http.headers.get("Content-Type")) &&
+             (!http.body.empty() || call->info.verb == "create" || call->info.verb == "update")) {
+    Result<std::string> json =
+        json_of_protobuf(http.body, kind_expected(call->info.verb, *call->resource, call->sub));
+    if (!json.ok()) return send_status(reply, json.error());
+    http.body = *std::move(json);
   } else if (!http.body.empty()) {
     std::optional<api::Media> media = media_of(http.headers.get("Content-Type"));
     if (!media) return send_status(reply, unsupported_media_type());
@@ -234,11 +287,11 @@ void Front::run_write(const CallPtr& call, Reply reply, RequestPtr request, Body
   Done done = [this, call, reply, request](Result<Answer> answer) mutable {
     for (std::string& w : request->warnings) reply.warnings.push_back(std::move(w));
     if (!answer.ok()) return send_status(reply, answer.error());
+    int64_t now_us = deps_.registry.clock().now_us();
     if (answer->object == nullptr) {
-      return send_json(reply, answer->code, std::move(answer->json));
+      return send_virtual(reply, answer->code, std::move(answer->json), now_us);
     }
-    send_object(reply, answer->code, *call->resource, answer->object,
-                deps_.registry.clock().now_us());
+    send_object(reply, answer->code, *call->resource, answer->object, now_us);
   };
   if (verb == "create") {
     return deps_.registry.create(std::move(request), std::move(body), std::move(done));

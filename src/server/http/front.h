@@ -6,12 +6,14 @@
 #include <memory>
 #include <string>
 
+#include "base/random.h"
 #include "knarr/random.h"
 #include "net/http.h"
 #include "server/auth/auth.h"
 #include "server/auth/token_issuer.h"
 #include "server/http/discovery.h"
 #include "server/http/node_proxy.h"
+#include "server/http/openapi.h"
 #include "server/http/reply.h"
 #include "server/http/request_info.h"
 #include "server/registry/registry.h"
@@ -56,7 +58,6 @@ class Front {
   void serve_path(const CallPtr& call);
   bool serve_discovery(const CallPtr& call);
   bool serve_health(const CallPtr& call);
-  bool serve_openapi(const CallPtr& call);
   void serve_resource(const CallPtr& call);
   void serve_read(const CallPtr& call, Reply reply);
   void serve_write(const CallPtr& call, Reply reply);
@@ -68,6 +69,8 @@ class Front {
   FrontOptions options_;
   AggregatedDiscovery core_;
   AggregatedDiscovery groups_;
+  OpenApi openapi_;
+  base::SeededRandom audit_ids_;
 };
 
 }  // namespace knarr::server

@@ -5,7 +5,6 @@
 
 #include "base/format.h"
 #include "server/http/front.h"
-#include "server/http/openapi.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
@@ -129,39 +128,13 @@ bool Front::serve_health(const CallPtr& call) {
   return true;
 }
 
-bool Front::serve_openapi(const CallPtr& call) {
-  std::string_view path = call->info.path;
-  Reply reply;
-  reply.exchange = call->exchange;
-  std::string_view accept = call->exchange->request.headers.get("Accept");
-  if (path == "/openapi/v2" && accept.find("proto-openapi.spec.v2") != std::string_view::npos) {
-    net::Headers headers =
-        answer_headers(reply, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-    call->exchange->respond(200, std::move(headers), openapi_v2_protobuf());
-  } else if (path == "/openapi/v2") {
-    send_json(reply, 200, openapi_v2_json());
-  } else if (path == "/openapi/v3" || path == "/openapi/v3/") {
-    send_json(reply, 200, openapi_v3_index_json());
-  } else if (path.starts_with("/openapi/v3/")) {
-    std::string json = openapi_v3_json(path.substr(12));
-    if (json.empty()) {
-      call->exchange->respond(404, {}, {});
-    } else {
-      send_json(reply, 200, std::move(json));
-    }
-  } else {
-    return false;
-  }
-  return true;
-}
-
 void Front::serve_path(const CallPtr& call) {
   std::string path = call->info.path;
   ends_path(path);
   Reply reply;
   reply.exchange = call->exchange;
   if (path == "/version") return send_json(reply, 200, version_json(options_.git_version));
-  if (serve_discovery(call) || serve_health(call) || serve_openapi(call)) return;
+  if (serve_discovery(call) || serve_health(call) || openapi_.serve(call->exchange, path)) return;
   if (path == "/metrics") {
     std::string text = fmt::format("# TYPE knarr_store_revision gauge\nknarr_store_revision {}\n",
                                    deps_.registry.cache().revision());

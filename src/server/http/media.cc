@@ -107,26 +107,45 @@ Result<Wanted> negotiate(std::string_view accept, Accepts accepts) {
     bool yaml = c.type == "application/yaml";
     bool protobuf = c.type == kProtobuf;
     known = known || json || yaml || protobuf;
-    if (protobuf && c.as.empty() && accepts == Accepts::kForms) {
-      wanted.protobuf = true;
-      return wanted;
-    }
-    if (!json && !yaml) continue;
-    if (!form_of(c, accepts, wanted.form)) continue;
+    if (!json && !yaml && !protobuf) continue;
+    Form form = Form::kPlain;
+    if (!form_of(c, accepts, form)) continue;
+    // A Table has no protobuf form, a stream no YAML form.
+    if (protobuf && form == Form::kTable) continue;
+    if (yaml && accepts == Accepts::kStream) continue;
+    wanted.form = form;
+    wanted.protobuf = protobuf;
     wanted.media = yaml ? api::Media::kYaml : api::Media::kJson;
     wanted.version = c.version;
     return wanted;
   }
   if (!known && accepts != Accepts::kDiscovery) {
-    Error error = not_acceptable(
+    std::string message =
         "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
-        "application/vnd.kubernetes.protobuf");
+        "application/vnd.kubernetes.protobuf";
+    if (accepts == Accepts::kStream) {
+      message +=
+          ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    }
+    Error error = not_acceptable(std::move(message));
     error.details = std::make_shared<ErrorDetails>();
     return error;
   }
   return not_acceptable(
       "only the following media types are accepted: application/json, application/yaml, "
       "application/vnd.kubernetes.protobuf");
+}
+
+std::optional<std::string_view> accepted_type(std::string_view accept,
+                                              std::initializer_list<std::string_view> offered) {
+  if (trim(accept).empty()) return *offered.begin();
+  for (const Clause& c : parse(accept)) {
+    for (std::string_view type : offered) {
+      std::string_view main = type.substr(0, type.find('/') + 1);
+      if (c.type == type || c.type == "*/*" || c.type == std::string(main) + "*") return type;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<api::Media> media_of(std::string_view type) {

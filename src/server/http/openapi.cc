@@ -1,155 +1,134 @@
 #include "server/http/openapi.h"
 
-#include <vector>
+#include <ctime>
 
-#include "api/resource.h"
 #include "base/format.h"
-#include "base/json.h"
+#include "net/url.h"
+#include "server/http/digest.h"
+#include "server/http/gzip_reply.h"
+#include "server/http/media.h"
+#include "server/http/reply.h"
 
 namespace knarr::server {
 namespace {
 
-using json::Value;
+constexpr std::string_view kPrefix = "/openapi/v3";
+constexpr std::string_view kProtobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+constexpr std::string_view kProtobufOld =
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+constexpr int64_t kYearSeconds = 365 * 24 * 3600;
 
-std::string base_path(const api::ResourceInfo& r) {
-  return r.group.empty() ? fmt::format("api/{}", r.version)
-                         : fmt::format("apis/{}/{}", r.group, r.version);
+std::string http_date(int64_t seconds) {
+  std::time_t at = seconds;
+  std::tm parts{};
+  gmtime_r(&at, &parts);
+  char text[64];
+  std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S UTC", &parts);
+  return text;
 }
 
-std::string object_path(const api::ResourceInfo& r) {
-  return fmt::format("/{}/{}{}/{{name}}", base_path(r),
-                     r.namespaced ? "namespaces/{namespace}/" : "", r.plural);
+void not_acceptable_here(const net::ExchangePtr& exchange) {
+  Reply reply;
+  reply.exchange = exchange;
+  exchange->respond(406, answer_headers(reply, ""), {});
 }
 
-Value kind_of(const api::ResourceInfo& r) {
-  return Value::object({{"group", r.group}, {"version", r.version}, {"kind", r.kind}});
-}
-
-Value query_parameter(std::string_view name, bool v3) {
-  Value p = Value::object({{"name", name}, {"in", "query"}});
-  if (v3) {
-    p.set("schema", Value::object({{"type", "string"}, {"uniqueItems", true}}));
-  } else {
-    p.set("type", "string");
-    p.set("uniqueItems", true);
+// 304 when the client has it already.
+void send_document(const net::ExchangePtr& exchange, net::Headers headers, std::string etag,
+                   std::string body) {
+  etag = fmt::format("\"{}\"", etag);
+  headers.add("ETag", etag);
+  if (exchange->request.headers.get("If-None-Match") == etag) {
+    headers.remove("Content-Type");
+    return exchange->respond(304, std::move(headers), {});
   }
-  return p;
-}
-
-Value patch_operation(const api::ResourceInfo& r, bool v3) {
-  Value parameters = Value::array();
-  for (const char* name : {"dryRun", "fieldManager", "fieldValidation"}) {
-    parameters.push_back(query_parameter(name, v3));
-  }
-  return Value::object(
-      {{"parameters", std::move(parameters)},
-       {"responses", Value::object({{"200", Value::object({{"description", "OK"}})}})},
-       {"x-kubernetes-action", "patch"},
-       {"x-kubernetes-group-version-kind", kind_of(r)}});
-}
-
-std::string schema_name(const api::ResourceInfo& r) {
-  std::string_view group = r.group.empty() ? "core" : r.group.substr(0, r.group.find('.'));
-  return fmt::format("io.k8s.api.{}.{}.{}", group, r.version, r.kind);
-}
-
-Value schema_of(const api::ResourceInfo& r) {
-  return Value::object({{"type", "object"},
-                        {"x-kubernetes-group-version-kind", Value::array({kind_of(r)})},
-                        {"x-kubernetes-preserve-unknown-fields", true}});
-}
-
-Value info() { return Value::object({{"title", "Kubernetes"}, {"version", "v1.36.2"}}); }
-
-void put_bytes(std::string& out, int number, std::string_view bytes) {
-  auto varint = [&out](size_t v) {
-    for (; v >= 128; v >>= 7) out += static_cast<char>(v | 128);
-    out += static_cast<char>(v);
-  };
-  varint(static_cast<size_t>(number) << 3 | 2);
-  varint(bytes.size());
-  out.append(bytes);
-}
-
-std::string message(std::initializer_list<std::pair<int, std::string_view>> fields) {
-  std::string out;
-  for (const auto& [number, bytes] : fields) put_bytes(out, number, bytes);
-  return out;
-}
-
-// Operation: parameters = 8, vendor_extension = 13.
-std::string patch_message(const api::ResourceInfo& r) {
-  std::string out;
-  for (const char* name : {"dryRun", "fieldManager", "fieldValidation"}) {
-    std::string query = message({{2, "query"}, {4, name}, {6, "string"}});
-    std::string other = message({{3, query}});
-    std::string parameter = message({{2, other}});
-    put_bytes(out, 8, message({{1, parameter}}));
-  }
-  std::string yaml =
-      fmt::format("group: \"{}\"\nkind: {}\nversion: {}\n", r.group, r.kind, r.version);
-  put_bytes(out, 13, message({{1, "x-kubernetes-group-version-kind"}, {2, message({{2, yaml}})}}));
-  return out;
-}
-
-bool patched(const api::ResourceInfo& r) {
-  return r.group != "metrics.k8s.io" && r.can(api::kVerbPatch);
+  send_body(exchange, 200, std::move(headers), std::move(body));
 }
 
 }  // namespace
 
-std::string openapi_v3_index_json() {
-  Value paths = Value::object();
-  for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (r.group == "metrics.k8s.io") continue;
-    std::string path = base_path(r);
-    if (paths.has(path)) continue;
-    paths.set(path, Value::object({{"serverRelativeURL", "/openapi/v3/" + path}}));
-  }
-  return json::write(Value::object({{"paths", std::move(paths)}}));
+OpenApi::OpenApi(Registry& registry) : registry_(registry) {
+  source_.resources = api::builtin_resources();
+  source_.returns_deleted = [this](const api::ResourceInfo& resource) {
+    return registry_.traits(resource).returns_deleted;
+  };
 }
 
-std::string openapi_v3_json(std::string_view path) {
-  Value paths = Value::object();
-  Value schemas = Value::object();
-  for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (r.group == "metrics.k8s.io" || base_path(r) != path) continue;
-    schemas.set(schema_name(r), schema_of(r));
-    if (!patched(r)) continue;
-    paths.set(object_path(r), Value::object({{"patch", patch_operation(r, true)}}));
+const std::string& OpenApi::hash_of(const std::string& name) {
+  std::string& hash = hashes_[name];
+  if (hash.empty()) {
+    hash = sha512_hex(name.empty() ? api::openapi_v2(source_) : api::openapi_v3(source_, name));
   }
-  if (schemas.empty()) return "";
-  return json::write(
-      Value::object({{"openapi", "3.0.0"},
-                     {"info", info()},
-                     {"paths", std::move(paths)},
-                     {"components", Value::object({{"schemas", std::move(schemas)}})}}));
+  return hash;
 }
 
-std::string openapi_v2_json() {
-  Value paths = Value::object();
-  Value definitions = Value::object();
-  for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (r.group == "metrics.k8s.io") continue;
-    definitions.set(schema_name(r), schema_of(r));
-    if (!patched(r)) continue;
-    paths.set(object_path(r), Value::object({{"patch", patch_operation(r, false)}}));
+bool OpenApi::serve(const net::ExchangePtr& exchange, std::string_view path) {
+  if (path == "/openapi/v2") {
+    serve_v2(exchange);
+  } else if (path == kPrefix || path == "/openapi/v3/") {
+    serve_index(exchange);
+  } else if (path.starts_with("/openapi/v3/")) {
+    serve_v3(exchange, path.substr(kPrefix.size() + 1));
+  } else {
+    return false;
   }
-  return json::write(Value::object({{"swagger", "2.0"},
-                                    {"info", info()},
-                                    {"paths", std::move(paths)},
-                                    {"definitions", std::move(definitions)}}));
+  return true;
 }
 
-std::string openapi_v2_protobuf() {
-  std::string paths;
-  for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (!patched(r)) continue;
-    std::string item = message({{8, patch_message(r)}});
-    put_bytes(paths, 2, message({{1, object_path(r)}, {2, item}}));
+void OpenApi::serve_v2(const net::ExchangePtr& exchange) {
+  Reply reply;
+  reply.exchange = exchange;
+  std::string_view accept = exchange->request.headers.get("Accept");
+  std::optional<std::string_view> type =
+      accepted_type(accept, {"application/json", kProtobuf, kProtobufOld});
+  if (!type) return not_acceptable_here(exchange);
+  bool json = *type == "application/json";
+  net::Headers headers = answer_headers(reply, json ? *type : kProtobuf);
+  headers.add("Vary", "Accept");
+  std::string etag = hash_of("");
+  if (!json) etag = etag.substr(0, etag.size() / 2);
+  send_document(exchange, std::move(headers), std::move(etag),
+                json ? api::openapi_v2(source_) : api::openapi_v2_protobuf(source_));
+}
+
+void OpenApi::serve_index(const net::ExchangePtr& exchange) {
+  json::Value paths = json::Value::object();
+  for (const std::string& name : api::openapi_v3_names(source_)) {
+    std::string url = fmt::format("{}/{}?hash={}", kPrefix, name, hash_of(name));
+    paths.set(name, json::Value::object({{"serverRelativeURL", url}}));
   }
-  std::string info = message({{1, "Kubernetes"}, {2, "v1.36.2"}});
-  return message({{1, "2.0"}, {2, info}, {8, paths}, {9, ""}});
+  std::string body = json::write(json::Value::object({{"paths", std::move(paths)}}));
+  Reply reply;
+  reply.exchange = exchange;
+  // Upstream leaves the type to be guessed from the content, and so do its clients.
+  net::Headers headers = answer_headers(reply, "text/plain; charset=utf-8");
+  std::string etag = sha512_hex(body);
+  send_document(exchange, std::move(headers), std::move(etag), std::move(body));
+}
+
+void OpenApi::serve_v3(const net::ExchangePtr& exchange, std::string_view name) {
+  Reply reply;
+  reply.exchange = exchange;
+  if (!accepted_type(exchange->request.headers.get("Accept"), {"application/json"})) {
+    return not_acceptable_here(exchange);
+  }
+  std::string body = api::openapi_v3(source_, name);
+  if (body.empty()) return exchange->respond(404, answer_headers(reply, ""), {});
+  std::string etag = sha512_hex(body);
+  net::Query query = net::Query::parse(exchange->request.query);
+  net::Headers headers = answer_headers(reply, "application/json");
+  if (std::string_view hash = query.get("hash"); !hash.empty()) {
+    if (hash != etag) {
+      headers.set("Location", fmt::format("{}/{}?hash={}", kPrefix, name, etag));
+      headers.remove("Content-Type");
+      return exchange->respond(301, std::move(headers), {});
+    }
+    int64_t now = registry_.clock().now_us() / 1000000;
+    headers.set("Cache-Control", "public, immutable");
+    headers.add("Expires", http_date(now + kYearSeconds));
+    headers.add("Vary", "Accept");
+  }
+  send_document(exchange, std::move(headers), std::move(etag), std::move(body));
 }
 
 }  // namespace knarr::server

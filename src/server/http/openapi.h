@@ -1,17 +1,34 @@
-// The smallest OpenAPI documents that kubectl needs to see that the server validates fields: kinds
-// by group and version, and that their PATCH takes fieldValidation.
+// The OpenAPI endpoints: /openapi/v2, /openapi/v3 and its documents, as api/openapi makes them.
+// What is kept between requests is a hash a document; the documents are made each time. Loop
+// thread.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
+#include "api/openapi/openapi.h"
+#include "net/http.h"
+#include "server/registry/registry.h"
+
 namespace knarr::server {
 
-std::string openapi_v3_index_json();
-// "api/v1" or "apis/apps/v1"; "" when there is none.
-std::string openapi_v3_json(std::string_view group_version_path);
-std::string openapi_v2_json();
-// The same in gnostic's protobuf form (openapiv2.Document), which kubectl before 1.28 asks for.
-std::string openapi_v2_protobuf();
+class OpenApi {
+ public:
+  explicit OpenApi(Registry& registry);
+
+  // Answers when the path is one of OpenAPI's; else false.
+  bool serve(const net::ExchangePtr& exchange, std::string_view path);
+
+ private:
+  void serve_v2(const net::ExchangePtr& exchange);
+  void serve_index(const net::ExchangePtr& exchange);
+  void serve_v3(const net::ExchangePtr& exchange, std::string_view name);
+  const std::string& hash_of(const std::string& name);
+
+  Registry& registry_;
+  api::OpenApiSource source_;
+  std::map<std::string, std::string> hashes_;  // by document; "" is version 2
+};
 
 }  // namespace knarr::server

@@ -5,6 +5,7 @@
 #include "api/protobuf/protobuf.h"
 #include "api/table/table.h"
 #include "base/format.h"
+#include "server/http/gzip_reply.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
@@ -23,11 +24,12 @@ std::string warning_text(const std::string& warning) {
 
 void send_bytes(const Reply& reply, int code, net::Buffers body) {
   net::Headers headers = answer_headers(reply, content_type(reply.wanted.media));
-  reply.exchange->respond(code, std::move(headers), std::move(body));
+  send_body(reply.exchange, code, std::move(headers), std::move(body), reply.clock);
 }
 
 Value page_metadata(const ListPage& page) {
-  Value meta = Value::object({{"resourceVersion", std::to_string(page.revision)}});
+  Value meta = Value::object();
+  if (page.revision > 0) meta.set("resourceVersion", std::to_string(page.revision));
   if (!page.continue_token.empty()) meta.set("continue", page.continue_token);
   if (page.remaining) meta.set("remainingItemCount", *page.remaining);
   return meta;
@@ -39,12 +41,11 @@ std::string_view package_of(std::string_view group) {
   return group.substr(0, group.find('.'));
 }
 
-Error wrong_form(const api::ResourceInfo& resource, bool list) {
+Error wrong_form(std::string_view group, std::string_view kind, bool list) {
   std::string_view asked = list ? "PartialObjectMetadata" : "PartialObjectMetadataList";
   std::string_view is = list ? "is a list" : "is not a list";
   return not_acceptable(fmt::format("you requested {}, but the requested object {} (*{}.{})", asked,
-                                    is, package_of(resource.group),
-                                    list ? resource.list_kind : resource.kind));
+                                    is, package_of(group), kind));
 }
 
 // Metadata as it stands in the API server's internal types, where one annotation is a field.
@@ -58,20 +59,11 @@ Value inner_metadata(const Value& object) {
   return meta;
 }
 
-// Of an object or list whose kind is in the catalogue; false: it has no protobuf form.
 bool send_protobuf(const Reply& reply, int code, std::string_view json) {
-  Result<Value> value = json::parse(json);
-  if (!value.ok()) return false;
-  std::string kind = (*value)["kind"].text();
-  std::string version = (*value)["apiVersion"].text();
-  std::string_view group;
-  std::string_view v;
-  if (!api::split_api_version(version, group, v)) return false;
-  const api::Type* type =
-      kind == "Status" ? api::find_type("meta.k8s.io", "v1", kind) : api::find_type(group, v, kind);
-  if (type == nullptr) return false;
+  std::optional<std::string> document = protobuf_of(json);
+  if (!document) return false;
   net::Headers headers = answer_headers(reply, "application/vnd.kubernetes.protobuf");
-  reply.exchange->respond(code, std::move(headers), api::encode_protobuf(*type, *value));
+  send_body(reply.exchange, code, std::move(headers), *std::move(document), reply.clock);
   return true;
 }
 
@@ -82,9 +74,30 @@ std::string list_head(std::string_view kind, std::string_view version, const Val
 
 }  // namespace
 
+std::optional<std::string> protobuf_of(std::string_view json) {
+  Result<Value> value = json::parse(json);
+  if (!value.ok()) return std::nullopt;
+  std::string kind = (*value)["kind"].text();
+  std::string version = (*value)["apiVersion"].text();
+  std::string_view group;
+  std::string_view v;
+  if (!api::split_api_version(version, group, v)) return std::nullopt;
+  const api::Type* type = api::find_type(group, v, kind);
+  if (type == nullptr) type = api::find_type("meta.k8s.io", "v1", kind);
+  if (type == nullptr) return std::nullopt;
+  return api::encode_protobuf(*type, *value);
+}
+
 net::Headers answer_headers(const Reply& reply, std::string_view type) {
   net::Headers headers{{"Cache-Control", "no-cache, private"}};
+  if (reply.exchange != nullptr) {
+    std::string_view id = reply.exchange->request.headers.get(kAuditId);
+    if (!id.empty()) headers.add(kAuditId, id);
+  }
   if (!type.empty()) headers.add("Content-Type", type);
+  if (reply.retry_after_seconds > 0) {
+    headers.add("Retry-After", std::to_string(reply.retry_after_seconds));
+  }
   for (size_t i = 0; i < reply.warnings.size(); i++) {
     bool repeated = false;
     for (size_t j = 0; j < i; j++) repeated = repeated || reply.warnings[j] == reply.warnings[i];
@@ -104,6 +117,11 @@ void send_json(const Reply& reply, int code, std::string json) {
 }
 
 void send_status(const Reply& reply, const Error& error) {
+  if (error.details != nullptr && error.details->retry_after_seconds > 0) {
+    Reply later = reply;
+    later.retry_after_seconds = error.details->retry_after_seconds;
+    return send_json(later, http_status(error.code), status_json(error));
+  }
   send_json(reply, http_status(error.code), status_json(error));
 }
 
@@ -114,9 +132,10 @@ void send_error(const net::ExchangePtr& exchange, const Error& error) {
 }
 
 void send_text(const net::ExchangePtr& exchange, int code, std::string text) {
-  net::Headers headers{{"Cache-Control", "no-cache, private"},
-                       {"Content-Type", "text/plain; charset=utf-8"},
-                       {"X-Content-Type-Options", "nosniff"}};
+  Reply reply;
+  reply.exchange = exchange;
+  net::Headers headers = answer_headers(reply, "text/plain; charset=utf-8");
+  headers.add("X-Content-Type-Options", "nosniff");
   exchange->respond(code, std::move(headers), std::move(text));
 }
 
@@ -128,9 +147,10 @@ std::string partial_json(std::string_view object_json, std::string_view version)
                                     {"metadata", std::move(meta)}}));
 }
 
-Result<Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
-                       const std::vector<ObjectRef>& objects, Value metadata, bool columns,
-                       int64_t now_us) {
+namespace {
+
+Result<Value> table_value(const Reply& reply, std::string_view group, std::string_view plural,
+                          std::vector<Value> values, Value metadata, bool columns, int64_t now_us) {
   const std::string& include = reply.include_object;
   if (!include.empty() && include != "None" && include != "Metadata" && include != "Object") {
     return bad_request(fmt::format(
@@ -138,13 +158,7 @@ Result<Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
         "'Metadata', 'Object', 'None', or empty",
         include));
   }
-  std::vector<Value> values;
-  values.reserve(objects.size());
-  for (const ObjectRef& object : objects) {
-    Result<Value> value = json::parse(presented_json(resource, *object));
-    values.push_back(value.ok() ? *std::move(value) : Value::object());
-  }
-  api::Table table = api::to_table(resource.group, resource.plural, values, now_us);
+  api::Table table = api::to_table(group, plural, values, now_us);
   std::string version = "meta.k8s.io/" + reply.wanted.version;
   Value rows = Value::array();
   for (size_t i = 0; i < table.rows.size(); i++) {
@@ -167,6 +181,47 @@ Result<Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
   return out;
 }
 
+}  // namespace
+
+Result<Value> table_of(const Reply& reply, const api::ResourceInfo& resource,
+                       const std::vector<ObjectRef>& objects, Value metadata, bool columns,
+                       int64_t now_us) {
+  std::vector<Value> values;
+  values.reserve(objects.size());
+  for (const ObjectRef& object : objects) {
+    Result<Value> value = json::parse(presented_json(resource, *object));
+    values.push_back(value.ok() ? *std::move(value) : Value::object());
+  }
+  return table_value(reply, resource.group, resource.plural, std::move(values), std::move(metadata),
+                     columns, now_us);
+}
+
+void send_virtual(const Reply& reply, int code, std::string json, int64_t now_us) {
+  if (reply.wanted.form == Form::kPlain) return send_json(reply, code, std::move(json));
+  Result<Value> value = json::parse(json);
+  if (!value.ok() || (*value)["kind"].as_string() == "Status") {
+    return send_json(reply, code, std::move(json));
+  }
+  if (reply.wanted.form == Form::kPartial) {
+    return send_json(reply, code, partial_json(json, reply.wanted.version));
+  }
+  std::string kind = (*value)["kind"].text();
+  std::string version = (*value)["apiVersion"].text();
+  std::string_view group;
+  std::string_view v;
+  api::split_api_version(version, group, v);
+  if (reply.wanted.form == Form::kPartialList) {
+    return send_status(reply, wrong_form(group, kind, false));
+  }
+  Value meta = Value::object();
+  std::string_view revision = (*value)["metadata"]["resourceVersion"].as_string();
+  if (!revision.empty()) meta.set("resourceVersion", revision);
+  Result<Value> table = table_value(reply, group, kind == "Scale" ? "scales" : "", {*value},
+                                    std::move(meta), true, now_us);
+  if (!table.ok()) return send_status(reply, table.error());
+  send_json(reply, code, json::write(*table));
+}
+
 void send_object(const Reply& reply, int code, const api::ResourceInfo& resource,
                  const ObjectRef& object, int64_t now_us) {
   switch (reply.wanted.form) {
@@ -180,7 +235,8 @@ void send_object(const Reply& reply, int code, const api::ResourceInfo& resource
     case Form::kPartial:
       return send_json(reply, code,
                        partial_json(presented_json(resource, *object), reply.wanted.version));
-    case Form::kPartialList: return send_status(reply, wrong_form(resource, false));
+    case Form::kPartialList:
+      return send_status(reply, wrong_form(resource.group, resource.kind, false));
     default: break;
   }
   if (reply.wanted.media == api::Media::kYaml || reply.wanted.protobuf ||
@@ -201,7 +257,8 @@ void send_list(const Reply& reply, const api::ResourceInfo& resource, const List
       if (!table.ok()) return send_status(reply, table.error());
       return send_json(reply, 200, json::write(*table));
     }
-    case Form::kPartial: return send_status(reply, wrong_form(resource, true));
+    case Form::kPartial:
+      return send_status(reply, wrong_form(resource.group, resource.list_kind, true));
     case Form::kPartialList: {
       std::string out =
           list_head("PartialObjectMetadataList", "meta.k8s.io/" + reply.wanted.version, meta);
@@ -209,7 +266,9 @@ void send_list(const Reply& reply, const api::ResourceInfo& resource, const List
         if (i > 0) out += ',';
         out += partial_json(page.items[i]->json, reply.wanted.version);
       }
-      return send_json(reply, 200, out + "]}");
+      // Go writes a list that was never appended to as null.
+      if (page.items.empty()) out.replace(out.size() - 1, 1, "null}");
+      return send_json(reply, 200, page.items.empty() ? out : out + "]}");
     }
     default: break;
   }

@@ -33,7 +33,7 @@ std::string verb_of(std::string_view method, bool named, bool watch) {
   if (method == "PUT") return "update";
   if (method == "PATCH") return "patch";
   if (method == "DELETE") return named ? "delete" : "deletecollection";
-  if (method == "GET") return named ? "get" : watch ? "watch" : "list";
+  if (method == "GET" || method == "HEAD") return named ? "get" : watch ? "watch" : "list";
   return lower(method);
 }
 

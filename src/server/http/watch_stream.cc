@@ -1,6 +1,7 @@
 #include "server/http/watch_stream.h"
 
 #include "api/codec/encode.h"
+#include "api/protobuf/protobuf.h"
 #include "base/log.h"
 #include "server/status/errors.h"
 
@@ -15,6 +16,8 @@ constexpr size_t kQueueLimit = 8 * 1024 * 1024;
 // Numbers of shared encodings; the rest is made for each watcher.
 constexpr int kJson = 0;
 constexpr int kPartialJson = 1;
+constexpr int kProtobuf = 2;
+constexpr int kPartialProtobuf = 3;
 
 std::string_view type_name(EventType type) {
   switch (type) {
@@ -24,7 +27,12 @@ std::string_view type_name(EventType type) {
   }
 }
 
-std::string line(std::string_view type, std::string_view object) {
+// An event on the wire: a line of JSON, or a frame of protobuf.
+std::string frame(bool protobuf, std::string_view type, std::string_view object) {
+  if (protobuf) {
+    std::optional<std::string> document = protobuf_of(object);
+    return api::encode_protobuf_event(type, document ? *document : "");
+  }
   std::string out;
   out.reserve(object.size() + type.size() + 24);
   out.append("{\"type\":\"").append(type).append("\",\"object\":").append(object).append("}\n");
@@ -46,7 +54,10 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
       if (!probe.ok()) return send_status(reply_, probe.error());
     }
     const net::ExchangePtr& exchange = reply_.exchange;
-    exchange->start(200, answer_headers(reply_, "application/json"));
+    exchange->start(200,
+                    answer_headers(reply_, reply_.wanted.protobuf
+                                               ? "application/vnd.kubernetes.protobuf;stream=watch"
+                                               : "application/json"));
     if (!watch.ok()) return on_error(watch.error());
     auto self = shared_from_this();
     exchange->on_close([self] { self->stop(); });
@@ -70,7 +81,9 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
     bool shared = reply_.wanted.form == Form::kPlain ? presented_as_stored(resource_)
                                                      : reply_.wanted.version == "v1";
     if (!shared) return write(encode(event.type, *event.object()));
-    int encoding = reply_.wanted.form == Form::kPlain ? kJson : kPartialJson;
+    bool plain = reply_.wanted.form == Form::kPlain;
+    int encoding = reply_.wanted.protobuf ? (plain ? kProtobuf : kPartialProtobuf)
+                                          : (plain ? kJson : kPartialJson);
     Encoded text = event.encoded(
         encoding, [this](EventType type, const Object& object) { return encode(type, object); });
     reply_.exchange->write(net::Buffers(std::move(text)));
@@ -103,6 +116,10 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
   }
 
  private:
+  std::string line(std::string_view type, std::string_view object) const {
+    return frame(reply_.wanted.protobuf, type, object);
+  }
+
   std::string encode(EventType type, const Object& object) const {
     if (reply_.wanted.form == Form::kPartial) {
       return line(type_name(type), partial_json(object.json, reply_.wanted.version));

@@ -40,7 +40,7 @@ TEST_CASE("objects survive the way there and back") {
     REQUIRE(type != nullptr);
     Result<Value> object = json::parse(row.object);
     REQUIRE(object.ok());
-    Result<Value> back = api::decode_protobuf(api::encode_protobuf(*type, *object));
+    Result<Value> back = api::decode_protobuf(api::encode_protobuf(*type, *object), {});
     REQUIRE(back.ok());
     CHECK(api::encode_json(*type, *back) == api::encode_json(*type, *object));
   }
@@ -61,12 +61,39 @@ TEST_CASE("damaged documents are refused") {
   Result<Value> object = json::parse(
       R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"k":"v"}})");
   std::string bytes = api::encode_protobuf(*type, *object);
-  CHECK(!api::decode_protobuf("").ok());
-  CHECK(!api::decode_protobuf("k8s").ok());
+  api::ProtobufKind expected{"", "v1", "ConfigMap"};
+  auto refusal = [&](std::string_view damaged) {
+    Result<Value> value = api::decode_protobuf(damaged, expected);
+    return value.ok() ? std::string("accepted") : value.error().message;
+  };
+  CHECK(refusal("") == "empty data");
+  CHECK(refusal(std::string_view("k8s\0", 4)) == "empty body");
+  CHECK(refusal("k8s").starts_with("provided data does not appear to be a protobuf message"));
+  CHECK(refusal(std::string_view("k8s\0\xff\xff\xff", 7)) == "unexpected EOF");
   for (size_t n = 5; n + 4 < bytes.size(); n++) {
-    static_cast<void>(api::decode_protobuf(std::string_view(bytes).substr(0, n)));
+    static_cast<void>(api::decode_protobuf(std::string_view(bytes).substr(0, n), expected));
   }
-  std::string unknown = bytes;
-  unknown.replace(unknown.find("ConfigMap"), 9, "ConfigMax");
-  CHECK(!api::decode_protobuf(unknown).ok());
+}
+
+TEST_CASE("a document is of the kind it says, else of the one that is expected") {
+  const api::Type* type = api::find_type("", "v1", "ConfigMap");
+  Result<Value> object = json::parse(R"({"metadata":{"name":"a"},"data":{"k":"v"}})");
+  std::string bytes = api::encode_protobuf(*type, *object);
+  Result<Value> filled = api::decode_protobuf(bytes, {"", "v1", "ConfigMap"});
+  REQUIRE(filled.ok());
+  CHECK((*filled)["kind"].as_string() == "ConfigMap");
+  CHECK((*filled)["data"]["k"].as_string() == "v");
+  object->set("kind", "ConfigMax");
+  object->set("apiVersion", "v1");
+  Result<Value> unknown =
+      api::decode_protobuf(api::encode_protobuf(*type, *object), {"", "v1", "ConfigMap"});
+  REQUIRE(unknown.ok());
+  CHECK(json::write(*unknown) == R"({"kind":"ConfigMax","apiVersion":"v1"})");
+}
+
+TEST_CASE("an event of a stream is a length and a WatchEvent") {
+  CHECK(api::encode_protobuf_event("ADDED", "k8s") == std::string("\0\0\0\x0e\x0a\x05"
+                                                                  "ADDED"
+                                                                  "\x12\x05\x0a\x03k8s",
+                                                                  18));
 }
