@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "knarr/check.h"
 #include "net/event_slot.h"
 #include "net/tls_engine.h"
@@ -14,6 +16,7 @@ namespace {
 
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kEncryptBytes = 64 * 1024;  // plaintext encrypted at a time
+constexpr size_t kRecordsOverhead = 256;     // what TLS adds to that
 constexpr unsigned kLingerMs = 30000;        // for what is queued when the owner has gone
 constexpr int kMaxSlices = 64;
 
@@ -242,13 +245,19 @@ bool Socket::State::write_some() {
   if (handle == nullptr || writing) return false;
   if (tls) {
     if (!handshake_done && !queue.empty()) {
+      size_t plain = std::min(queue.size(), kEncryptBytes);
+      tls->output().reserve(tls->output().size() + plain + kRecordsOverhead);
       if (Result<void> r = tls->encrypt(queue.take(kEncryptBytes)); !r.ok()) {
         fail(r.error());
         return false;
       }
     }
-    if (tls->output().empty()) return false;
-    cipher = std::exchange(tls->output(), {});
+    if (tls->output().empty()) {
+      tls->output() = std::string();
+      cipher = std::string();
+      return false;
+    }
+    cipher.swap(tls->output());  // two buffers take turns until all is sent
     uv_buf_t buf = uv_buf_init(cipher.data(), static_cast<unsigned>(cipher.size()));
     int sent = uv_try_write(handle, &buf, 1);
     if (sent < 0 && sent != UV_EAGAIN) {
