@@ -20,7 +20,7 @@ constexpr const char* kSecretClaim = "kubernetes.io/serviceaccount/secret.name";
 constexpr const char* kAccountClaim = "kubernetes.io/serviceaccount/service-account.name";
 constexpr const char* kAccountUidClaim = "kubernetes.io/serviceaccount/service-account.uid";
 
-Error refused(const char* why) { return make_error(Code::kUnauthorized, why); }
+Error refused(std::string why) { return make_error(Code::kUnauthorized, std::move(why)); }
 
 Value named(const std::string& name, const std::string& uid) {
   return Value::object({{"name", name}, {"uid", uid}});
@@ -33,6 +33,16 @@ bool intended_for(const Value& claim, const std::vector<std::string>& audiences)
     }
   }
   return std::find(audiences.begin(), audiences.end(), claim.as_string()) != audiences.end();
+}
+
+// As Go prints a list of strings: ["a" "b"].
+std::string quoted(const std::vector<std::string>& list) {
+  std::string out = "[";
+  for (const std::string& s : list) {
+    if (out.size() > 1) out += ' ';
+    json::append_quoted(out, s);
+  }
+  return out + "]";
 }
 
 }  // namespace
@@ -149,7 +159,10 @@ Result<UserRef> ServiceAccountTokens::check_claims(
   }
   if (now + kLeewaySeconds < claims["nbf"].as_int()) return refused("token is not valid yet");
   if (!intended_for(claims["aud"], audiences)) {
-    return refused("token audiences do not match");
+    std::vector<std::string> own;
+    for (const Value& a : claims["aud"].elements()) own.push_back(a.text());
+    return refused(fmt::format("token audiences {} is invalid for the target audiences {}",
+                               quoted(own), quoted(audiences)));
   }
   TRY(check_bound(claims));
 
@@ -185,6 +198,9 @@ Result<void> ServiceAccountTokens::check_bound(const Value& claims) const {
     const Value& claim = k[b.claim];
     if (!claim.is_object()) continue;
     ObjectRef object = lookup_(b.resource, b.namespaced ? ns : "", claim["name"].text());
+    if (!object && b.claim == std::string_view("serviceaccount")) {
+      return refused(fmt::format("serviceaccounts \"{}\" not found", claim["name"].as_string()));
+    }
     if (!object || object->uid != claim["uid"].as_string()) {
       return refused("service account token has been invalidated");
     }

@@ -35,10 +35,8 @@ class ServiceAccountTokens final : public TokenIssuer {
   std::vector<std::string> audiences() const override;
   std::string openid_configuration() const override;
   std::string jwks() const override;
-
-  // The user of a token for one of these audiences (none: the API server's own). Null when it is
-  // not a token of this issuer; kUnauthorized when it is and is no longer good.
-  Result<UserRef> verify(const std::string& token, const std::vector<std::string>& audiences) const;
+  Result<UserRef> verify(const std::string& token,
+                         const std::vector<std::string>& audiences) const override;
 
  private:
   Result<UserRef> check_claims(const json::Value& claims,

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "knarr/result.h"
 
 namespace knarr::server {
+
+struct UserInfo;
 
 // Everything a token is bound to, looked up and checked by the caller.
 struct TokenSubject {
@@ -42,6 +45,11 @@ class TokenIssuer {
   // type kubernetes.io/service-account-token is filled with.
   virtual Result<std::string> issue_for_secret(const TokenSubject& subject) = 0;
   virtual std::vector<std::string> audiences() const = 0;
+
+  // The user of a token for one of these audiences (none: the API server's own). Null when it is
+  // not a token of this issuer; kUnauthorized when it is and is no longer good.
+  virtual Result<std::shared_ptr<const UserInfo>> verify(
+      const std::string& token, const std::vector<std::string>& audiences) const = 0;
 
   // The bodies of /.well-known/openid-configuration and /openid/v1/jwks.
   virtual std::string openid_configuration() const = 0;

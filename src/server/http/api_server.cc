@@ -21,6 +21,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   registry_ = std::make_unique<Registry>(std::move(registry));
   admission_client_ = local_client("kube-apiserver");
   admission_->use(*admission_client_);
+  flow_control_ = std::make_unique<FlowControl>(*registry_);
   Front::Deps front{*registry_, deps_.authenticator, deps_.authorizer, deps_.random};
   front.tokens = deps_.tokens;
   front.ready = [this] { return ready_; };
@@ -39,6 +40,7 @@ void ApiServer::start(std::function<void(Result<void>)> done) {
     if (!recovered.ok()) return done(std::move(recovered));
     bootstrap(*registry_, {options_.advertise_address, options_.advertise_port}, [this, done] {
       ready_ = true;
+      flow_control_->start();
       done({});
     });
   });

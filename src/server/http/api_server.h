@@ -13,6 +13,7 @@
 #include "server/auth/auth.h"
 #include "server/auth/token_issuer.h"
 #include "server/http/front.h"
+#include "server/registry/flow_control.h"
 #include "server/registry/registry.h"
 
 namespace knarr::server {
@@ -60,6 +61,7 @@ class ApiServer {
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<client::Client> admission_client_;
   std::unique_ptr<Front> front_;
+  std::unique_ptr<FlowControl> flow_control_;
   bool ready_ = false;
 };
 

@@ -29,6 +29,17 @@ class NamespaceStrategy final : public Strategy {
 class NodeStrategy final : public Strategy {
  public:
   NodeStrategy() : Strategy({.keeps_status = true}) {}
+  // The kubelet takes no configuration from the API any more.
+  void prepare_create(StrategyContext&, Value& now) const override {
+    now.member("spec").erase("configSource");
+    if (Value* status = now.find("status")) status->erase("config");
+  }
+  void prepare_update(StrategyContext&, Value& now, const Value& old) const override {
+    if (!old["spec"].has("configSource")) now.member("spec").erase("configSource");
+  }
+  void prepare_status(StrategyContext&, Value& now, const Value& old) const override {
+    if (!old["status"].has("config")) now.member("status").erase("config");
+  }
 };
 
 class VolumeStrategy final : public Strategy {
@@ -92,7 +103,11 @@ class SigningRequestStrategy final : public Strategy {
     Value conditions = now["status"]["conditions"];
     now.set("spec", old["spec"]);
     now.set("status", old["status"].is_null() ? Value::object() : old["status"]);
-    if (!conditions.is_null()) now.member("status").set("conditions", std::move(conditions));
+    if (conditions.empty()) {
+      now.member("status").erase("conditions");
+    } else {
+      now.member("status").set("conditions", std::move(conditions));
+    }
     stamp(ctx, now, old);
   }
 

@@ -194,13 +194,9 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
       object.member("status").set("phase", "Terminating");
       return write(current, std::move(object), false);
     }
-    if (!object["spec"]["finalizers"].empty()) {
-      return done_(conflict("", "namespaces", request_->name,
-                            "The system is ensuring all content is removed from this namespace.  "
-                            "Upon completion, this namespace will automatically be purged by the "
-                            "system."));
+    if (!object["spec"]["finalizers"].empty() || !meta["finalizers"].empty()) {
+      return accepted(current);
     }
-    if (!meta["finalizers"].empty()) return accepted(current);
     erase(current, object);
   }
 

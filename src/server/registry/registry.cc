@@ -6,6 +6,7 @@
 #include "api/object.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "server/registry/component_status.h"
 #include "server/registry/convert.h"
 #include "server/registry/subresources.h"
 #include "server/status/errors.h"
@@ -47,11 +48,20 @@ size_t type_meta_size(std::string_view json) {
   return at;
 }
 
+namespace {
+
+bool is_component_status(const api::ResourceInfo& resource) {
+  return !resource.stored && resource.group.empty() && resource.plural == "componentstatuses";
+}
+
+}  // namespace
+
 Registry::Registry(RegistryDeps deps) : deps_(std::move(deps)) {
   Result<ServiceAllocator> services = ServiceAllocator::make(deps_.services, deps_.random);
   CHECK(services.ok());
   services_ = std::make_unique<ServiceAllocator>(*std::move(services));
-  rows_ = make_strategies(*services_);
+  records_ = std::make_unique<AddressRecords>(*this);
+  rows_ = make_strategies(*services_, *records_);
   for (const api::ResourceInfo& resource : api::builtin_resources()) {
     const api::ResourceInfo& stored = storage_of(resource);
     for (const StrategyRow& row : rows_) {
@@ -109,10 +119,17 @@ Result<void> Registry::recover() {
     if (value.ok()) services_->hold(*value);
     return true;
   });
+  records_->repair(deps_.services.cidr);
   return {};
 }
 
 Result<ObjectRef> Registry::get(const Request& request) const {
+  if (is_component_status(*request.resource)) {
+    for (const ObjectRef& object : component_statuses()) {
+      if (object->name.name == request.name) return object;
+    }
+    return not_found("", "componentstatus", request.name);
+  }
   ObjectRef object = deps_.cache.get(key_of(request));
   if (object == nullptr) {
     return not_found(request.resource->group, request.resource->plural, request.name);
@@ -135,6 +152,14 @@ Result<Answer> Registry::get_subresource(const Request& request) const {
 }
 
 Result<ListPage> Registry::list(const Request& request, const ListQuery& query) const {
+  if (is_component_status(*request.resource)) {
+    ListPage page;
+    Predicate matches = query.predicate();
+    for (const ObjectRef& object : component_statuses()) {
+      if (!matches || matches(*object)) page.items.push_back(object);
+    }
+    return page;
+  }
   kv::Revision newest = deps_.cache.revision();
   if (query.revision > newest) {
     Error error = make_error(
@@ -150,7 +175,7 @@ Result<ListPage> Registry::list(const Request& request, const ListQuery& query) 
   ListOptions options;
   options.ns = request.resource->namespaced ? request.ns : "";
   options.matches = query.predicate();
-  bool any = query.revision_given && query.revision == 0 && !query.after;
+  bool any = query.revision_given && query.revision == 0;
   options.limit = any ? 0 : query.limit;
   if (query.exact) options.revision = query.revision;
   // A limited list at a revision shows that revision, as upstream reads it from its store.
@@ -244,6 +269,18 @@ void Registry::replace(RequestPtr request,
                          done(Answer{200, *std::move(object), ""});
                        });
   });
+}
+
+Error uid_conflict(const Request& request, std::string_view wanted, std::string_view there) {
+  ObjectKey key = key_of(request);
+  std::string where =
+      fmt::format("{}/{}", storage_of(*request.resource).key_prefix, key.name.text());
+  return conflict(
+      request.resource->group, request.resource->plural, request.name,
+      fmt::format("StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, "
+                  "AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID "
+                  "in object meta: {}",
+                  where, wanted, there));
 }
 
 Result<DeleteOptions> parse_delete_options(const Body& body) {

@@ -19,6 +19,7 @@
 #include "server/admission/admission.h"
 #include "server/auth/token_issuer.h"
 #include "server/cache/cache.h"
+#include "server/registry/address_records.h"
 #include "server/registry/list_options.h"
 #include "server/registry/request.h"
 #include "server/registry/service_allocator.h"
@@ -85,6 +86,7 @@ class Registry {
 
   RegistryDeps deps_;
   std::unique_ptr<ServiceAllocator> services_;
+  std::unique_ptr<AddressRecords> records_;
   std::vector<StrategyRow> rows_;
   Strategy plain_;
   std::unordered_map<const api::ResourceInfo*, const Strategy*> by_resource_;
@@ -103,6 +105,8 @@ inline bool presented_as_stored(const api::ResourceInfo& resource) {
   return !(resource.group == "events.k8s.io" ||
            (resource.group == "autoscaling" && resource.version == "v1"));
 }
+// A write that means another object of the same name, in the words of upstream's storage.
+Error uid_conflict(const Request& request, std::string_view wanted, std::string_view there);
 // DeleteOptions from a body and query parameters (set ones win over nothing).
 Result<DeleteOptions> parse_delete_options(const Body& body);
 

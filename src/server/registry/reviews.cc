@@ -1,6 +1,7 @@
-// Tokens for service accounts, and the reviews that tell who someone is and what they may do.
+// The reviews that tell who someone is and what they may do. They are answered, never stored.
 
-#include "api/codec/encode.h"
+#include <optional>
+
 #include "base/format.h"
 #include "base/time.h"
 #include "server/registry/subresources.h"
@@ -30,81 +31,6 @@ Value user_json(const UserInfo& user) {
   }
   return v;
 }
-
-// The object that a token shall live and die with.
-Result<void> bind_subject(const RegistryDeps& deps, const Request& request, const Value& ref,
-                          TokenSubject& subject) {
-  if (ref.is_null()) return {};
-  subject.bound_kind = ref["kind"].text();
-  subject.bound_name = ref["name"].text();
-  std::string plural = subject.bound_kind == "Pod"    ? "pods"
-                       : subject.bound_kind == "Node" ? "nodes"
-                                                      : "secrets";
-  std::string ns = plural == "nodes" ? "" : request.ns;
-  ObjectRef object = deps.cache.get({{"", plural}, {ns, subject.bound_name}});
-  if (object == nullptr) return not_found("", plural, subject.bound_name);
-  std::string uid = ref["uid"].text();
-  if (!uid.empty() && uid != object->uid) {
-    return conflict("", plural, subject.bound_name,
-                    fmt::format("the UID in the bound object reference ({}) does not match the UID "
-                                "in record. The object might have been deleted and then recreated",
-                                uid));
-  }
-  subject.bound_uid = object->uid;
-  if (const std::string* node = object->field("spec.nodeName");
-      plural == "pods" && node != nullptr && !node->empty()) {
-    subject.node_name = *node;
-    ObjectRef n = deps.cache.get({{"", "nodes"}, {"", *node}});
-    if (n != nullptr) subject.node_uid = n->uid;
-  }
-  return {};
-}
-
-}  // namespace
-
-void create_token(const RegistryDeps& deps, const Request& request, Value body, Done done) {
-  if (deps.tokens == nullptr) return done(unknown_path());
-  ObjectRef account = deps.cache.get({{"", "serviceaccounts"}, {request.ns, request.name}});
-  if (account == nullptr) return done(not_found("", "serviceaccounts", request.name));
-  Value& spec = body.member("spec");
-  int64_t seconds = spec["expirationSeconds"].as_int(3600);
-  api::ErrorList errors;
-  api::Path path = api::Path("spec") / "expirationSeconds";
-  if (seconds < 600) {
-    errors.invalid(path, spec["expirationSeconds"],
-                   "may not specify a duration less than 10 minutes");
-  } else if (seconds > int64_t{1} << 32) {
-    errors.invalid(path, spec["expirationSeconds"],
-                   "may not specify a duration larger than 2^32 seconds");
-  }
-  if (!errors.empty()) {
-    return done(api::invalid_error("authentication.k8s.io", "TokenRequest", "", errors));
-  }
-  TokenSubject subject;
-  subject.ns = request.ns;
-  subject.service_account = request.name;
-  subject.service_account_uid = account->uid;
-  Result<void> bound = bind_subject(deps, request, spec["boundObjectRef"], subject);
-  if (!bound.ok()) return done(bound.error());
-  std::vector<std::string> audiences;
-  for (const Value& a : spec["audiences"].elements()) audiences.push_back(a.text());
-  if (audiences.empty()) {
-    audiences = deps.tokens->audiences();
-    for (const std::string& a : audiences) spec.member("audiences").push_back(a);
-  }
-  Result<IssuedToken> token = deps.tokens->issue(subject, audiences, seconds);
-  if (!token.ok()) return done(std::move(token).error());
-  Value& meta = body.member("metadata");
-  meta.set("name", request.name);
-  meta.set("namespace", request.ns);
-  meta.set("creationTimestamp", base::format_time(deps.clock.now_us()));
-  body.set("status", Value::object({{"token", token->token},
-                                    {"expirationTimestamp",
-                                     base::format_time(token->expires_at_seconds * 1000000)}}));
-  done(created(std::move(body)));
-}
-
-namespace {
 
 Attributes attributes_of(const Value& spec, UserRef user) {
   Attributes a;
@@ -137,36 +63,165 @@ UserRef user_of(const Value& spec) {
   return user;
 }
 
+Value shown_path(const Value& attributes) {
+  return Value::object(
+      {{"Path", attributes["path"].as_string()}, {"Verb", attributes["verb"].as_string()}});
+}
+
+// What an access review must say, in upstream's words and order.
+api::ErrorList check_access_review(std::string_view kind, const Request& request,
+                                   const Value& review) {
+  api::ErrorList errors;
+  const Value& spec = review["spec"];
+  const Value& resource = spec["resourceAttributes"];
+  const Value& other = spec["nonResourceAttributes"];
+  api::Path path("spec");
+  if (!resource.is_null() && !other.is_null()) {
+    errors.invalid(path / "nonResourceAttributes", shown_path(other),
+                   "cannot be specified in combination with resourceAttributes");
+  }
+  if (resource.is_null() && other.is_null()) {
+    errors.invalid(path / "resourceAttributes", Value(),
+                   "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+  }
+  bool self = kind == "SelfSubjectAccessReview";
+  if (!self && spec["user"].as_string().empty() && spec["groups"].empty()) {
+    errors.invalid(path / "user", spec["user"].as_string(),
+                   "at least one of user or group must be specified");
+  }
+  if (kind != "LocalSubjectAccessReview") return errors;
+  if (!resource.is_null() && resource["namespace"].as_string() != request.ns) {
+    errors.invalid(path / "resourceAttributes" / "namespace", resource["namespace"],
+                   "must match metadata.namespace");
+  }
+  if (!other.is_null()) {
+    errors.invalid(path / "nonResourceAttributes", shown_path(other),
+                   "disallowed on this kind of request");
+  }
+  return errors;
+}
+
+bool meet(const std::vector<std::string>& mine, const Value& asked, Value& common) {
+  for (const Value& a : asked.elements()) {
+    for (const std::string& m : mine) {
+      if (a.as_string() == m) common.push_back(a);
+    }
+  }
+  return !common.empty();
+}
+
+// The status of a token of this issuer; nullopt: it is of another kind.
+std::optional<Value> review_account_token(const TokenIssuer& tokens, const Value* spec) {
+  std::string token = (*spec)["token"].text();
+  std::vector<std::string> asked;
+  for (const Value& a : (*spec)["audiences"].elements()) asked.push_back(a.text());
+  Result<UserRef> user = tokens.verify(token, asked);
+  Value status = Value::object();
+  if (!user.ok()) {
+    std::string why = user.error().message;
+    constexpr std::string_view kDamaged = "invalid bearer token";
+    if (why.ends_with(": bad signature")) why = "go-jose/go-jose: error in cryptographic primitive";
+    if (why.starts_with(kDamaged)) return std::nullopt;
+    status.set("user", Value::object());
+    status.set("error", fmt::format("[invalid bearer token, {}]", why));
+    return status;
+  }
+  if (*user == nullptr) return std::nullopt;
+  Value heard = Value::array();
+  for (const std::string& a : asked.empty() ? tokens.audiences() : asked) {
+    Result<UserRef> by_this = tokens.verify(token, {a});
+    if (by_this.ok() && *by_this != nullptr) heard.push_back(a);
+  }
+  status.set("authenticated", true);
+  status.set("user", user_json(**user));
+  status.set("audiences", std::move(heard));
+  return status;
+}
+
 void review_token(const RegistryDeps& deps, Value review, Done done) {
   if (deps.authenticator == nullptr) return done(unknown_path());
+  if (review["spec"]["token"].as_string().empty()) {
+    return done(bad_request("token is required for TokenReview in authentication"));
+  }
   net::Request probe;
   probe.headers.add("Authorization", "Bearer " + review["spec"]["token"].text());
+  // Who proves an identity here proves it to the API server's own audiences.
+  std::vector<std::string> own;
+  if (deps.tokens != nullptr) own = deps.tokens->audiences();
+  Value audiences = Value::array();
+  const Value& asked = review["spec"]["audiences"];
+  bool heard = asked.empty() || meet(own, asked, audiences);
+  if (asked.empty()) {
+    for (const std::string& a : own) audiences.push_back(a);
+  }
   auto held = std::make_shared<Value>(std::move(review));
-  deps.authenticator->authenticate(probe, [held, done = std::move(done)](Result<UserRef> user) {
-    Value status = Value::object();
-    if (user.ok() && *user != nullptr) {
-      status.set("authenticated", true);
-      status.set("user", user_json(**user));
-    } else {
-      status.set("user", Value::object());
-      status.set("error", "[invalid bearer token, unknown]");
+  if (deps.tokens != nullptr) {
+    if (std::optional<Value> status = review_account_token(*deps.tokens, held->find("spec"))) {
+      held->set("status", *std::move(status));
+      return done(created(std::move(*held)));
     }
-    held->set("status", std::move(status));
-    done(created(std::move(*held)));
-  });
+  }
+  deps.authenticator->authenticate(
+      probe, [held, audiences, heard, done = std::move(done)](Result<UserRef> user) {
+        Value status = Value::object();
+        if (heard && user.ok() && *user != nullptr) {
+          status.set("authenticated", true);
+          status.set("user", user_json(**user));
+          if (!audiences.empty()) status.set("audiences", audiences);
+        } else {
+          status.set("user", Value::object());
+          status.set("error", "invalid bearer token");
+        }
+        held->set("status", std::move(status));
+        done(created(std::move(*held)));
+      });
+}
+
+// Everything, of who may do everything; an authoriser that cannot list its rules says so.
+Value rules_of(Authorizer& authorizer, const UserRef& user, const std::string& ns) {
+  Value all = Value::array({"*"});
+  Attributes a;
+  a.user = user;
+  a.resource_request = true;
+  a.verb = a.group = a.version = a.resource = "*";
+  a.ns = ns;
+  bool everything = authorizer.authorize(a).allowed;
+  Value resources = Value::array();
+  Value paths = Value::array();
+  if (everything) {
+    resources.push_back(Value::object({{"verbs", all}, {"apiGroups", all}, {"resources", all}}));
+    paths.push_back(Value::object({{"verbs", all}, {"nonResourceURLs", all}}));
+  }
+  return Value::object({{"resourceRules", std::move(resources)},
+                        {"nonResourceRules", std::move(paths)},
+                        {"incomplete", !everything}});
 }
 
 }  // namespace
 
 void create_review(const RegistryDeps& deps, const Request& request, Value review, Done done) {
   std::string_view kind = request.resource->kind;
-  if (kind == "TokenReview") return review_token(deps, std::move(review), std::move(done));
+  if (kind == "TokenReview") {
+    track_virtual_fields(deps, request, review);
+    return review_token(deps, std::move(review), std::move(done));
+  }
   if (kind == "SelfSubjectReview") {
     review.set("status", Value::object({{"userInfo", user_json(*request.user)}}));
     review.member("metadata").set("creationTimestamp", base::format_time(deps.clock.now_us()));
     return done(created(std::move(review)));
   }
-  if (kind == "SelfSubjectRulesReview" || deps.authorizer == nullptr) return done(unknown_path());
+  if (deps.authorizer == nullptr) return done(unknown_path());
+  if (kind == "SelfSubjectRulesReview") {
+    std::string ns = review["spec"]["namespace"].text();
+    if (ns.empty()) return done(bad_request("no namespace on request"));
+    review.set("metadata", Value::object());
+    review.set("spec", Value::object());
+    review.set("status", rules_of(*deps.authorizer, request.user, ns));
+    return done(created(std::move(review)));
+  }
+  api::ErrorList errors = check_access_review(kind, request, review);
+  if (!errors.empty()) return done(api::invalid_error("authorization.k8s.io", "", "", errors));
+  track_virtual_fields(deps, request, review);
   bool self = kind == "SelfSubjectAccessReview";
   UserRef user = self ? request.user : user_of(review["spec"]);
   Decision decision = deps.authorizer->authorize(attributes_of(review["spec"], std::move(user)));

@@ -44,7 +44,7 @@ Result<ServiceAllocator> ServiceAllocator::make(Options options, Random& random)
   return ServiceAllocator(std::move(options), random, base, prefix);
 }
 
-Result<void> ServiceAllocator::take_address(const std::string& address) {
+Result<void> ServiceAllocator::check_address(const std::string& address) const {
   uint32_t a = 0;
   if (!parse_address(address, a)) {
     return make_error(Code::kInvalid, "the provided IP (" + address + ") is not valid");
@@ -55,6 +55,13 @@ Result<void> ServiceAllocator::take_address(const std::string& address) {
                                   "valid IPs is {}/{}",
                                   address, address_text(base_), prefix_));
   }
+  return {};
+}
+
+Result<void> ServiceAllocator::take_address(const std::string& address) {
+  TRY(check_address(address));
+  uint32_t a = 0;
+  parse_address(address, a);
   if (!addresses_.insert(a).second) {
     return make_error(Code::kInvalid, "provided IP is already allocated");
   }

@@ -23,10 +23,13 @@ class ServiceAllocator {
 
   // The errors are the words behind "failed to allocate ...".
   Result<void> take_address(const std::string& address);
+  // Only whether the address may be had at all, as dry runs ask.
+  Result<void> check_address(const std::string& address) const;
   Result<std::string> take_any_address();
   void free_address(const std::string& address);
   Result<void> take_port(int port);
   Result<int> take_any_port();
+  bool has_port(int port) const { return ports_.contains(port); }
   void free_port(int port);
 
   // Everything a service holds, as at boot and after its deletion.

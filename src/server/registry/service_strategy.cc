@@ -1,10 +1,11 @@
 // Services: their addresses and ports. What a client leaves out of an update it keeps; what a
 // change of type no longer needs is given back.
 
-#include <algorithm>
-
 #include "base/format.h"
+#include "server/registry/address_records.h"
 #include "server/registry/service_allocator.h"
+#include "server/registry/service_families.h"
+#include "server/registry/service_ports.h"
 #include "server/registry/strategies.h"
 
 namespace knarr::server {
@@ -14,6 +15,10 @@ using json::Value;
 
 bool external(const Value& spec) { return spec["type"].as_string() == "ExternalName"; }
 bool headless(const Value& spec) { return spec["clusterIP"].as_string() == "None"; }
+bool has_ports(const Value& spec) {
+  std::string_view type = spec["type"].as_string();
+  return type == "NodePort" || type == "LoadBalancer";
+}
 bool wants_ports(const Value& spec) {
   std::string_view type = spec["type"].as_string();
   return type == "NodePort" ||
@@ -31,80 +36,91 @@ bool wants_health_port(const Value& spec) {
 
 class ServiceStrategy final : public Strategy {
  public:
-  explicit ServiceStrategy(ServiceAllocator& allocator)
-      : Strategy({.create_on_update = true, .returns_deleted = true}), allocator_(allocator) {}
+  ServiceStrategy(ServiceAllocator& allocator, AddressRecords& records)
+      : Strategy({.create_on_update = true, .returns_deleted = true}),
+        allocator_(allocator),
+        records_(records) {}
 
   void prepare_create(StrategyContext&, Value& now) const override {
-    default_families(now.member("spec"));
+    Value& spec = now.member("spec");
+    if (!external(spec) && !spec["clusterIP"].as_string().empty() && spec["clusterIPs"].empty()) {
+      spec.set("clusterIPs", Value::array({spec["clusterIP"]}));
+    }
   }
 
   void prepare_update(StrategyContext&, Value& now, const Value& old) const override {
     Value& spec = now.member("spec");
     const Value& before = old["spec"];
+    if (spec["type"].as_string() != "LoadBalancer") {
+      now.member("status").set("loadBalancer", Value::object());
+    }
     if (external(spec)) {
       drop_addresses(spec, before);
     } else if (!external(before)) {
       keep_addresses(spec, before);
     }
     keep_ports(spec, before);
-    default_families(spec);
   }
 
-  void allocate(StrategyContext& ctx, Value& now, const Value* old,
-                api::ErrorList& errors) const override {
+  Result<void> allocate(StrategyContext& ctx, Value& now, const Value* old) const override {
     Value& spec = now.member("spec");
     static const Value none;
     const Value& before = old == nullptr ? none : (*old)["spec"];
-    if (!external(spec)) allocate_address(ctx, spec, before, errors);
-    if (wants_ports(spec)) allocate_ports(ctx, spec, before, errors);
-    if (wants_health_port(spec) && spec["healthCheckNodePort"].as_int() == 0) {
-      Result<int> port = allocator_.take_any_port();
-      if (port.ok()) {
-        spec.set("healthCheckNodePort", *port);
-        undo_port(ctx, *port);
-      }
+    NamespacedName name{ctx.request.ns, ctx.request.name};
+    if (!external(spec)) {
+      TRY(init_families(spec, name.name));
+      TRY(allocate_address(ctx, name, spec, before));
     }
+    PortOperation ports(allocator_, name.name, ctx.request.dry_run, ctx.undo);
+    if (has_ports(spec)) {
+      TRY(has_ports(before) ? ports.take_changed(spec, before) : ports.take_first(spec));
+    }
+    if (wants_health_port(spec) && !wants_health_port(before)) TRY(ports.take_health_port(spec));
+    return {};
   }
 
   void updated(const Value& now, const Value& old) const override {
     allocator_.release(old);
     allocator_.hold(now);
+    for (const Value& address : old["spec"]["clusterIPs"].elements()) {
+      bool kept = false;
+      for (const Value& a : now["spec"]["clusterIPs"].elements()) kept = kept || a == address;
+      if (!kept) withdraw(address);
+    }
   }
-  void deleted(const Value& old) const override { allocator_.release(old); }
+  void deleted(const Value& old) const override {
+    allocator_.release(old);
+    for (const Value& address : old["spec"]["clusterIPs"].elements()) withdraw(address);
+  }
 
  private:
-  static void default_families(Value& spec) {
-    if (external(spec)) return;
-    if (!spec.has("clusterIP") && spec["clusterIPs"].size() > 0) {
-      spec.set("clusterIP", spec["clusterIPs"][0]);
-    }
-    if (spec.has("clusterIP") && !spec["clusterIP"].as_string().empty() &&
-        spec["clusterIPs"].empty()) {
-      spec.set("clusterIPs", Value::array({spec["clusterIP"]}));
-    }
-    bool open = headless(spec) && spec["selector"].empty();
-    if (spec["ipFamilyPolicy"].is_null()) {
-      spec.set("ipFamilyPolicy", open ? "RequireDualStack" : "SingleStack");
-    }
-    if (spec["ipFamilies"].empty()) {
-      Value families = Value::array({"IPv4"});
-      if (open && spec["ipFamilyPolicy"].as_string() == "RequireDualStack") {
-        families.push_back("IPv6");
-      }
-      spec.set("ipFamilies", std::move(families));
-    }
-  }
-
   static void drop_addresses(Value& spec, const Value& before) {
-    for (const char* key : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) {
+    for (const char* key :
+         {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) {
       if (spec[key] == before[key]) spec.erase(key);
     }
   }
 
+  // The two forms of a service's addresses follow one another; what a client leaves out, it keeps.
   static void keep_addresses(Value& spec, const Value& before) {
-    if (spec["clusterIP"].as_string().empty() && spec["clusterIPs"].empty()) {
-      if (before.has("clusterIP")) spec.set("clusterIP", before["clusterIP"]);
-      if (before.has("clusterIPs")) spec.set("clusterIPs", before["clusterIPs"]);
+    bool same_list = spec["clusterIPs"] == before["clusterIPs"];
+    std::string_view wanted = spec["clusterIP"].as_string();
+    std::string_view had = before["clusterIP"].as_string();
+    if (wanted == had && spec["clusterIPs"].empty() && !before["clusterIPs"].empty()) {
+      spec.set("clusterIPs", before["clusterIPs"]);
+    } else if (wanted != had && same_list) {
+      if (wanted.empty()) {
+        spec.erase("clusterIPs");
+      } else {
+        spec.set("clusterIPs", Value::array({spec["clusterIP"]}));
+      }
+    }
+    if (spec["clusterIP"].as_string().empty() && before.has("clusterIP")) {
+      spec.set("clusterIP", before["clusterIP"]);
+    }
+    if (spec["clusterIPs"].empty() && spec["clusterIP"] == before["clusterIP"] &&
+        before.has("clusterIPs")) {
+      spec.set("clusterIPs", before["clusterIPs"]);
     }
     for (const char* key : {"ipFamilies", "ipFamilyPolicy"}) {
       if (spec[key].is_null() && before.has(key)) spec.set(key, before[key]);
@@ -142,81 +158,77 @@ class ServiceStrategy final : public Strategy {
     }
   }
 
-  void allocate_address(StrategyContext& ctx, Value& spec, const Value& before,
-                        api::ErrorList& errors) const {
-    if (headless(spec)) return;
+  static Error refused_address(const Value& spec, const NamespacedName& name,
+                               const std::string& why) {
+    api::ErrorList errors;
+    Value shown = spec["clusterIPs"].empty() ? Value::array({Value("")}) : spec["clusterIPs"];
+    errors.invalid(api::Path("spec") / "clusterIPs", shown, why);
+    return api::invalid_error("", "Service", name.name, errors);
+  }
+
+  Result<void> allocate_address(StrategyContext& ctx, const NamespacedName& name, Value& spec,
+                                const Value& before) const {
+    if (headless(spec)) return {};
     std::string wanted = spec["clusterIP"].text();
-    if (wanted.empty()) {
-      std::string address = allocator_.network_address();
-      if (!ctx.request.dry_run) {
-        Result<std::string> taken = allocator_.take_any_address();
-        if (!taken.ok()) {
-          errors.invalid(api::Path("spec") / "clusterIPs", spec["clusterIPs"],
-                         "failed to allocate IP: " + taken.error().message);
-          return;
-        }
-        address = *taken;
-        undo_address(ctx, address);
-      }
-      spec.set("clusterIP", address);
-      spec.set("clusterIPs", Value::array({Value(address)}));
-      return;
-    }
-    if (before["clusterIP"].as_string() == wanted) return;
-    Result<void> taken = allocator_.take_address(wanted);
+    if (!wanted.empty() && before["clusterIP"].as_string() == wanted) return {};
+    std::string address = wanted;
+    Result<void> taken = take_address(ctx, address);
     if (!taken.ok()) {
-      errors.invalid(api::Path("spec") / "clusterIPs", spec["clusterIPs"],
-                     fmt::format("failed to allocate IP {}: {}", wanted, taken.error().message));
-      return;
+      std::string which = wanted.empty() ? "failed to allocate IP: "
+                                         : fmt::format("failed to allocate IP {}: ", wanted);
+      return refused_address(spec, name, which + taken.error().message);
     }
-    undo_address(ctx, wanted);
+    if (name.name.empty()) {
+      // The record of the address is what needs a name first.
+      return refused_address(spec, name,
+                             fmt::format("failed to allocate IP: IPAddress.networking.k8s.io "
+                                         "\"{}\" is invalid: spec.parentRef.name: Required value",
+                                         address));
+    }
+    spec.set("clusterIP", address);
+    spec.set("clusterIPs", Value::array({Value(address)}));
+    if (ctx.request.dry_run) return {};
+    records_.publish(address, name);
+    ctx.undo.push_back([this, address] { records_.withdraw(address); });
+    return {};
   }
 
-  void allocate_ports(StrategyContext& ctx, Value& spec, const Value& before,
-                      api::ErrorList& errors) const {
-    std::vector<int> mine;
-    for (const Value& b : before["ports"].elements()) {
-      mine.push_back(static_cast<int>(b["nodePort"].as_int()));
+  // Takes the address, or any when it is empty.
+  Result<void> take_address(StrategyContext& ctx, std::string& address) const {
+    if (ctx.request.dry_run) {
+      if (!address.empty()) return allocator_.check_address(address);
+      address = allocator_.network_address();
+      return {};
     }
-    auto held = [&](int port) { return std::find(mine.begin(), mine.end(), port) != mine.end(); };
-    Value* ports = spec.find("ports");
-    if (ports == nullptr) return;
-    size_t i = 0;
-    for (Value& port : ports->elements()) {
-      api::Path path = (api::Path("spec") / "ports")[i++] / "nodePort";
-      int wanted = static_cast<int>(port["nodePort"].as_int());
-      if (wanted != 0) {
-        if (held(wanted)) continue;
-        Result<void> taken = allocator_.take_port(wanted);
-        if (!taken.ok()) {
-          errors.invalid(path, port["nodePort"], taken.error().message);
-          continue;
-        }
-      } else {
-        Result<int> taken = allocator_.take_any_port();
-        if (!taken.ok()) continue;
-        wanted = *taken;
-        port.set("nodePort", wanted);
+    if (!address.empty()) {
+      if (records_.taken(address)) {
+        return make_error(Code::kInvalid, "provided IP is already allocated");
       }
-      mine.push_back(wanted);
-      undo_port(ctx, wanted);
+      TRY(allocator_.take_address(address));
+    } else {
+      // Addresses that only a record holds stay taken: they are not given twice.
+      do {
+        TRY_ASSIGN(address, allocator_.take_any_address());
+      } while (records_.taken(address));
     }
+    ctx.undo.push_back([this, address] { allocator_.free_address(address); });
+    return {};
   }
 
-  void undo_address(StrategyContext& ctx, std::string address) const {
-    ctx.undo.push_back([this, address] { allocator_.free_address(address); });
-  }
-  void undo_port(StrategyContext& ctx, int port) const {
-    ctx.undo.push_back([this, port] { allocator_.free_port(port); });
+  void withdraw(const Value& address) const {
+    std::string_view text = address.as_string();
+    if (!text.empty() && text != "None") records_.withdraw(std::string(text));
   }
 
   ServiceAllocator& allocator_;
+  AddressRecords& records_;
 };
 
 }  // namespace
 
-void add_service_strategies(std::vector<StrategyRow>& rows, ServiceAllocator& services) {
-  rows.push_back({"", "services", std::make_unique<ServiceStrategy>(services)});
+void add_service_strategies(std::vector<StrategyRow>& rows, ServiceAllocator& services,
+                            AddressRecords& records) {
+  rows.push_back({"", "services", std::make_unique<ServiceStrategy>(services, records)});
 }
 
 }  // namespace knarr::server

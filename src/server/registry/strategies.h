@@ -9,7 +9,8 @@ namespace knarr::server {
 
 void add_pod_strategies(std::vector<StrategyRow>& rows);
 void add_core_strategies(std::vector<StrategyRow>& rows);
-void add_service_strategies(std::vector<StrategyRow>& rows, ServiceAllocator& services);
+void add_service_strategies(std::vector<StrategyRow>& rows, ServiceAllocator& services,
+                            AddressRecords& records);
 void add_workload_strategies(std::vector<StrategyRow>& rows);
 void add_plain_strategies(std::vector<StrategyRow>& rows);
 

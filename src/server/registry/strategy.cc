@@ -19,11 +19,11 @@ bool Strategy::changed(const json::Value& now, const json::Value& old) const {
   return false;
 }
 
-std::vector<StrategyRow> make_strategies(ServiceAllocator& services) {
+std::vector<StrategyRow> make_strategies(ServiceAllocator& services, AddressRecords& records) {
   std::vector<StrategyRow> rows;
   add_pod_strategies(rows);
   add_core_strategies(rows);
-  add_service_strategies(rows, services);
+  add_service_strategies(rows, services, records);
   add_workload_strategies(rows);
   add_plain_strategies(rows);
   return rows;

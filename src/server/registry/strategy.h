@@ -72,9 +72,12 @@ class Strategy {
   // Whether metadata.generation moves: something beside metadata and status differs.
   virtual bool changed(const json::Value& now, const json::Value& old) const;
 
-  // After validation, before the write: what takes scarce things (addresses, ports). Causes refuse.
-  virtual void allocate(StrategyContext&, json::Value& /*now*/, const json::Value* /*old*/,
-                        api::ErrorList& /*errors*/) const {}
+  // After validation, before the write: what takes scarce things (addresses, ports). An error is
+  // the answer.
+  virtual Result<void> allocate(StrategyContext&, json::Value& /*now*/,
+                                const json::Value* /*old*/) const {
+    return {};
+  }
   // An update is stored; what it no longer needs may go.
   virtual void updated(const json::Value& /*now*/, const json::Value& /*old*/) const {}
   // The object is gone from the store.
@@ -98,8 +101,9 @@ struct StrategyRow {
 };
 
 class ServiceAllocator;
+class AddressRecords;
 
 // Every kind that has a strategy of its own.
-std::vector<StrategyRow> make_strategies(ServiceAllocator& services);
+std::vector<StrategyRow> make_strategies(ServiceAllocator& services, AddressRecords& records);
 
 }  // namespace knarr::server

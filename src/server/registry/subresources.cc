@@ -1,5 +1,6 @@
 #include "server/registry/subresources.h"
 
+#include "api/apply/managed_fields.h"
 #include "api/codec/decode.h"
 #include "api/codec/encode.h"
 #include "api/schema/defaults.h"
@@ -35,6 +36,17 @@ Value scale_of(const api::ResourceInfo& resource, const Value& object) {
                         {"metadata", std::move(m)},
                         {"spec", std::move(spec)},
                         {"status", std::move(status)}});
+}
+
+void track_virtual_fields(const RegistryDeps& deps, const Request& request, Value& object) {
+  api::Writer writer;
+  writer.manager = request.field_manager.empty() ? api::manager_of_user_agent(request.user_agent)
+                                                 : request.field_manager;
+  writer.api_version = object["apiVersion"].text();
+  writer.subresource = request.subresource();
+  writer.time = base::format_time(deps.clock.now_us());
+  const api::Type& type = request.sub == nullptr ? *request.resource->type : *request.sub->type;
+  api::update_managed_fields(type, Value::object(), object, writer);
 }
 
 void create_virtual(Registry& registry, RequestPtr request, Body body, Done done) {
@@ -97,10 +109,7 @@ Result<Value> bound_pod(const Request& request, const Value& live, const Value& 
   Value pod = live;
   std::string_view uid = binding["metadata"]["uid"].as_string();
   if (!uid.empty() && uid != live["metadata"]["uid"].as_string()) {
-    return conflict(
-        "", "pods", request.name,
-        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid,
-                    live["metadata"]["uid"].as_string()));
+    return uid_conflict(request, uid, live["metadata"]["uid"].as_string());
   }
   if (!pod["metadata"]["deletionTimestamp"].is_null()) {
     return refuse(

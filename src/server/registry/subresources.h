@@ -13,6 +13,9 @@ json::Value scale_of(const api::ResourceInfo& resource, const json::Value& objec
 // POST to a subresource or to a resource that is not stored.
 void create_virtual(Registry& registry, RequestPtr request, Body body, Done done);
 
+// Objects that are answered and never stored have owners of their fields as well.
+void track_virtual_fields(const RegistryDeps& deps, const Request& request, json::Value& object);
+
 void create_binding(Registry& registry, RequestPtr request, const json::Value& binding, Done done);
 void create_eviction(Registry& registry, RequestPtr request, const json::Value& eviction,
                      Done done);

@@ -130,10 +130,7 @@ void Registry::update(RequestPtr request, Body body, Done done) {
     std::string_view uid = object["metadata"]["uid"].as_string();
     std::string_view there = live["metadata"]["uid"].as_string();
     if (!uid.empty() && uid != there) {
-      return conflict(r->resource->group, r->resource->plural, r->name,
-                      fmt::format("Precondition failed: UID in precondition: {}, UID in object "
-                                  "meta: {}",
-                                  uid, there));
+      return uid_conflict(*r, uid, there);
     }
     json::Value now = object;
     if (!exists) now.member("metadata").erase("resourceVersion");

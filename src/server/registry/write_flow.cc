@@ -158,7 +158,8 @@ api::Writer WriteFlow::writer() const {
     if (!strategy_.traits().metadata_of_status) own(w.ignored, "f:metadata");
     if (resource_.plural == "deployments") own(w.ignored.at("f:metadata"), "f:labels");
     if (resource_.plural == "pods") own(w.ignored.at("f:metadata"), "f:ownerReferences");
-  } else if (resource_.subresource("status") != nullptr && request_->sub == nullptr) {
+  } else if (resource_.subresource("status") != nullptr &&
+             request_->subresource() != "scale" && request_->subresource() != "approval") {
     own(w.ignored, "f:status");
   }
   return w;
@@ -211,6 +212,12 @@ Error WriteFlow::worded(Error error) const {
   switch (error.code) {
     case Code::kAlreadyExists: {
       Error e = already_exists(group, plural, request_->name);
+      if (!base_.empty()) {
+        auto details = std::make_shared<ErrorDetails>(*e.details);
+        details->retry_after_seconds = 1;
+        e.details = std::move(details);
+        e.message += ", the server was not able to generate a unique name for the object";
+      }
       ObjectRef there = registry_.deps_.cache.get(key_of(*request_));
       if (there != nullptr && there->deleting) e.message = "object is being deleted: " + e.message;
       return e;
@@ -260,9 +267,11 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   meta.set("uid", registry_.deps_.random.uuid());
   meta.set("creationTimestamp", now_text_);
   std::string base = meta["generateName"].text();
-  if (meta["name"].as_string().empty() && !base.empty()) {
+  bool generated = meta["name"].as_string().empty() && !base.empty();
+  if (generated) {
     meta.set("name", base.substr(0, kGeneratedBase) + registry_.deps_.random.suffix(5));
   }
+  base_ = base;
   request_->name = meta["name"].text();
   const Traits& traits = strategy_.traits();
   if (traits.generation && traits.generation_at_create) meta.set("generation", 1);
@@ -272,19 +281,20 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   strategy_.prepare_create(ctx, object);
   request_->name = meta_of(object)["name"].text();
   api::ErrorList errors = api::validate_create(target(), object);
-  if (errors.empty() && request_->name.empty()) {
-    errors.required(api::Path("metadata") / "name", "name or generateName is required");
-  }
-  if (errors.empty()) strategy_.allocate(ctx, object, nullptr, errors);
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
+  }
+  TRY(strategy_.allocate(ctx, object, nullptr));
+  if (request_->name.empty()) {
+    errors.required(api::Path("metadata") / "name", "name or generateName is required");
+    return api::invalid_error(stored_.group, stored_.kind, "", errors);
   }
   request.name = request_->name;
   TRY(registry_.deps_.admission.validate(request));
   strategy_.create_warnings(ctx, object);
   Prepared out;
   out.draft = api::make_object(stored_, object, 0);
-  if (!base.empty()) out.value = std::move(object);
+  if (generated) out.value = std::move(object);
   return out;
 }
 
@@ -347,9 +357,8 @@ Result<void> WriteFlow::check_versions(const json::Value& now, const ObjectRef& 
     for (char c : version) {
       if (c < '0' || c > '9') {
         return make_error(Code::kUnknown,
-                          fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: "
-                                      "parsing {}: invalid syntax",
-                                      api::go_quote(version), api::go_quote(version)));
+                          fmt::format("strconv.ParseUint: parsing {}: invalid syntax",
+                                      api::go_quote(version)));
       }
     }
     if (version != std::to_string(current->revision)) {
@@ -446,10 +455,10 @@ Result<void> WriteFlow::admit_and_validate(json::Value& now, const json::Value& 
     repeat_metadata_errors(errors);
   }
   StrategyContext ctx = context();
-  if (errors.empty() && request_->sub == nullptr) strategy_.allocate(ctx, now, &old, errors);
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
   }
+  if (request_->sub == nullptr) TRY(strategy_.allocate(ctx, now, &old));
   return registry_.deps_.admission.validate(admission(Operation::kUpdate, &now, &old));
 }
 

@@ -71,6 +71,7 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
   const api::ResourceInfo& stored_;
   const Strategy& strategy_;
   std::string now_text_;
+  std::string base_;  // generateName of what is created
   std::vector<std::function<void()>> undo_;
   Transform transform_;
   Options options_;

@@ -1,0 +1,148 @@
+#include "server/registry/service_ports.h"
+
+#include <algorithm>
+#include <map>
+
+#include "api/validation/errors.h"
+#include "base/format.h"
+#include "server/status/errors.h"
+
+namespace knarr::server {
+namespace {
+
+using json::Value;
+
+// What a dry run is given first: just beyond every port there is by default.
+constexpr int kFirstDryPort = 32769;
+
+int node_port(const Value& port) { return static_cast<int>(port["nodePort"].as_int()); }
+
+bool gives_ports(const Value& spec) {
+  std::string_view type = spec["type"].as_string();
+  return type == "NodePort" ||
+         (type == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].as_bool(true));
+}
+
+Error no_port_left(const Error& why) {
+  return internal_error("failed to allocate a nodePort: " + why.message);
+}
+
+// A node port that some entry for this port asks for; 0: none does.
+int asked_for(const Value& ports, int64_t port) {
+  for (const Value& p : ports.elements()) {
+    if (p["port"].as_int() == port && node_port(p) != 0) return node_port(p);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Error PortOperation::refusal(size_t index, int port, const std::string& why) const {
+  api::ErrorList errors;
+  errors.invalid((api::Path("spec") / "ports")[index] / "nodePort", Value(port), why);
+  return api::invalid_error("", "Service", service_, errors);
+}
+
+Result<void> PortOperation::take(int port) {
+  if (dry_run_) {
+    bool mine = std::find(taken_.begin(), taken_.end(), port) != taken_.end();
+    if (mine || allocator_.has_port(port)) {
+      return make_error(Code::kInvalid, "provided port is already allocated");
+    }
+  } else {
+    TRY(allocator_.take_port(port));
+    undo_.emplace_back([&allocator = allocator_, port] { allocator.free_port(port); });
+  }
+  taken_.push_back(port);
+  return {};
+}
+
+Result<int> PortOperation::take_any() {
+  int port = kFirstDryPort;
+  if (dry_run_) {
+    for (int other : taken_) port = std::max(port, other + 1);
+  } else {
+    TRY_ASSIGN(port, allocator_.take_any_port());
+    undo_.emplace_back([&allocator = allocator_, port] { allocator.free_port(port); });
+  }
+  taken_.push_back(port);
+  return port;
+}
+
+Result<void> PortOperation::take_first(Value& spec) {
+  Value* ports = spec.find("ports");
+  if (ports == nullptr) return {};
+  std::map<int64_t, int> given;  // by service port: protocols of one port share a node port
+  size_t index = 0;
+  for (Value& port : ports->elements()) {
+    size_t at = index++;
+    int wanted = node_port(port);
+    if (wanted == 0 && !gives_ports(spec)) continue;
+    int& mine = given[port["port"].as_int()];
+    if (mine == 0) {
+      mine = asked_for(*ports, port["port"].as_int());
+      if (mine != 0) {
+        Result<void> taken = take(mine);
+        if (!taken.ok()) return refusal(at, mine, taken.error().message);
+      } else {
+        Result<int> any = take_any();
+        if (!any.ok()) return no_port_left(any.error());
+        mine = *any;
+      }
+      port.set("nodePort", mine);
+    } else if (wanted == 0) {
+      port.set("nodePort", mine);
+    } else if (wanted != mine) {
+      Result<void> taken = take(wanted);
+      if (!taken.ok()) return refusal(at, wanted, taken.error().message);
+    }
+  }
+  return {};
+}
+
+Result<void> PortOperation::take_changed(Value& spec, const Value& before) {
+  Value* ports = spec.find("ports");
+  if (ports == nullptr) return {};
+  auto had = [&](int port) {
+    for (const Value& p : before["ports"].elements()) {
+      if (node_port(p) == port) return true;
+    }
+    return false;
+  };
+  size_t index = 0;
+  for (Value& port : ports->elements()) {
+    size_t at = index++;
+    int wanted = node_port(port);
+    if (wanted == 0) {
+      if (!gives_ports(spec)) continue;
+      Result<int> any = take_any();
+      if (!any.ok()) return no_port_left(any.error());
+      port.set("nodePort", *any);
+      continue;
+    }
+    bool mine = std::find(taken_.begin(), taken_.end(), wanted) != taken_.end();
+    if (had(wanted) || mine) continue;
+    Result<void> taken = take(wanted);
+    if (!taken.ok()) return refusal(at, wanted, taken.error().message);
+  }
+  return {};
+}
+
+Result<void> PortOperation::take_health_port(Value& spec) {
+  int wanted = static_cast<int>(spec["healthCheckNodePort"].as_int());
+  if (wanted == 0) {
+    Result<int> any = take_any();
+    if (!any.ok()) {
+      return internal_error(
+          fmt::format("failed to allocate a HealthCheck NodePort 0: {}", any.error().message));
+    }
+    spec.set("healthCheckNodePort", *any);
+    return {};
+  }
+  Result<void> taken = take(wanted);
+  if (taken.ok()) return {};
+  return internal_error(fmt::format("failed to allocate requested HealthCheck NodePort {}: {}",
+                                    wanted, taken.error().message));
+}
+
+}  // namespace knarr::server
