@@ -24,7 +24,7 @@ using Callback = std::function<void(Result<T>)>;
 
 enum class NamespaceMode { kPod, kNode, kContainer };
 
-// 0 or empty means "not set" throughout.
+// 0 or empty means "not set" throughout; a limit of -1 is lifted.
 struct Resources {
   int64_t cpu_shares = 0;
   int64_t cpu_quota_us = 0;
@@ -34,6 +34,7 @@ struct Resources {
   int64_t pids_limit = 0;
   int oom_score_adj = 0;
   std::map<std::string, std::string> unified;  // cgroup v2 files
+  bool operator==(const Resources&) const = default;
 };
 
 struct SandboxConfig {
@@ -245,6 +246,9 @@ class Runtime {
   virtual void remove_container(const std::string& id, Callback<void> done) = 0;
   virtual void update_resources(const std::string& id, Resources resources,
                                 Callback<void> done) = 0;
+  // Of a cgroup above containers, made when absent: "" (all pods), "burstable", "besteffort", or a
+  // sandbox's cgroup_parent. One call for a group at a time.
+  virtual void update_group(const std::string& group, Resources resources, Callback<void> done) = 0;
   virtual void reopen_log(const std::string& id, Callback<void> done) = 0;
   virtual void stats(const std::string& id, Callback<ContainerStats> done) = 0;
 

@@ -115,6 +115,8 @@ std::vector<CgroupWrite> v2_writes(const Resources& r) {
   if (r.memory_swap_limit_bytes > 0 && r.memory_limit_bytes > 0) {
     int64_t swap = std::max<int64_t>(r.memory_swap_limit_bytes - r.memory_limit_bytes, 0);
     add("memory", "memory.swap.max", fmt::format("{}", swap));
+  } else if (r.memory_swap_limit_bytes < 0) {
+    add("memory", "memory.swap.max", "max");
   }
   if (r.pids_limit > 0) add("pids", "pids.max", fmt::format("{}", r.pids_limit));
   for (const auto& [file, value] : r.unified) {

@@ -42,6 +42,19 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
+// A folder of its own for each volume that the image declares and the pod does not provide.
+std::vector<Mount> image_volumes(const ContainerConfig& config, const ImageConfig& image,
+                                 const MountPlan& plan) {
+  std::vector<Mount> mounts;
+  for (size_t i = 0; i < image.volumes.size(); i++) {
+    bool provided =
+        std::any_of(config.mounts.begin(), config.mounts.end(),
+                    [&](const Mount& mount) { return mount.container_path == image.volumes[i]; });
+    if (!provided) mounts.push_back({plan.volume_folder(i), image.volumes[i]});
+  }
+  return mounts;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> command_line(const ContainerConfig& config,
@@ -87,6 +100,7 @@ Result<LaunchSpec> make_launch_spec(const LaunchInput& input) {
              capability_set(config.security.privileged, config.security.add_capabilities,
                             config.security.drop_capabilities));
   spec.mounts = config.mounts;
+  spec.image_volumes = image_volumes(config, input.image, input.plan);
   spec.devices = config.devices;
   if (!config.security.privileged && !config.security.unmasked_proc) {
     spec.masked_paths.assign(std::begin(kMasked), std::end(kMasked));

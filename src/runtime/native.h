@@ -30,6 +30,8 @@ namespace knarr::runtime {
 
 class ProcessStream;
 
+inline constexpr char kPodsGroup[] = "kubepods";  // of all pods, below the cgroup root
+
 // What a scan of the state directory found. Made on the pool.
 struct Leftovers {
   struct Sandbox {
@@ -68,6 +70,7 @@ class NativeRuntime final : public Runtime {
   void stop_container(const std::string& id, int64_t grace_ms, Callback<void> done) override;
   void remove_container(const std::string& id, Callback<void> done) override;
   void update_resources(const std::string& id, Resources resources, Callback<void> done) override;
+  void update_group(const std::string& group, Resources resources, Callback<void> done) override;
   void reopen_log(const std::string& id, Callback<void> done) override;
   void stats(const std::string& id, Callback<ContainerStats> done) override;
 

@@ -304,6 +304,14 @@ void NativeRuntime::update_resources(const std::string& id, Resources resources,
       std::move(done));
 }
 
+void NativeRuntime::update_group(const std::string& group, Resources resources,
+                                 Callback<void> done) {
+  std::string path = group.empty() ? kPodsGroup : std::string(kPodsGroup) + "/" + group;
+  pool_->run<void>([cgroups = cgroups_, path,
+                    resources] { return cgroups.create(path, resources, nullptr, false); },
+                   std::move(done));
+}
+
 void NativeRuntime::reopen_log(const std::string& id, Callback<void> done) {
   Container* container = find_container(id);
   if (container == nullptr) return done(no_container(id));

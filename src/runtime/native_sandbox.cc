@@ -20,7 +20,7 @@ void NativeRuntime::create_sandbox(SandboxConfig config, Callback<SandboxStatus>
   record.id = new_id();
   record.created_at_ns = wall_clock_ns();
   std::string parent = config.cgroup_parent.empty() ? "pod" + record.id : config.cgroup_parent;
-  record.cgroup_path = "kubepods/" + parent;
+  record.cgroup_path = std::string(kPodsGroup) + "/" + parent;
   if (config.ipc != NamespaceMode::kNode) record.shm_path = sandbox_folder(record.id) + "/shm";
   record.config = std::move(config);
 

@@ -14,6 +14,7 @@
 
 #include "base/format.h"
 #include "base/json.h"
+#include "runtime/copy_contents.h"
 #include "runtime/image/snapshot.h"
 
 #ifndef MOUNT_ATTR_RDONLY
@@ -168,6 +169,7 @@ Result<void> Rootfs::gather() {
 Result<void> Rootfs::gather_mounts() {
   std::vector<const Mount*> mounts;
   for (const Mount& mount : spec_.mounts) mounts.push_back(&mount);
+  for (const Mount& mount : spec_.image_volumes) mounts.push_back(&mount);
   std::stable_sort(mounts.begin(), mounts.end(), [](const Mount* a, const Mount* b) {
     return split(a->container_path).size() < split(b->container_path).size();
   });
@@ -184,7 +186,9 @@ Result<void> Rootfs::gather_mounts() {
     if (mount->read_only) {
       TRY(set_attributes(tree.get(), "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, 0));
     }
-    sources_.push_back(Source{mount, std::move(tree), S_ISDIR(info.st_mode)});
+    bool of_image = std::any_of(spec_.image_volumes.begin(), spec_.image_volumes.end(),
+                                [&](const Mount& v) { return &v == mount; });
+    sources_.push_back(Source{mount, std::move(tree), S_ISDIR(info.st_mode), of_image, {}});
   }
   return {};
 }
@@ -258,7 +262,17 @@ bool Rootfs::user_mounts(const std::string& path) const {
                      [&](const Mount& mount) { return mount.container_path == path; });
 }
 
+// Before anything is mounted over it.
+void Rootfs::open_initial_contents() {
+  for (Source& source : sources_) {
+    if (!source.image_volume) continue;
+    source.initial.reset(
+        open(source.mount->container_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+}
+
 Result<void> Rootfs::populate() {
+  open_initial_contents();
   TRY(mount_defaults());
   for (const Source& source : sources_) TRY(attach(source));
   // Nodes go into what is /dev now, unless that is the host's.
@@ -351,7 +365,10 @@ Result<void> Rootfs::attach(const Source& source) {
   if (move_mount(source.tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return mount_error(fmt::format("mount {} at", source.mount->host_path), path);
   }
-  return {};
+  if (!source.initial.valid()) return {};
+  base::UniqueFd volume(open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!volume.valid()) return mount_error("open", path);
+  return copy_contents(source.initial.get(), volume.get());
 }
 
 Result<void> Rootfs::seal() {

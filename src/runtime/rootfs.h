@@ -32,6 +32,8 @@ class Rootfs {
     const Mount* mount;
     base::UniqueFd tree;  // a detached copy
     bool directory;
+    bool image_volume = false;
+    base::UniqueFd initial;  // of an image's volume: what it begins as; invalid when nothing
   };
   struct Node {
     std::string path;
@@ -50,6 +52,7 @@ class Rootfs {
   Result<void> mount_dev();
   Result<void> make_node(const Node& node);
   Result<void> mount_cgroups();
+  void open_initial_contents();
   Result<void> attach(const Source& source);
 
   const LaunchSpec& spec_;

@@ -109,6 +109,7 @@ void fields(V& v, Like<LaunchSpec> auto& s) {
   v("security", s.security);
   v("capabilities", s.capabilities);
   v("mounts", s.mounts);
+  v("imageVolumes", s.image_volumes);
   v("devices", s.devices);
   v("maskedPaths", s.masked_paths);
   v("readOnlyPaths", s.read_only_paths);

@@ -25,6 +25,7 @@ struct LaunchSpec {
   SecurityContext security;
   uint64_t capabilities = 0;  // bit n is capability n
   std::vector<Mount> mounts;
+  std::vector<Mount> image_volumes;  // begin as what the image has there
   std::vector<Device> devices;
   std::vector<std::string> masked_paths;
   std::vector<std::string> read_only_paths;

@@ -41,6 +41,9 @@ Result<void> make_snapshot(LayerStore& layers, const Image& image, const MountPl
   TRY(remove_tree(directory));
   TRY(make_directories(directory));
   TRY(make_directories(plan.upper, 0755));
+  for (size_t i = 0; i < image.config.volumes.size(); i++) {
+    TRY(make_directories(plan.volume_folder(i), 0755));
+  }
   if (chmod(plan.upper.c_str(), 0755) != 0) return errno_error(errno, "chmod " + plan.upper);
   if (plan.copied) {
     TRY(layers.flatten(image.layers, plan.upper));
@@ -89,6 +92,10 @@ Result<MountPlan> MountPlan::from_json(const json::Value& value) {
     return make_error(Code::kInvalid, "not a snapshot's plan");
   }
   return plan;
+}
+
+std::string MountPlan::volume_folder(size_t n) const {
+  return fmt::format("{}/volumes/{}", upper.substr(0, upper.rfind('/')), n);
 }
 
 Result<void> mount_snapshot(const MountPlan& plan, const std::string& target, bool read_only) {

@@ -30,6 +30,9 @@ struct MountPlan {
   std::string upper;  // absolute
   std::string work;   // absolute; empty when copied
 
+  // Of the image's nth volume: empty until the container's first and only start.
+  std::string volume_folder(size_t n) const;
+
   json::Value to_json() const;
   static Result<MountPlan> from_json(const json::Value& value);
 };

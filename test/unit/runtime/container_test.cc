@@ -91,6 +91,31 @@ TEST_CASE("mounts: folders, files, read-only, made on the way, never outside", "
   CHECK(stat("/tmp/x", &info) != 0);
 }
 
+TEST_CASE("a volume that the image declares is the container's own, and begins as the image",
+          "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  const char* script =
+      "grep -c ' /data ' /proc/mounts; cat /data/link; stat -c '%u %a' /data/sub/file /data;"
+      "ls /data; touch /data/new";
+  std::string id = node.run(pod, node.shell(script));
+  node.wait(id);
+  std::string first =
+      "stdout F 1\nstdout F declared\nstdout F 1000 640\nstdout F 0 750\n"
+      "stdout F link\nstdout F sub\n";
+  CHECK(node.log(id) == first);
+  std::string again = node.run(pod, node.shell(script));
+  node.wait(again);
+  CHECK(node.log(again) == first);
+
+  mkdir((node.dir / "vol").c_str(), 0755);
+  ContainerConfig config = node.shell("ls /data; touch /data/w");
+  config.mounts = {{node.dir / "vol", "/data", false, Mount::Propagation::kPrivate}};
+  CHECK(node.output(config) == "");
+  struct stat info;
+  CHECK(stat((node.dir / "vol/w").c_str(), &info) == 0);
+}
+
 TEST_CASE("propagation: mounts made on the host come in", "[root]") {
   TestNode node;
   std::string shared = node.dir / "shared";
@@ -132,6 +157,29 @@ TEST_CASE("limits are what the cgroup says, and the kernel keeps them", "[root]"
   CHECK(stats->memory_usage_bytes > 0);
   CHECK(stats->memory_usage_bytes < 32 << 20);
   CHECK(stats->cpu_usage_ns > 0);
+}
+
+TEST_CASE("a pod's own group holds its containers, and can be changed while they run", "[root]") {
+  TestNode node;
+  SandboxConfig pod;
+  pod.resources.memory_limit_bytes = 20 << 20;
+  pod.resources.cpu_shares = 512;
+  std::string sandbox = node.sandbox(pod);
+  ContainerConfig config = node.shell("x=$(head -c 60000000 /dev/zero | tr '\\0' x); echo ${#x}");
+  std::string small = node.run(sandbox, config);
+  ContainerStatus status = node.wait(small);
+  CHECK(status.exit_code == 137);
+  CHECK(status.reason == "OOMKilled");
+  Resources more;
+  more.memory_limit_bytes = int64_t{1} << 30;
+  CHECK(node.await<void>(
+                [&](auto done) { node.runtime().update_group("burstable/poduid-0", more, done); })
+            .ok());
+  CHECK(node.await<void>([&](auto done) { node.runtime().update_group("", more, done); }).ok());
+  config.attempt = 1;
+  std::string large = node.run(sandbox, config);
+  CHECK(node.wait(large).exit_code == 0);
+  CHECK(node.log(large) == "stdout F 60000000\n");
 }
 
 TEST_CASE("logs are reopened, and rotated by size", "[root]") {

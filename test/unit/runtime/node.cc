@@ -29,9 +29,15 @@ std::string busybox_archive() {
   tar.file("bin/plain", "text");
   tar.symlink("etc/dangling", "../run/a/b");
   tar.symlink("escape", "/../../../../tmp");
+  TarWriter::Options owned;
+  owned.mode = 0640;
+  owned.uid = 1000;
+  tar.directory("data/", 0750).directory("data/sub/").file("data/sub/file", "declared\n", owned);
+  tar.symlink("data/link", "sub/file");
   tar.file("etc/passwd", "root:x:0:0::/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n");
   tar.file("etc/group", "root:x:0:\nweb:x:1001:\nextra:x:1002:web\n");
-  MadeImage image = make_image({tar.finish()}, gzip, R"({"Env":["FROM=image","PATH=/bin"]})");
+  MadeImage image = make_image({tar.finish()}, gzip,
+                               R"({"Env":["FROM=image","PATH=/bin"],"Volumes":{"/data":{}}})");
   return docker_archive(image, {"localhost/busybox:1"});
 }
 
