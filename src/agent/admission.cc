@@ -56,6 +56,12 @@ Admission admit_selector(const Pod& pod, const NodeRoom& room) {
   return {};
 }
 
+// Thousandths of processors, or bytes.
+int64_t amount_of(const Value& list, std::string_view name) {
+  Quantity q = api::quantity_or_zero(list[name].as_string());
+  return name == "cpu" ? q.milli_value() : q.value();
+}
+
 Admission admit_resources(const Pod& pod, const NodeRoom& room) {
   int64_t most_pods = api::quantity_or_zero(room.allocatable["pods"].as_string()).value();
   if (most_pods > 0 && static_cast<int64_t>(room.pods.size()) >= most_pods) {
@@ -65,14 +71,9 @@ Admission admit_resources(const Pod& pod, const NodeRoom& room) {
   }
   Value wanted = pod_requests(pod);
   for (const char* name : {"cpu", "memory", "ephemeral-storage"}) {
-    bool in_milli = std::string_view(name) == "cpu";
-    auto amount = [&](const Value& list) {
-      Quantity q = api::quantity_or_zero(list[name].as_string());
-      return in_milli ? q.milli_value() : q.value();
-    };
     int64_t used = 0;
-    for (const PodRef& other : room.pods) used += amount(pod_requests(*other));
-    int64_t capacity = amount(room.allocatable), asked = amount(wanted);
+    for (const PodRef& other : room.pods) used += amount_of(pod_requests(*other), name);
+    int64_t capacity = amount_of(room.allocatable, name), asked = amount_of(wanted, name);
     if (asked > 0 && used + asked > capacity) {
       return {fmt::format("OutOf{}", name),
               fmt::format("Node didn't have enough resource: {}, requested: {}, used: {}, "
@@ -91,6 +92,20 @@ Admission admit(const Pod& pod, const NodeRoom& room) {
     if (!verdict.ok()) return verdict;
   }
   return {};
+}
+
+Admission admit_resize(const Pod& pod, const NodeRoom& room) {
+  Value wanted = pod_requests(pod);
+  for (const char* name : {"memory", "cpu"}) {
+    int64_t asked = amount_of(wanted, name), capacity = amount_of(room.allocatable, name);
+    if (asked <= capacity) continue;
+    return {"Infeasible",
+            fmt::format("Node didn't have enough capacity: {}, requested: {}, capacity: {}", name,
+                        asked, capacity)};
+  }
+  Admission now = admit_resources(pod, room);
+  if (!now.ok()) now.reason = "Deferred";
+  return now;
 }
 
 }  // namespace knarr::agent

@@ -15,5 +15,8 @@ struct NodeRoom {
 };
 
 Admission admit(const Pod& pod, const NodeRoom& room);
+// Of a pod that is here, and asks for other resources now: "Infeasible" when this node never has
+// them, "Deferred" when not beside the pods that are there.
+Admission admit_resize(const Pod& pod, const NodeRoom& room);
 
 }  // namespace knarr::agent

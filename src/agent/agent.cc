@@ -11,6 +11,9 @@ namespace knarr::agent {
 
 namespace {
 
+// A dead file system keeps those who touch it: others must go on.
+constexpr int kThreads = 16;
+
 NodeFacts facts_of(const NodeOptions& node, const MachineFacts& machine) {
   NodeFacts facts;
   facts.name = node.name;
@@ -40,18 +43,42 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
       runtime_(runtime),
       network_(network),
       node_facts_(facts_of(options_.node, read_machine_facts(options_.data_dir))),
+      offload_(loop, kThreads),
       events_(client, loop, options_.node.name),
       statuses_(client, loop),
-      volumes_(options_.data_dir + "/pods", node_facts_, client, loop),
-      configurer_(configurer_options(options_), node_facts_, client, volumes_, std::move(services)),
+      volumes_(options_.data_dir + "/pods", node_facts_, client, loop, offload_),
+      configurer_(configurer_options(options_), node_facts_, client, volumes_, offload_,
+                  std::move(services)),
       handlers_(loop, runtime),
       prober_(loop, handlers_, events_),
       hooks_(loop, handlers_),
       images_(loop, runtime, client, events_),
-      services_{loop,   runtime, network,   volumes_, configurer_,     prober_,
-                hooks_, images_, statuses_, events_,  options_.node.ip},
+      services_{loop,   runtime, network,   volumes_, configurer_, prober_,
+                hooks_, images_, statuses_, events_,  *this,       options_.node.ip},
       node_(options_.node, read_machine_facts(options_.data_dir), client, loop,
-            runtime.name() + "://" + runtime.version()) {}
+            runtime.name() + "://" + runtime.version()),
+      groups_(runtime, node_facts_),
+      housekeeper_(housekeeping(), options_.eviction) {
+  node_.on_renewal([this] { housekeeper_.look(); });
+}
+
+Housekeeper::Deps Agent::housekeeping() {
+  auto machines = [this] {
+    std::vector<std::shared_ptr<PodMachine>> list;
+    for (const auto& [name, slot] : slots_) {
+      if (slot.machine) list.push_back(slot.machine);
+    }
+    return list;
+  };
+  return {loop_,
+          runtime_,
+          offload_,
+          options_.data_dir,
+          machines,
+          [this](const Pod& pod) { return configurer_.log_folder(pod); },
+          [this] { refresh_images(); },
+          [this](bool memory, bool disk) { node_.set_pressure(memory, disk); }};
+}
 
 Agent::~Agent() {
   *alive_ = false;
@@ -120,8 +147,10 @@ void Agent::add(const PodRef& pod) {
   Recovered recovered = take_recovered(pod->uid());
   Admission admission;
   bool fresh = recovered.sandboxes.empty() && !pod->deleting() && !pod->finished();
-  if (fresh) admission = admit(*pod, room_without(pod->uid()));
+  if (fresh) admission = housekeeper_.admit(*pod);
+  if (fresh && admission.ok()) admission = admit(*pod, room_without(pod->uid()));
   auto machine = slot.machine;
+  room_changed();
   machine->start(admission, std::move(recovered));
 }
 
@@ -133,12 +162,18 @@ void Agent::gone(const NamespacedName& name) {
     auto it = slots_.find(name);
     if (it == slots_.end()) return;
     PodRef pod = it->second.machine->pod();
-    std::error_code ignored;
-    std::filesystem::remove_all(options_.data_dir + "/pods/" + pod->uid(), ignored);
-    std::filesystem::remove_all(configurer_.log_folder(*pod), ignored);
+    auto wipe = [files = options_.data_dir + "/pods/" + pod->uid(),
+                 logs = configurer_.log_folder(*pod)]() -> Result<void> {
+      std::error_code ignored;
+      std::filesystem::remove_all(files, ignored);
+      std::filesystem::remove_all(logs, ignored);
+      return {};
+    };
+    offload_.run(pod->uid(), wipe, [](const Result<void>&) {});
     statuses_.forget(pod->uid());
     PodRef next = it->second.next;
     slots_.erase(it);
+    room_changed();
     if (next) add(next);
   });
 }
@@ -203,6 +238,26 @@ NodeRoom Agent::room_without(const std::string& pod_uid) const {
   return room;
 }
 
+Admission Agent::admit_resize(const Pod& pod) {
+  return agent::admit_resize(pod, room_without(pod.uid()));
+}
+
+// Deferred: those who call are in the middle of a move.
+void Agent::room_changed() {
+  if (std::exchange(room_told_, true)) return;
+  loop_.defer([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    room_told_ = false;
+    std::vector<PodRef> pods = room_without("").pods;
+    groups_.set_pods(pods);
+    std::vector<std::shared_ptr<PodMachine>> machines;
+    for (const auto& [name, slot] : slots_) machines.push_back(slot.machine);
+    for (const auto& machine : machines) {
+      if (machine) machine->room_changed();
+    }
+  });
+}
+
 void Agent::refresh_images() {
   std::weak_ptr<bool> alive = alive_;
   runtime_.list_images([this, alive](Result<std::vector<runtime::ImageSpec>> images) {
@@ -218,6 +273,7 @@ void Agent::on_container_exit(const runtime::ContainerStatus& status) {
       break;
     }
   }
+  housekeeper_.used(status.image_id);
   if (container_end_fn_) container_end_fn_();
 }
 

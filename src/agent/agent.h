@@ -8,14 +8,18 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/admission.h"
 #include "agent/container_config.h"
+#include "agent/housekeeper.h"
 #include "agent/images.h"
 #include "agent/node_object.h"
+#include "agent/offload.h"
 #include "agent/pod_events.h"
+#include "agent/pod_groups.h"
 #include "agent/pod_machine.h"
 #include "agent/probes/hooks.h"
 #include "agent/probes/prober.h"
@@ -31,9 +35,12 @@ struct AgentOptions {
   std::string logs_dir = "/var/log/pods";
   DnsSettings dns;
   std::string node_resolv_conf_path = "/etc/resolv.conf";
+  EvictionSettings eviction;
 };
 
-class Agent final : public client::WatchHandler, public runtime::EventListener {
+class Agent final : public client::WatchHandler,
+                    public runtime::EventListener,
+                    public NodeRoomBook {
  public:
   // `services` lists the services whose variables pods get; may be empty.
   Agent(base::Loop& loop, AgentOptions options, client::Client& client, runtime::Runtime& runtime,
@@ -51,8 +58,11 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   const PodMachine* find(const std::string& ns, const std::string& name) const;
   std::vector<const PodMachine*> pods() const;
   runtime::Runtime& runtime() { return runtime_; }
+  Offload& offload() { return offload_; }
   std::string log_folder(const Pod& pod) const { return configurer_.log_folder(pod); }
   void refresh_images();  // of the Node object, after images came or went
+  // Images that are not removed when the disk fills up.
+  void keep_images(std::set<std::string> ids) { housekeeper_.keep_images(std::move(ids)); }
   const std::string& node_name() const { return options_.node.name; }
 
   void on_upsert(const ObjectRef& object) override;
@@ -60,6 +70,8 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   void on_synced() override;
   void on_container_exit(const runtime::ContainerStatus& status) override;
   void on_sandbox_exit(const std::string& sandbox_id) override;
+  Admission admit_resize(const Pod& pod) override;
+  void room_changed() override;
 
  private:
   struct Slot {  // of one pod name: two pods of a name follow each other
@@ -73,6 +85,7 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   void clean_up_strangers();
   NodeRoom room_without(const std::string& pod_uid) const;
   void maybe_ready();
+  Housekeeper::Deps housekeeping();
 
   base::Loop& loop_;
   AgentOptions options_;
@@ -80,6 +93,7 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   runtime::Runtime& runtime_;
   PodNetwork& network_;
   NodeFacts node_facts_;
+  PoolOffload offload_;
   KubeletEvents events_;
   StatusWriter statuses_;
   VolumeManager volumes_;
@@ -90,11 +104,14 @@ class Agent final : public client::WatchHandler, public runtime::EventListener {
   NodeImages images_;
   PodServices services_;
   NodeObject node_;
+  PodGroups groups_;
+  Housekeeper housekeeper_;
   json::Value node_labels_;
   runtime::Inventory found_;
   std::map<NamespacedName, Slot> slots_;
   std::unique_ptr<client::Watch> watch_;
   bool registered_ = false, synced_ = false;
+  bool room_told_ = false;  // a look at deferred resizes is to come
   std::function<void()> ready_fn_;
   std::function<void()> container_end_fn_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

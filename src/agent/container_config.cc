@@ -1,10 +1,15 @@
 #include "agent/container_config.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <map>
 
 #include "agent/pod_resources.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/unique_fd.h"
 
 namespace knarr::agent {
 
@@ -15,6 +20,8 @@ namespace {
 constexpr size_t kMaxTerminationMessage = 4096;
 constexpr size_t kMaxFallbackLines = 80;
 constexpr size_t kMaxFallbackBytes = 2048;
+// Of a log, whose lines carry more than their text.
+constexpr int64_t kMaxLogTail = 64 << 10;
 
 bool mounts_at(const std::vector<runtime::Mount>& mounts, const std::string& path) {
   for (const runtime::Mount& m : mounts) {
@@ -52,6 +59,41 @@ std::string tail_of_log(const std::string& log) {
   return text.size() > kMaxFallbackBytes ? text.substr(text.size() - kMaxFallbackBytes) : text;
 }
 
+using FileContent = std::function<std::string()>;
+
+struct NewFiles {
+  std::string folder;                                         // of the pod
+  std::string logs;                                           // of the container
+  std::string message;                                        // the termination message's file
+  std::vector<std::pair<std::string, FileContent>> contents;  // by path
+};
+
+std::string text_of(const std::string& path) {
+  auto text = base::read_file(path);
+  return text.ok() ? *std::move(text) : std::string();
+}
+
+// Blocks.
+Result<void> write_files(const NewFiles& files) {
+  TRY(base::make_dirs(files.folder, 0750));
+  for (const auto& [path, content] : files.contents) {
+    TRY(base::write_file(path, content(), 0644, base::Durability::kPlain));
+  }
+  TRY(base::make_dirs(files.message.substr(0, files.message.rfind('/')), 0750));
+  TRY(base::write_file(files.message, "", 0666, base::Durability::kPlain));
+  return base::make_dirs(files.logs);
+}
+
+// The end of a file, whole lines or not. A log can be large.
+std::string end_of(const std::string& path, int64_t most_bytes) {
+  base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  int64_t size = fd.valid() ? lseek(fd.get(), 0, SEEK_END) : 0;
+  std::string text(static_cast<size_t>(std::clamp<int64_t>(size, 0, most_bytes)), '\0');
+  ssize_t n = pread(fd.get(), text.data(), text.size(), std::max<int64_t>(size - most_bytes, 0));
+  text.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  return text;
+}
+
 }  // namespace
 
 // The objects of one container's environment, fetched one after the other.
@@ -63,11 +105,12 @@ struct Configurer::Lookup {
 };
 
 Configurer::Configurer(ConfigurerOptions options, const NodeFacts& node, client::Client& client,
-                       PodVolumes& volumes, Services services)
+                       PodVolumes& volumes, Offload& offload, Services services)
     : options_(std::move(options)),
       node_(node),
       client_(client),
       volumes_(volumes),
+      offload_(offload),
       services_(std::move(services)) {}
 
 Configurer::~Configurer() { *alive_ = false; }
@@ -99,7 +142,9 @@ void Configurer::configure(Input input, Callback<runtime::ContainerConfig> done)
 
 void Configurer::look_up(std::shared_ptr<Lookup> lookup) {
   if (lookup->wanted.empty()) {
-    lookup->done(build(lookup->input, lookup->found));
+    auto config = build(lookup->input, lookup->found);
+    if (!config.ok()) return lookup->done(config.error());
+    mount(std::move(lookup), *std::move(config));
     return;
   }
   ObjectName object = lookup->wanted.back();
@@ -136,12 +181,10 @@ Result<runtime::ContainerConfig> Configurer::build(const Input& input, const Obj
   config.command = expanded(spec["command"], config.env);
   config.args = expanded(spec["args"], config.env);
   config.working_dir = spec["workingDir"].text();
-  TRY_ASSIGN(config.mounts, volumes_.mounts(input.pod, *input.container, config.env));
-  TRY(add_files(input, config));
   config.stdin_open = spec["stdin"].as_bool();
   config.stdin_once = spec["stdinOnce"].as_bool();
   config.tty = spec["tty"].as_bool();
-  config.resources = container_resources(pod, spec, node_.memory_bytes);
+  config.resources = resources(pod, *input.container);
   config.security = security_of(pod, spec);
   config.labels = {{"io.kubernetes.pod.uid", pod.uid()},
                    {"io.kubernetes.pod.name", pod.name()},
@@ -150,39 +193,53 @@ Result<runtime::ContainerConfig> Configurer::build(const Input& input, const Obj
   return config;
 }
 
-Result<void> Configurer::add_files(const Input& input, runtime::ContainerConfig& config) {
-  const Pod& pod = *input.pod;
-  std::string folder = pod_folder(pod);
-  TRY(base::make_dirs(folder, 0750));
-  HostName host = host_name_of(pod, options_.dns, node_.hostname);
-  auto add = [&](const char* name, const char* path, const std::string& content) -> Result<void> {
-    if (mounts_at(config.mounts, path)) return {};
-    std::string file = folder + "/" + name;
-    TRY(base::write_file(file, content, 0644, base::Durability::kPlain));
-    config.mounts.push_back({file, path, false, runtime::Mount::Propagation::kPrivate});
-    return {};
-  };
-  auto of_node = [](const std::string& path) {
-    auto text = base::read_file(path);
-    return text.ok() ? *std::move(text) : std::string();
-  };
-  TRY(add("etc-hosts", "/etc/hosts",
-          hosts_file(pod, host, input.pod_ips, of_node(options_.node_hosts_path))));
-  TRY(add("hostname", "/etc/hostname", hostname_of(pod, host) + "\n"));
-  TRY(add("resolv.conf", "/etc/resolv.conf",
-          resolv_conf(pod, options_.dns, of_node(options_.node_resolv_conf_path))));
+void Configurer::mount(std::shared_ptr<Lookup> lookup, runtime::ContainerConfig config) {
+  std::weak_ptr<bool> alive = alive_;
+  const Input& input = lookup->input;
+  volumes_.mounts(
+      input.pod, *input.container, config.env,
+      [this, alive, lookup, config](Result<std::vector<runtime::Mount>> mounts) mutable {
+        if (alive.expired()) return;
+        if (!mounts.ok()) return lookup->done(mounts.error());
+        config.mounts = *std::move(mounts);
+        add_files(lookup, std::move(config));
+      });
+}
 
-  std::string message_file = message_path(pod, config.name, config.attempt);
-  TRY(base::make_dirs(message_file.substr(0, message_file.rfind('/')), 0750));
-  TRY(base::write_file(message_file, "", 0666, base::Durability::kPlain));
+// The files that every container gets, where the pod mounts none of its own.
+void Configurer::add_files(std::shared_ptr<Lookup> lookup, runtime::ContainerConfig config) {
+  const Input& input = lookup->input;
+  const Pod& pod = *input.pod;
+  HostName host = host_name_of(pod, options_.dns, node_.hostname);
+  NewFiles files{pod_folder(pod),
+                 log_folder(pod) + "/" + config.name,
+                 message_path(pod, config.name, config.attempt),
+                 {}};
+  auto add = [&](const char* name, const char* path, FileContent content) {
+    if (mounts_at(config.mounts, path)) return;
+    std::string file = files.folder + "/" + name;
+    config.mounts.push_back({file, path, false, runtime::Mount::Propagation::kPrivate});
+    files.contents.emplace_back(file, std::move(content));
+  };
+  add("etc-hosts", "/etc/hosts",
+      [pod = input.pod, host, ips = input.pod_ips, from = options_.node_hosts_path] {
+        return hosts_file(*pod, host, ips, text_of(from));
+      });
+  add("hostname", "/etc/hostname", [text = hostname_of(pod, host) + "\n"] { return text; });
+  add("resolv.conf", "/etc/resolv.conf",
+      [pod = input.pod, dns = options_.dns, from = options_.node_resolv_conf_path] {
+        return resolv_conf(*pod, dns, text_of(from));
+      });
   std::string at(
       (*input.container->spec)["terminationMessagePath"].as_string("/dev/termination-log"));
-  config.mounts.push_back({message_file, at, false, runtime::Mount::Propagation::kPrivate});
-
-  std::string logs = log_folder(pod) + "/" + config.name;
-  TRY(base::make_dirs(logs));
-  config.log_path = fmt::format("{}/{}.log", logs, config.attempt);
-  return {};
+  config.mounts.push_back({files.message, at, false, runtime::Mount::Propagation::kPrivate});
+  config.log_path = fmt::format("{}/{}.log", files.logs, config.attempt);
+  offload_.run(
+      pod.uid(), [files = std::move(files)] { return write_files(files); },
+      [lookup, config = std::move(config)](const Result<void>& written) {
+        if (!written.ok()) return lookup->done(written.error());
+        lookup->done(config);
+      });
 }
 
 Result<runtime::SandboxConfig> Configurer::sandbox(const Pod& pod, uint32_t attempt) {
@@ -194,6 +251,7 @@ Result<runtime::SandboxConfig> Configurer::sandbox(const Pod& pod, uint32_t atte
   config.attempt = attempt;
   config.hostname = hostname_of(pod, host_name_of(pod, options_.dns, node_.hostname));
   config.cgroup_parent = pod_cgroup(pod);
+  config.resources = pod_group_resources(pod);
   using runtime::NamespaceMode;
   config.network = pod.host_network() ? NamespaceMode::kNode : NamespaceMode::kPod;
   config.ipc = spec["hostIPC"].as_bool() ? NamespaceMode::kNode : NamespaceMode::kPod;
@@ -208,6 +266,10 @@ Result<runtime::SandboxConfig> Configurer::sandbox(const Pod& pod, uint32_t atte
   return config;
 }
 
+runtime::Resources Configurer::resources(const Pod& pod, const ContainerSpec& container) {
+  return container_resources(pod, container, node_.memory_bytes);
+}
+
 std::string Configurer::termination_message(const Pod& pod, const ContainerSpec& container,
                                             const runtime::ContainerStatus& status) {
   auto file = base::read_file(message_path(pod, container.name, status.attempt));
@@ -215,9 +277,9 @@ std::string Configurer::termination_message(const Pod& pod, const ContainerSpec&
   bool fall_back =
       (*container.spec)["terminationMessagePolicy"].as_string() == "FallbackToLogsOnError";
   if (message.empty() && fall_back && status.exit_code != 0) {
-    auto log = base::read_file(log_folder(pod) + "/" + container.name + "/" +
-                               std::to_string(status.attempt) + ".log");
-    if (log.ok()) message = tail_of_log(*log);
+    message = tail_of_log(end_of(
+        log_folder(pod) + "/" + container.name + "/" + std::to_string(status.attempt) + ".log",
+        kMaxLogTail));
   }
   if (message.size() > kMaxTerminationMessage) message.resize(kMaxTerminationMessage);
   return message;

@@ -10,6 +10,7 @@
 
 #include "agent/downward.h"
 #include "agent/environment.h"
+#include "agent/offload.h"
 #include "agent/pod_files.h"
 #include "agent/services.h"
 #include "knarr/client.h"
@@ -29,11 +30,12 @@ class Configurer final : public ContainerConfigurer {
   // services(ns) lists the services whose variables a pod of the namespace gets.
   using Services = std::function<std::vector<json::Value>(const std::string& ns)>;
   Configurer(ConfigurerOptions options, const NodeFacts& node, client::Client& client,
-             PodVolumes& volumes, Services services);
+             PodVolumes& volumes, Offload& offload, Services services);
   ~Configurer() override;
 
   void configure(Input input, Callback<runtime::ContainerConfig> done) override;
   Result<runtime::SandboxConfig> sandbox(const Pod& pod, uint32_t attempt) override;
+  runtime::Resources resources(const Pod& pod, const ContainerSpec& container) override;
   std::string termination_message(const Pod& pod, const ContainerSpec& container,
                                   const runtime::ContainerStatus& status) override;
 
@@ -44,7 +46,8 @@ class Configurer final : public ContainerConfigurer {
   struct Lookup;
   void look_up(std::shared_ptr<Lookup> lookup);
   Result<runtime::ContainerConfig> build(const Input& input, const ObjectData& objects);
-  Result<void> add_files(const Input& input, runtime::ContainerConfig& config);
+  void mount(std::shared_ptr<Lookup> lookup, runtime::ContainerConfig config);
+  void add_files(std::shared_ptr<Lookup> lookup, runtime::ContainerConfig config);
   std::string pod_folder(const Pod& pod) const;
   std::string message_path(const Pod& pod, const std::string& container, uint32_t attempt) const;
 
@@ -52,6 +55,7 @@ class Configurer final : public ContainerConfigurer {
   const NodeFacts& node_;
   client::Client& client_;
   PodVolumes& volumes_;
+  Offload& offload_;
   Services services_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/pod_resize.h"
 #include "base/format.h"
 #include "base/log.h"
 
@@ -73,6 +74,7 @@ void ContainerMachine::recover(const PodRef& pod, const std::string& sandbox_id,
   if (newest_first.empty()) return;
   const runtime::ContainerStatus& newest = newest_first[0];
   record_.restart_count = static_cast<int>(newest.attempt);
+  record_.resources = resources_of(spec());
   next_attempt_ = record_.restart_count + 1;
   if (newest_first.size() > 1) {
     record_.last = newest_first[1];
@@ -165,6 +167,7 @@ void ContainerMachine::created(Result<std::string> id) {
   record_.restart_count = next_attempt_++;
   record_.killed = false;
   record_.exit_message.clear();
+  record_.resources = resources_of(spec());
   early_exit_.reset();
   move(State::kStarting);
   services_.runtime.start_container(
@@ -295,6 +298,18 @@ void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::stri
                         int64_t used_ms = services_.clock.monotonic_ms() - begun_ms;
                         signal_stop(std::max<int64_t>(grace_ms - used_ms, 2000));
                       }));
+}
+
+void ContainerMachine::restart(const PodRef& pod, const std::string& why) {
+  record_.killed = true;
+  stop(pod, pod->grace_seconds() * 1000, why);
+}
+
+void ContainerMachine::resized(const PodRef& pod, const runtime::Resources& resources) {
+  pod_ = pod;
+  record_.resources = resources_of(spec());
+  record_.current->resources = resources;
+  changed_();
 }
 
 void ContainerMachine::signal_stop(int64_t grace_ms) {

@@ -59,6 +59,10 @@ class ContainerMachine {
   // With the preStop hook, then the stop signal, then SIGKILL. `why` is the Killing event's
   // message.
   void stop(const PodRef& pod, int64_t grace_ms, const std::string& why);
+  // Stopped to be started anew.
+  void restart(const PodRef& pod, const std::string& why);
+  // It runs with these now, for this pod's spec.
+  void resized(const PodRef& pod, const runtime::Resources& resources);
   void on_exit(const runtime::ContainerStatus& status);
   // Nothing is left of it that could end: as if it had been killed.
   void gone();

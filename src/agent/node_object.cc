@@ -66,22 +66,28 @@ Value node_capacity(const NodeOptions& options, const MachineFacts& facts) {
 }
 
 Value node_status(const NodeOptions& options, const MachineFacts& facts,
-                  const std::string& runtime_version, bool ready, int64_t now_us) {
+                  const std::string& runtime_version, const NodeHealth& health, int64_t now_us) {
   std::string now = base::format_time(now_us);
   Value status = Value::object();
   status.set("capacity", node_capacity(options, facts));
   status.set("allocatable", node_capacity(options, facts));
   status.set("conditions",
-             Value::array({condition("MemoryPressure", false, "KubeletHasSufficientMemory",
-                                     "kubelet has sufficient memory available", now),
-                           condition("DiskPressure", false, "KubeletHasNoDiskPressure",
-                                     "kubelet has no disk pressure", now),
+             Value::array({health.memory_pressure
+                               ? condition("MemoryPressure", true, "KubeletHasInsufficientMemory",
+                                           "kubelet has insufficient memory available", now)
+                               : condition("MemoryPressure", false, "KubeletHasSufficientMemory",
+                                           "kubelet has sufficient memory available", now),
+                           health.disk_pressure
+                               ? condition("DiskPressure", true, "KubeletHasDiskPressure",
+                                           "kubelet has disk pressure", now)
+                               : condition("DiskPressure", false, "KubeletHasNoDiskPressure",
+                                           "kubelet has no disk pressure", now),
                            condition("PIDPressure", false, "KubeletHasSufficientPID",
                                      "kubelet has sufficient PID available", now),
-                           ready ? condition("Ready", true, "KubeletReady",
-                                             "kubelet is posting ready status", now)
-                                 : condition("Ready", false, "KubeletNotReady",
-                                             "container runtime is being started", now)}));
+                           health.ready ? condition("Ready", true, "KubeletReady",
+                                                    "kubelet is posting ready status", now)
+                                        : condition("Ready", false, "KubeletNotReady",
+                                                    "container runtime is being started", now)}));
   status.set("addresses",
              Value::array({Value::object({{"type", "InternalIP"}, {"address", options.ip}}),
                            Value::object({{"type", "Hostname"}, {"address", options.hostname}})}));
@@ -162,7 +168,7 @@ void NodeObject::create() {
        {"kind", "Node"},
        {"metadata", metadata},
        {"spec", spec},
-       {"status", node_status(options_, facts_, runtime_version_, ready_, clock_.now_us())}}));
+       {"status", node_status(options_, facts_, runtime_version_, health_, clock_.now_us())}}));
   client_.call(std::move(request), guarded([this](Result<ObjectRef> reply) {
                  if (!reply.ok() && reply.error().code != Code::kAlreadyExists) {
                    base::log(base::Level::kWarning, "agent", "register node {}: {}", options_.name,
@@ -178,7 +184,8 @@ void NodeObject::create() {
 void NodeObject::found(const Value& node) {
   node_ = node;
   Value wanted = Value::object();
-  for (auto [key, value] : node_labels(options_, facts_).members()) {
+  Value labels = node_labels(options_, facts_);
+  for (auto [key, value] : labels.members()) {
     if (!(node["metadata"]["labels"][key] == value)) wanted.set(key, value);
   }
   if (!wanted.empty()) {
@@ -198,8 +205,15 @@ void NodeObject::found(const Value& node) {
 }
 
 void NodeObject::set_ready() {
-  ready_ = true;
+  health_.ready = true;
   if (registered_once_) write_status();
+}
+
+void NodeObject::set_pressure(bool memory, bool disk) {
+  NodeHealth before = health_;
+  health_.memory_pressure = memory;
+  health_.disk_pressure = disk;
+  if (registered_once_ && !(health_ == before)) write_status();
 }
 
 void NodeObject::set_images(const std::vector<runtime::ImageSpec>& images) {
@@ -221,7 +235,7 @@ void NodeObject::write_status() {
     status_again_ = true;
     return;
   }
-  Value status = node_status(options_, facts_, runtime_version_, ready_, clock_.now_us());
+  Value status = node_status(options_, facts_, runtime_version_, health_, clock_.now_us());
   for (Value& c : status.member("conditions").elements()) {
     const Value* before = condition_of(node_, c["type"].as_string());
     if (before != nullptr && (*before)["status"] == c["status"]) {
@@ -251,6 +265,7 @@ void NodeObject::write_status() {
 void NodeObject::renew_lease() {
   if (!lease_timer_) lease_timer_ = clock_.timer([this] { renew_lease(); });
   lease_timer_->start(kRenewMs);
+  if (renewal_fn_) renewal_fn_();
   Value spec = Value::object({{"holderIdentity", options_.name},
                               {"leaseDurationSeconds", kLeaseSeconds},
                               {"renewTime", base::format_micro_time(clock_.now_us())}});

@@ -32,8 +32,15 @@ struct NodeOptions {
 // The parts of the object that the machine determines. Pure.
 json::Value node_labels(const NodeOptions& options, const MachineFacts& facts);
 json::Value node_capacity(const NodeOptions& options, const MachineFacts& facts);
+struct NodeHealth {
+  bool ready = false;
+  bool memory_pressure = false;
+  bool disk_pressure = false;
+  bool operator==(const NodeHealth&) const = default;
+};
 json::Value node_status(const NodeOptions& options, const MachineFacts& facts,
-                        const std::string& runtime_version, bool ready, int64_t now_us);
+                        const std::string& runtime_version, const NodeHealth& health,
+                        int64_t now_us);
 
 class NodeObject {
  public:
@@ -45,6 +52,10 @@ class NodeObject {
   void start(std::function<void(const json::Value& node)> registered);
   // The node can run pods: condition Ready becomes True.
   void set_ready();
+  void set_pressure(bool memory, bool disk);
+  // Called each time the lease is renewed.
+  void on_renewal(std::function<void()> fn) { renewal_fn_ = std::move(fn); }
+  const json::Value& node() const { return node_; }
   // Shown as status.images.
   void set_images(const std::vector<runtime::ImageSpec>& images);
   const json::Value& capacity() const { return capacity_; }
@@ -67,7 +78,8 @@ class NodeObject {
   json::Value capacity_;
   json::Value node_;
   json::Value images_;
-  bool ready_ = false;
+  NodeHealth health_;
+  std::function<void()> renewal_fn_;
   bool registered_once_ = false;
   bool status_busy_ = false, status_again_ = false;
   std::function<void(const json::Value&)> registered_;

@@ -26,21 +26,35 @@ Result<std::shared_ptr<const Pod>> Pod::parse(ObjectRef object) {
   }
   pod->uid_ = object->uid;
   pod->object_ = std::move(object);
-  pod->restart_policy_ = policy_of(pod->spec()["restartPolicy"], RestartPolicy::kAlways);
-  for (const json::Value& c : pod->spec()["initContainers"].elements()) {
-    bool sidecar = c["restartPolicy"].as_string() == "Always";
-    pod->containers_.push_back(
-        {c["name"].text(), sidecar ? ContainerKind::kSidecar : ContainerKind::kInit,
-         sidecar ? RestartPolicy::kAlways
-                 : policy_of(c["restartPolicy"], init_policy(pod->restart_policy_)),
-         &c, "spec.initContainers{" + c["name"].text() + "}"});
-  }
-  for (const json::Value& c : pod->spec()["containers"].elements()) {
-    pod->containers_.push_back({c["name"].text(), ContainerKind::kMain,
-                                policy_of(c["restartPolicy"], pod->restart_policy_), &c,
-                                "spec.containers{" + c["name"].text() + "}"});
-  }
+  pod->list_containers();
   return std::shared_ptr<const Pod>(std::move(pod));
+}
+
+std::shared_ptr<const Pod> Pod::with_spec(const Pod& pod, json::Value spec) {
+  auto other = std::make_shared<Pod>();
+  other->json_ = pod.json_;
+  other->json_.set("spec", std::move(spec));
+  other->uid_ = pod.uid_;
+  other->object_ = pod.object_;
+  other->list_containers();
+  return other;
+}
+
+void Pod::list_containers() {
+  restart_policy_ = policy_of(spec()["restartPolicy"], RestartPolicy::kAlways);
+  for (const json::Value& c : spec()["initContainers"].elements()) {
+    bool sidecar = c["restartPolicy"].as_string() == "Always";
+    containers_.push_back({c["name"].text(),
+                           sidecar ? ContainerKind::kSidecar : ContainerKind::kInit,
+                           sidecar ? RestartPolicy::kAlways
+                                   : policy_of(c["restartPolicy"], init_policy(restart_policy_)),
+                           &c, "spec.initContainers{" + c["name"].text() + "}"});
+  }
+  for (const json::Value& c : spec()["containers"].elements()) {
+    containers_.push_back({c["name"].text(), ContainerKind::kMain,
+                           policy_of(c["restartPolicy"], restart_policy_), &c,
+                           "spec.containers{" + c["name"].text() + "}"});
+  }
 }
 
 const ContainerSpec* Pod::container(std::string_view name) const {

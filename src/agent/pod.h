@@ -33,6 +33,9 @@ class Pod {
   // Error kInvalid when the object is not a pod.
   static Result<std::shared_ptr<const Pod>> parse(ObjectRef object);
 
+  // The same object with a spec of other resources: those that the node has given it.
+  static std::shared_ptr<const Pod> with_spec(const Pod& pod, json::Value spec);
+
   const ObjectRef& object() const { return object_; }
   const json::Value& json() const { return json_; }
   const json::Value& metadata() const { return json_["metadata"]; }
@@ -56,6 +59,8 @@ class Pod {
   bool finished() const;
 
  private:
+  void list_containers();
+
   ObjectRef object_;
   json::Value json_;
   std::string uid_;

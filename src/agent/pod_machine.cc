@@ -43,7 +43,10 @@ const char* state_name(State state) {
 }
 
 PodMachine::PodMachine(PodServices& services, PodRef pod, std::function<void()> gone)
-    : services_(services), pod_(std::move(pod)), gone_(std::move(gone)) {
+    : services_(services),
+      pod_(std::move(pod)),
+      gone_(std::move(gone)),
+      resizer_(services, containers_, [this] { resized(); }) {
   for (size_t i = 0; i < pod_->containers().size(); i++) {
     containers_.push_back(
         std::make_unique<ContainerMachine>(services_, i, [this] { containers_changed(); }));
@@ -68,6 +71,9 @@ void PodMachine::move(State to) {
 }
 
 void PodMachine::start(const Admission& admission, Recovered recovered) {
+  PodRef wanted = pod_;
+  resizer_.begin(wanted);
+  pod_ = resizer_.pod();
   auto at = base::parse_time(pod_->status()["startTime"].as_string());
   start_time_us_ = at.ok() ? *at : services_.clock.now_us();
   for (const runtime::SandboxStatus& s : recovered.sandboxes) {
@@ -81,6 +87,8 @@ void PodMachine::start(const Admission& admission, Recovered recovered) {
     }
   }
   recover_containers(recovered.containers);
+  resizer_.update(wanted);
+  pod_ = resizer_.pod();
   if (!admission.ok() && recovered.sandboxes.empty()) {
     rejected_ = admission;
     services_.events.warning(*pod_, "", admission.reason, admission.message);
@@ -90,6 +98,7 @@ void PodMachine::start(const Admission& admission, Recovered recovered) {
     over_ = true;
     move(State::kStopping);
   }
+  watch_deadline();
   step();
 }
 
@@ -120,9 +129,25 @@ void PodMachine::recover_containers(const std::vector<runtime::ContainerStatus>&
 
 void PodMachine::update(PodRef pod) {
   CHECK(pod->uid() == pod_->uid());
-  pod_ = std::move(pod);
+  resizer_.update(pod);
+  pod_ = resizer_.pod();
   services_.volumes.update(pod_);
+  watch_deadline();
   step();
+}
+
+// How long a pod may be active counts from its startTime, across restarts of knarr. It may be set,
+// and shortened, while the pod runs.
+void PodMachine::watch_deadline() {
+  const json::Value& seconds = pod_->spec()["activeDeadlineSeconds"];
+  if (seconds.is_null() || !before_stopping(state_)) return deadline_timer_.reset();
+  int64_t left_us = start_time_us_ + seconds.as_int() * 1000000 - services_.clock.now_us();
+  deadline_timer_ = services_.clock.timer([this] {
+    const char* message = "Pod was active on the node longer than the specified deadline";
+    services_.events.normal(*pod_, "", "DeadlineExceeded", message);
+    fail("DeadlineExceeded", message);
+  });
+  deadline_timer_->start(std::max<int64_t>(left_us / 1000, 0));
 }
 
 void PodMachine::forget() {
@@ -134,6 +159,13 @@ void PodMachine::fail(const std::string& reason, const std::string& message) {
   if (!failed_.ok() || !before_stopping(state_)) return;
   failed_ = {reason, message};
   step();
+}
+
+void PodMachine::evict(const std::string& message, int64_t grace_ms) {
+  if (!failed_.ok() || !before_stopping(state_)) return;
+  most_grace_ms_ = grace_ms;
+  services_.events.warning(*pod_, "", "Evicted", message);
+  fail("Evicted", message);
 }
 
 // Takes the next step, unless the last one is still under way.
@@ -208,6 +240,7 @@ void PodMachine::create_sandbox() {
         self.sandbox_id_ = result->id;
         self.netns_ = result->netns;
         self.sandbox_alive_ = true;
+        self.resizer_.group_made();
         self.move(State::kNetwork);
         self.step();
       }));
@@ -259,7 +292,18 @@ void PodMachine::run_containers() {
     return;
   }
   for (size_t i : actions.start) containers_[i]->start(pod_, sandbox_id_, pod_ips_);
+  resizer_.apply();
   publish();
+}
+
+void PodMachine::resized() {
+  pod_ = resizer_.pod();
+  services_.volumes.update(pod_);
+  if (state_ == State::kRunning) {
+    step();
+  } else if (before_stopping(state_)) {
+    publish();
+  }
 }
 
 void PodMachine::containers_changed() {
@@ -271,6 +315,7 @@ void PodMachine::containers_changed() {
 // Main containers first; sidecars, last to first, when no main container runs.
 void PodMachine::stop_containers(int64_t grace_ms) {
   if (failed_.ok() && forgotten_) grace_ms = 0;
+  if (most_grace_ms_ >= 0) grace_ms = std::min(grace_ms, most_grace_ms_);
   bool main_left = false;
   for (size_t i = 0; i < containers_.size(); i++) {
     if (pod_->containers()[i].kind == ContainerKind::kSidecar) continue;
@@ -327,6 +372,7 @@ void PodMachine::torn_down() {
   busy_ = false;
   move(State::kDone);
   publish();
+  services_.room.room_changed();
   step();
 }
 
@@ -409,6 +455,9 @@ Observation PodMachine::observe() const {
   seen.start_time_us = start_time_us_;
   seen.now_us = services_.clock.now_us();
   seen.runtime_name = services_.runtime.name();
+  seen.evicted = most_grace_ms_ >= 0;
+  seen.resize_pending = resizer_.pending();
+  seen.resize_progress = resizer_.progress();
   return seen;
 }
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "agent/container_machine.h"
+#include "agent/pod_resizer.h"
 #include "agent/pod_status.h"
 #include "agent/services.h"
 
@@ -55,11 +56,17 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   void forget();
   // By the agent's decision (eviction, deadline): phase Failed with this reason.
   void fail(const std::string& reason, const std::string& message);
+  // The same with reason Evicted, the Disruption condition, and this time to stop.
+  void evict(const std::string& message, int64_t grace_ms);
+
+  // Other pods ask for less now.
+  void room_changed() { resizer_.room_changed(); }
 
   void on_container_exit(const runtime::ContainerStatus& status);
   void on_sandbox_exit(const std::string& sandbox_id);
 
   State state() const { return state_; }
+  // With the resources that this node has given it.
   const PodRef& pod() const { return pod_; }
   const std::string& sandbox_id() const { return sandbox_id_; }
   const std::vector<std::string>& pod_ips() const { return pod_ips_; }
@@ -70,6 +77,7 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   void move(State to);
   void step();
   void retry(int64_t delay_ms);
+  void watch_deadline();
   void set_up_volumes();
   void create_sandbox();
   void remove_sandbox_then_retry(const Error& error, const char* what);
@@ -77,6 +85,7 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   void recover_containers(const std::vector<runtime::ContainerStatus>& containers);
   void run_containers();
   void containers_changed();
+  void resized();
   void stop_containers(int64_t grace_ms);
   bool all_stopped() const;
   void tear_down();
@@ -89,7 +98,7 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   auto guarded(F fn);
 
   PodServices& services_;
-  PodRef pod_;
+  PodRef pod_;  // the resizer's
   std::function<void()> gone_;
   State state_ = State::kVolumes;
   bool busy_ = false;       // a step's answer is awaited
@@ -97,6 +106,7 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   bool over_ = false;       // no container will run again
   Admission rejected_;
   Admission failed_;
+  int64_t most_grace_ms_ = -1;  // of an eviction; -1: what the pod says
   uint32_t sandbox_attempt_ = 0;
   std::string sandbox_id_;
   std::string netns_;
@@ -104,9 +114,11 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   std::vector<std::string> old_sandboxes_;
   std::vector<std::string> pod_ips_;
   std::vector<std::unique_ptr<ContainerMachine>> containers_;
+  PodResizer resizer_;
   int64_t start_time_us_ = 0;
   int64_t retry_ms_ = 0;
   std::unique_ptr<Timer> timer_;
+  std::unique_ptr<Timer> deadline_timer_;  // of activeDeadlineSeconds
 };
 
 const char* state_name(PodMachine::State state);

@@ -101,7 +101,8 @@ Value container_status(const ContainerSpec& spec, const ContainerRecord& r,
   if (r.current) s.set("containerID", runtime_name + "://" + r.current->id);
   s.set("started", running(r) && r.started);
   const Value& resources = (*spec.spec)["resources"];
-  if (running(r)) s.set("resources", resources.is_object() ? resources : Value::object());
+  const Value& applied = r.resources.is_null() ? resources : r.resources;
+  if (running(r)) s.set("resources", applied.is_object() ? applied : Value::object());
   if (const Value& requests = resources["requests"]; !requests.empty() && r.current) {
     s.set("allocatedResources", requests);
   }
@@ -143,6 +144,7 @@ struct Condition {
   bool status = false;
   std::string reason;
   std::string message;
+  int64_t generation = 0;  // 0: the pod's
 };
 
 std::string names_text(const std::vector<std::string>& names) {
@@ -212,7 +214,9 @@ Condition pod_ready(const Pod& pod, const Condition& containers) {
 Value condition_value(const Pod& pod, const Condition& condition, const Observation& seen) {
   const char* status = condition.status ? "True" : "False";
   Value v = Value::object({{"type", condition.type}});
-  if (const Value& generation = pod.metadata()["generation"]; generation.is_integer()) {
+  if (condition.generation > 0) {
+    v.set("observedGeneration", condition.generation);
+  } else if (const Value& generation = pod.metadata()["generation"]; generation.is_integer()) {
     v.set("observedGeneration", generation);
   }
   v.set("status", status).set("lastProbeTime", nullptr);
@@ -227,7 +231,8 @@ Value condition_value(const Pod& pod, const Condition& condition, const Observat
 
 bool owned_by_agent(std::string_view type) {
   return type == "Ready" || type == "ContainersReady" || type == "Initialized" ||
-         type == "PodReadyToStartContainers" || type == "PodScheduled";
+         type == "PodReadyToStartContainers" || type == "PodScheduled" ||
+         type == "PodResizePending" || type == "PodResizeInProgress";
 }
 
 Value conditions_of(const Pod& pod, const Observation& seen, bool initialized, Phase phase) {
@@ -236,16 +241,27 @@ Value conditions_of(const Pod& pod, const Observation& seen, bool initialized, P
   bool terminal = phase == Phase::kSucceeded || phase == Phase::kFailed;
   bool sandbox = seen.sandbox_ready && !(terminal && seen.over);
   std::vector<Condition> own;
-  own.push_back({"PodReadyToStartContainers", sandbox, "", ""});
+  own.push_back({"PodReadyToStartContainers", sandbox, "", "", 0});
   own.push_back(initialized_condition(pod, seen, initialized, phase));
   own.push_back(pod_ready(pod, containers));
   own.push_back(std::move(containers));
-  own.push_back({"PodScheduled", true, "", ""});
+  own.push_back({"PodScheduled", true, "", "", 0});
+  if (seen.evicted) {
+    own.push_back({"DisruptionTarget", true, "TerminationByKubelet", seen.message});
+  }
+  if (const auto& note = seen.resize_pending) {
+    own.push_back({"PodResizePending", true, note->reason, note->message, note->generation});
+  }
+  if (const auto& note = seen.resize_progress) {
+    own.push_back({"PodResizeInProgress", true, note->reason, note->message, note->generation});
+  }
   for (const Condition& c : own) {
     list.push_back(condition_value(pod, c, seen));
   }
   for (const Value& c : pod.status()["conditions"].elements()) {
-    if (!owned_by_agent(c["type"].as_string())) list.push_back(c);
+    std::string_view type = c["type"].as_string();
+    if (owned_by_agent(type) || (seen.evicted && type == "DisruptionTarget")) continue;
+    list.push_back(c);
   }
   return list;
 }

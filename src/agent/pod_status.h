@@ -26,12 +26,22 @@ struct ContainerRecord {
   std::string exit_message;  // the termination message of `current`, once exited
   std::string last_message;  // of `last`
   std::string image;         // the reference shown; empty: as in the spec
+  json::Value resources;     // what it runs with, as a spec says it; null before the first start
+};
+
+// Why a change of resources is not there yet.
+struct ResizeNote {
+  std::string reason;
+  std::string message;
+  int64_t generation = 0;  // of the spec that wants it
+  bool operator==(const ResizeNote&) const = default;
 };
 
 struct Observation {
   std::vector<ContainerRecord> containers;
   bool sandbox_ready = false;  // with its network
   bool rejected = false;       // never admitted: phase Failed and nothing else
+  bool evicted = false;        // for want of something the node has too little of
   bool failed = false;         // by the agent (evicted, deadline): phase Failed whatever runs
   std::string reason;          // of the pod's status, with rejected or failed
   std::string message;
@@ -41,6 +51,8 @@ struct Observation {
   int64_t start_time_us = 0;
   int64_t now_us = 0;
   std::string runtime_name;  // "containerd" of "containerd://<id>"
+  std::optional<ResizeNote> resize_pending;
+  std::optional<ResizeNote> resize_progress;
 };
 
 // Ready to be the "status" of the pod's object. What the agent does not own (qosClass,

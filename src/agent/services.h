@@ -42,9 +42,8 @@ class PodVolumes {
   virtual void update(const PodRef& pod) = 0;
   // The mounts of one container, its subPaths made; after set_up. subPathExpr uses the environment.
   using Variables = std::vector<std::pair<std::string, std::string>>;
-  virtual Result<std::vector<runtime::Mount>> mounts(const PodRef& pod,
-                                                     const ContainerSpec& container,
-                                                     const Variables& environment) = 0;
+  virtual void mounts(const PodRef& pod, const ContainerSpec& container,
+                      const Variables& environment, Callback<std::vector<runtime::Mount>> done) = 0;
   virtual void tear_down(const std::string& pod_uid, Callback<void> done) = 0;
   // After a restart: folders of pods that are not among these are torn down.
   virtual void keep_only(const std::vector<std::string>& pod_uids) = 0;
@@ -67,6 +66,8 @@ class ContainerConfigurer {
   virtual void configure(Input input, Callback<runtime::ContainerConfig> done) = 0;
   // The sandbox's own: host name, DNS, sysctls, cgroup. attempt counts sandboxes of this pod.
   virtual Result<runtime::SandboxConfig> sandbox(const Pod& pod, uint32_t attempt) = 0;
+  // What its cgroup gets, from the pod's spec as it is now.
+  virtual runtime::Resources resources(const Pod& pod, const ContainerSpec& container) = 0;
   // The termination message a container left (and FallbackToLogsOnError), at most 4096 bytes.
   virtual std::string termination_message(const Pod& pod, const ContainerSpec& container,
                                           const runtime::ContainerStatus& status) = 0;
@@ -141,6 +142,25 @@ class PodEvents {
                        std::string_view message) = 0;
 };
 
+// Whether this node takes the pod at all (resources, ports, sysctls, selectors), or takes it with
+// other resources: the kubelet's admission. An empty reason: yes.
+struct Admission {
+  std::string reason;
+  std::string message;
+  bool ok() const { return reason.empty(); }
+};
+
+// What the pods of a node share.
+class NodeRoomBook {
+ public:
+  virtual ~NodeRoomBook() = default;
+  // Whether a running pod may have what its spec asks for now: reason "Infeasible" (never here) or
+  // "Deferred" (not now).
+  virtual Admission admit_resize(const Pod& pod) = 0;
+  // A pod has ended or asks for less: what was deferred may fit.
+  virtual void room_changed() = 0;
+};
+
 struct PodServices {
   Clock& clock;
   runtime::Runtime& runtime;
@@ -152,15 +172,8 @@ struct PodServices {
   ImagePuller& images;
   StatusSink& statuses;
   PodEvents& events;
+  NodeRoomBook& room;
   std::string host_ip;
-};
-
-// Whether this node takes the pod at all (resources, ports, sysctls, selectors): the kubelet's
-// admission. An empty reason: yes.
-struct Admission {
-  std::string reason;
-  std::string message;
-  bool ok() const { return reason.empty(); }
 };
 
 }  // namespace knarr::agent

@@ -20,8 +20,10 @@ class NoNetwork final : public agent::PodNetwork {
   void keep_only(const std::vector<std::string>&) override {}
 };
 
-agent::AgentOptions agent_options(const ServerOptions& o) {
+agent::AgentOptions agent_options(const ServerOptions& o, const KubeletSettings& settings) {
   agent::AgentOptions a;
+  a.node.max_pods = settings.max_pods;
+  a.eviction = settings.eviction;
   a.node.name = o.node_name;
   a.node.hostname = o.node_name;
   a.node.ip = o.node_ip;
@@ -41,8 +43,10 @@ agent::AgentOptions agent_options(const ServerOptions& o) {
   return a;
 }
 
-runtime::NativeOptions runtime_options(const ServerOptions& o) {
+runtime::NativeOptions runtime_options(const ServerOptions& o, const KubeletSettings& settings) {
   runtime::NativeOptions n;
+  n.log_max_bytes = settings.log_max_bytes;
+  n.log_max_files = static_cast<int>(settings.log_max_files);
   n.state_dir = o.run_dir + "/runtime";
   n.cgroup_root = o.cgroup_root;
   n.seccomp_profile_dir = o.data_dir + "/agent/seccomp";
@@ -76,6 +80,7 @@ void Node::start(std::function<void(Result<void>)> ready) {
 
 Result<void> Node::prepare() {
   const ServerOptions& o = deps_.options;
+  TRY_ASSIGN(settings_, read_kubelet_args(o.kubelet_arg));
   TRY(base::make_dirs(o.data_dir + "/agent", 0750));
   TRY(base::make_dirs(o.run_dir, 0711));
   TRY(base::make_dirs(o.log_dir));
@@ -95,15 +100,24 @@ Result<void> Node::prepare() {
 void Node::open_images() {
   images_->open([this](Result<void> opened) {
     if (!opened.ok()) return ready_(opened);
+    preload_images();
+  });
+}
+
+// Before any pod starts: those that need them find them.
+void Node::preload_images() {
+  preload_ = std::make_unique<agent::Preload>(*images_, deps_.options.data_dir + "/agent/images");
+  preload_->run([this](std::set<std::string> ids) {
+    preloaded_ = std::move(ids);
     run();
   });
 }
 
 void Node::run() {
   runtime_ = runtime::make_native_runtime(deps_.loop, deps_.random, *images_, *snapshots_, *puller_,
-                                          runtime_options(deps_.options));
+                                          runtime_options(deps_.options, settings_));
   agent_ = std::make_unique<agent::Agent>(
-      deps_.loop, agent_options(deps_.options), deps_.client, *runtime_,
+      deps_.loop, agent_options(deps_.options, settings_), deps_.client, *runtime_,
       network_ ? network_->pods() : *no_network_, [this](const std::string& ns) {
         return network_ ? network_->services().services(ns) : std::vector<json::Value>();
       });
@@ -111,6 +125,7 @@ void Node::run() {
   local_ = std::make_unique<agent::LocalApi>(deps_.loop, *images_, *runtime_,
                                              [this] { agent_->refresh_images(); });
   if (auto listening = listen(); !listening.ok()) return ready_(listening);
+  agent_->keep_images(std::move(preloaded_));
   agent_->on_ready([this] { ready_({}); });
   agent_->start();
 }

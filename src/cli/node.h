@@ -4,11 +4,14 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "agent/agent.h"
 #include "agent/api/node_api.h"
 #include "agent/local_api.h"
+#include "agent/preload.h"
+#include "cli/kubelet_args.h"
 #include "cli/node_network.h"
 #include "cli/server_options.h"
 #include "knarr/client.h"
@@ -41,14 +44,18 @@ class Node {
  private:
   Result<void> prepare();
   void open_images();
+  void preload_images();
   void run();
   Result<void> listen();
   void serve(const net::ExchangePtr& exchange);
 
   Deps deps_;
+  KubeletSettings settings_;
   std::function<void(Result<void>)> ready_;
   std::unique_ptr<runtime::ImageStore> images_;
   std::unique_ptr<runtime::SnapshotStore> snapshots_;
+  std::unique_ptr<agent::Preload> preload_;
+  std::set<std::string> preloaded_;  // ids of images
   std::unique_ptr<runtime::Puller> puller_;
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<NodeNetwork> network_;           // null with --disable-network

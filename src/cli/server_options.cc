@@ -8,6 +8,7 @@
 #include "api/codec/yaml.h"
 #include "api/ip.h"
 #include "base/file.h"
+#include "cli/option_check.h"
 
 namespace knarr::cli {
 
@@ -60,7 +61,7 @@ Result<void> fill_in(ServerOptions& o) {
     }
     o.cluster_dns = address->text();
   }
-  return {};
+  return check_options(o);
 }
 
 }  // namespace
@@ -100,6 +101,10 @@ FlagSet server_flags(ServerOptions& o) {
   f.text("resolv-conf", o.resolv_conf, "FILE", "name servers that pods and DNS inherit");
   f.text("private-registry", o.private_registry, "FILE", "mirrors and credentials of registries");
   f.number("kubelet-port", o.kubelet_port, "PORT", "port of the node's own API");
+  f.list("kubelet-arg", o.kubelet_arg, "KEY=VALUE",
+         "settings of the node as a kubelet names them: container-log-max-size=20Mi, "
+         "container-log-max-files, eviction-hard, image-gc-high-threshold, "
+         "image-gc-low-threshold, max-pods");
   f.text("bridge", o.bridge, "NAME", "the bridge of this node's pods");
   f.text("cgroup-root", o.cgroup_root, "NAME", "cgroup that pods live below");
   f.text("chain-prefix", o.chain_prefix, "NAME", "what names of iptables chains begin with");

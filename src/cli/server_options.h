@@ -33,6 +33,7 @@ struct ServerOptions {
   std::string resolv_conf = "/etc/resolv.conf";
   std::string private_registry = "/etc/knarr/registries.yaml";
   int64_t kubelet_port = 10250;
+  std::vector<std::string> kubelet_arg;
   std::string bridge = "knarr0";
   std::string cgroup_root = "knarr";
   std::string chain_prefix = "KNARR";

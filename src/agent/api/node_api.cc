@@ -115,7 +115,8 @@ Result<void> NodeApi::log(const net::ExchangePtr& exchange, const NamespacedName
     if (!alive.expired()) followers_.erase(holder->lock());
   };
   bool follow = options.follow;
-  TRY_ASSIGN(auto stream, LogStream::start(loop_, exchange, path, options, running, over));
+  TRY_ASSIGN(auto stream,
+             LogStream::start(loop_, agent_.offload(), exchange, {path, running}, options, over));
   *holder = stream;
   if (follow && exchange->open()) followers_.insert(stream);
   return {};

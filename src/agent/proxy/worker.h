@@ -27,10 +27,12 @@ class Worker {
   // state but through what the job returns.
   template <typename T>
   void run(std::function<Result<T>()> job, std::function<void(Result<T>)> done) {
-    push([this, job = std::move(job), done = std::move(done)] {
+    // Nothing of `done` stays behind on the worker's thread: what it holds ends on the loop's.
+    auto answered = std::make_shared<std::function<void(Result<T>)>>(std::move(done));
+    push([this, job = std::move(job), answered = std::move(answered)]() mutable {
       auto result = std::make_shared<Result<T>>(job());
-      answer([done, result] {
-        if (done) done(std::move(*result));
+      answer([answered = std::move(answered), result = std::move(result)] {
+        if (*answered) (*answered)(std::move(*result));
       });
     });
   }

@@ -27,7 +27,8 @@ class Claim final : public Volume {
                            fmt::format("PVC {}/{} is not bound", context_.pod->ns(), name)));
           }
           get("persistentvolumes", "", volume, [this, volume, done](Result<json::Value> pv) {
-            done(pv.ok() ? use(volume, *pv) : Result<void>(pv.error()));
+            if (!pv.ok()) return done(pv.error());
+            use(volume, *pv, done);
           });
         });
   }
@@ -46,20 +47,27 @@ class Claim final : public Volume {
     });
   }
 
-  Result<void> use(const std::string& name, const json::Value& pv) {
+  void use(const std::string& name, const json::Value& pv, Callback<void> done) {
     const json::Value& spec = pv["spec"];
-    if (spec["hostPath"].is_object()) {
-      path_ = spec["hostPath"]["path"].text();
-      TRY(check_host_path(path_, spec["hostPath"]["type"].text()));
-    } else if (spec["local"].is_object()) {
-      path_ = spec["local"]["path"].text();
-      if (!base::file_exists(path_)) {
-        return make_error(Code::kNotFound, fmt::format("path \"{}\" does not exist", path_));
-      }
-    } else {
-      return make_error(Code::kInvalid, "no volume plugin matched name: " + name);
+    bool local = spec["local"].is_object();
+    if (!local && !spec["hostPath"].is_object()) {
+      return done(make_error(Code::kInvalid, "no volume plugin matched name: " + name));
     }
-    return give_to_group(path_, context_.ownership(false));
+    const json::Value& source = spec[local ? "local" : "hostPath"];
+    path_ = source["path"].text();
+    context_.run([path = path_, type = source["type"].text(), local,
+                  owner = context_.ownership(false)] { return check(path, type, local, owner); },
+                 std::move(done));
+  }
+
+  static Result<void> check(const std::string& path, const std::string& type, bool local,
+                            const Ownership& owner) {
+    if (!local) {
+      TRY(check_host_path(path, type));
+    } else if (!base::file_exists(path)) {
+      return make_error(Code::kNotFound, fmt::format("path \"{}\" does not exist", path));
+    }
+    return give_to_group(path, owner);
   }
 
   VolumeContext context_;

@@ -16,22 +16,27 @@ class EmptyDir final : public Volume {
  public:
   explicit EmptyDir(VolumeContext context) : context_(std::move(context)) {}
 
-  void set_up(Callback<void> done) override { done(make()); }
+  void set_up(Callback<void> done) override {
+    const json::Value& spec = context_.spec()["emptyDir"];
+    int64_t limit = api::quantity_or_zero(spec["sizeLimit"].as_string()).value();
+    context_.run([folder = context_.folder, medium = spec["medium"].text(), limit,
+                  owner = context_.ownership(false)] { return make(folder, medium, limit, owner); },
+                 std::move(done));
+  }
   std::string path() const override { return context_.folder; }
 
  private:
-  Result<void> make() {
-    const json::Value& spec = context_.spec()["emptyDir"];
-    std::string_view medium = spec["medium"].as_string();
+  static Result<void> make(const std::string& folder, const std::string& medium,
+                           int64_t limit_bytes, const Ownership& owner) {
+    TRY(base::make_dirs(folder));
     if (medium == "Memory") {
-      int64_t limit = api::quantity_or_zero(spec["sizeLimit"].as_string()).value();
-      TRY(mount_tmpfs(context_.folder, limit));
+      TRY(mount_tmpfs(folder, limit_bytes));
     } else if (!medium.empty()) {
-      return make_error(Code::kInvalid, "unknown storage medium \"" + std::string(medium) + "\"");
-    } else if (chmod(context_.folder.c_str(), 0777) != 0) {
-      return errno_error(errno, "chmod " + context_.folder);
+      return make_error(Code::kInvalid, "unknown storage medium \"" + medium + "\"");
+    } else if (chmod(folder.c_str(), 0777) != 0) {
+      return errno_error(errno, "chmod " + folder);
     }
-    return give_to_group(context_.folder, context_.ownership(false));
+    return give_to_group(folder, owner);
   }
 
   VolumeContext context_;

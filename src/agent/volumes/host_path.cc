@@ -17,7 +17,8 @@ class HostPath final : public Volume {
   explicit HostPath(VolumeContext context) : context_(std::move(context)) {}
 
   void set_up(Callback<void> done) override {
-    done(check_host_path(path(), context_.spec()["hostPath"]["type"].text()));
+    std::string type = context_.spec()["hostPath"]["type"].text();
+    context_.run([path = path(), type] { return check_host_path(path, type); }, std::move(done));
   }
   std::string path() const override { return context_.spec()["hostPath"]["path"].text(); }
 

@@ -11,6 +11,7 @@
 #include "agent/volumes/mount_point.h"
 #include "agent/volumes/payload.h"
 #include "agent/volumes/volume.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/time.h"
 
@@ -119,9 +120,31 @@ class Projected final : public Volume {
     return true;
   }
 
+  // One write at a time: what changes meanwhile is written after it.
   void write_when_ready() {
     if (!ready()) return;
-    Result<void> result = write();
+    if (writing_) {
+      again_ = true;
+      return;
+    }
+    auto payload = gather();
+    if (!payload.ok()) return answer(payload.error());
+    writing_ = true;
+    std::weak_ptr<bool> alive = alive_;
+    context_.run(
+        [folder = context_.folder, in_memory = in_memory_, payload = *std::move(payload),
+         owner = context_.ownership(true), now_us = context_.clock->now_us()] {
+          return write(folder, in_memory, payload, owner, now_us);
+        },
+        [this, alive](const Result<void>& result) {
+          if (alive.expired()) return;
+          writing_ = false;
+          if (std::exchange(again_, false)) return write_when_ready();
+          answer(result);
+        });
+  }
+
+  void answer(const Result<void>& result) {
     if (result.ok()) written_ = true;
     if (done_) {
       auto done = std::exchange(done_, nullptr);
@@ -133,7 +156,7 @@ class Projected final : public Volume {
     }
   }
 
-  Result<void> write() {
+  Result<Payload> gather() {
     mode_t mode = default_mode(context_.spec());
     Payload payload;
     std::vector<PayloadSource> sources = payload_sources(context_.spec());
@@ -155,14 +178,19 @@ class Projected final : public Volume {
         default: TRY(add_object(source, objects_[key(source)]->object(), mode, payload));
       }
     }
-    if (in_memory_) {
-      TRY(mount_tmpfs(context_.folder, 0));
-    } else if (chmod(context_.folder.c_str(), 0777) != 0) {
-      return errno_error(errno, "chmod " + context_.folder);
+    return payload;
+  }
+
+  static Result<void> write(const std::string& folder, bool in_memory, const Payload& payload,
+                            const Ownership& owner, int64_t now_us) {
+    TRY(base::make_dirs(folder));
+    if (in_memory) {
+      TRY(mount_tmpfs(folder, 0));
+    } else if (chmod(folder.c_str(), 0777) != 0) {
+      return errno_error(errno, "chmod " + folder);
     }
-    TRY(write_payload(context_.folder, payload, context_.ownership(true),
-                      context_.clock->now_us()));
-    return give_to_group(context_.folder, context_.ownership(true));
+    TRY(write_payload(folder, payload, owner, now_us));
+    return give_to_group(folder, owner);
   }
 
   void ask_token(size_t index, const PayloadSource& source) {
@@ -211,6 +239,7 @@ class Projected final : public Volume {
   VolumeContext context_;
   bool in_memory_ = false;
   bool written_ = false;
+  bool writing_ = false, again_ = false;
   Callback<void> done_;
   std::map<std::string, std::unique_ptr<WatchedObject>> objects_;
   std::map<size_t, Token> tokens_;  // by index of the source

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/downward.h"
+#include "agent/offload.h"
 #include "agent/services.h"
 #include "agent/volumes/atomic_writer.h"
 #include "knarr/client.h"
@@ -15,10 +16,16 @@ namespace knarr::agent {
 struct VolumeContext {
   PodRef pod;  // the newest
   std::string name;
-  std::string folder;  // the volume's own, below the pod's; exists
+  std::string folder;  // the volume's own, below the pod's; made by the volume, if it has one
   const NodeFacts* node = nullptr;
   client::Client* client = nullptr;
   Clock* clock = nullptr;
+  Offload* offload = nullptr;
+
+  // Elsewhere, after what was begun before for this pod.
+  void run(Offload::Work work, Callback<void> done) const {
+    offload->run(pod->uid(), std::move(work), std::move(done));
+  }
 
   const json::Value& spec() const;  // the entry of spec.volumes
   Ownership ownership(bool read_only) const;
@@ -35,8 +42,6 @@ class Volume {
   virtual bool read_only() const { return false; }
   // The pod's object changed.
   virtual void update(const PodRef&) {}
-  // Undoes what removing the folder does not (mounts below it are the manager's).
-  virtual Result<void> tear_down() { return {}; }
 };
 
 // Null for a type that this node cannot serve.

@@ -31,11 +31,53 @@ bool climbs(const std::string& path) {
          (path.size() > 3 && path.substr(path.size() - 3) == "/..");
 }
 
+// What the subPath names is bound to a place of ours first: nothing that the container does to its
+// volume later can lead the mount elsewhere.
+Result<std::string> bind_sub_path(const std::string& volume, const std::string& path,
+                                  const std::string& parent, size_t index) {
+  auto found = open_inside(volume, path, false);
+  if (!found.ok()) {
+    TRY_ASSIGN(base::UniqueFd made, open_inside(volume, path, true));
+    found = std::move(made);
+  }
+  struct stat st;
+  if (fstat(found->get(), &st) != 0) return errno_error(errno, "stat subPath " + path);
+  std::string at = fmt::format("{}/{}", parent, index);
+  TRY(base::make_dirs(parent, 0750));
+  TRY(unmount_below(at));
+  if (S_ISDIR(st.st_mode)) {
+    TRY(base::make_dirs(at));
+  } else {
+    TRY(base::write_file(at, "", 0644, base::Durability::kPlain));
+  }
+  TRY(bind_mount(fmt::format("/proc/self/fd/{}", found->get()), at));
+  return at;
+}
+
+Result<void> remove_tree(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return make_error(Code::kInternalError, "remove " + path + ": " + error.message());
+  return {};
+}
+
+Result<void> remove_volumes(const std::string& pod_folder) {
+  for (const char* part : {"/subpaths", "/volumes"}) {
+    TRY(unmount_below(pod_folder + part));
+    TRY(remove_tree(pod_folder + part));
+  }
+  return {};
+}
+
 }  // namespace
 
 VolumeManager::VolumeManager(std::string pods_dir, const NodeFacts& node, client::Client& client,
-                             Clock& clock)
-    : pods_dir_(std::move(pods_dir)), node_(node), client_(client), clock_(clock) {}
+                             Clock& clock, Offload& offload)
+    : pods_dir_(std::move(pods_dir)),
+      node_(node),
+      client_(client),
+      clock_(clock),
+      offload_(offload) {}
 
 VolumeManager::~VolumeManager() { *alive_ = false; }
 
@@ -45,8 +87,9 @@ void VolumeManager::set_up(const PodRef& pod, Callback<void> done) {
     set = std::make_unique<Set>();
     for (const Value& v : pod->spec()["volumes"].elements()) {
       VolumeContext context{
-          pod,    v["name"].text(), folder(pod->uid()) + "/volumes/" + v["name"].text(),
-          &node_, &client_,         &clock_};
+          pod,      v["name"].text(), folder(pod->uid()) + "/volumes/" + v["name"].text(),
+          &node_,   &client_,         &clock_,
+          &offload_};
       set->volumes.push_back({context.name, make_volume(context), false});
     }
   }
@@ -61,11 +104,8 @@ void VolumeManager::set_up(const PodRef& pod, Callback<void> done) {
     auto ready = [this, alive, uid, name](const Result<void>& result) {
       if (!alive.expired()) one_ready(uid, name, result);
     };
-    std::string at = folder(uid) + "/volumes/" + name;
     if (entry.volume == nullptr) {
       ready(make_error(Code::kInvalid, "no volume plugin matched"));
-    } else if (auto made = base::make_dirs(at, 0755); !made.ok()) {
-      ready(made);
     } else {
       entry.volume->set_up(ready);
     }
@@ -99,14 +139,11 @@ void VolumeManager::update(const PodRef& pod) {
   }
 }
 
-Result<std::vector<runtime::Mount>> VolumeManager::mounts(const PodRef& pod,
-                                                          const ContainerSpec& container,
-                                                          const Variables& environment) {
-  std::vector<runtime::Mount> mounts;
+Result<std::vector<VolumeManager::Wanted>> VolumeManager::wanted_mounts(
+    const PodRef& pod, const ContainerSpec& container, const Variables& environment) const {
+  std::vector<Wanted> wanted;
   auto set = sets_.find(pod->uid());
-  const Value& list = (*container.spec)["volumeMounts"];
-  for (size_t i = 0; i < list.size(); i++) {
-    const Value& m = list[i];
+  for (const Value& m : (*container.spec)["volumeMounts"].elements()) {
     const Volume* volume = nullptr;
     if (set != sets_.end()) {
       for (const Entry& entry : set->second->volumes) {
@@ -123,81 +160,67 @@ Result<std::vector<runtime::Mount>> VolumeManager::mounts(const PodRef& pod,
       std::map<std::string, std::string> values(environment.begin(), environment.end());
       path = expand(expression, values);
     }
-    runtime::Mount mount{volume->path(), m["mountPath"].text(),
-                         m["readOnly"].as_bool() || volume->read_only(), propagation_of(m)};
-    if (!path.empty()) {
-      TRY_ASSIGN(mount.host_path, sub_path(pod, container, i, *volume, path));
+    if (!path.empty() && (path[0] == '/' || climbs(path))) {
+      return make_error(Code::kInvalid,
+                        "subPath \"" + path + "\" must be a path inside the volume");
     }
-    mounts.push_back(std::move(mount));
+    wanted.push_back({{volume->path(), m["mountPath"].text(),
+                       m["readOnly"].as_bool() || volume->read_only(), propagation_of(m)},
+                      path});
   }
-  return mounts;
+  return wanted;
 }
 
-// What the subPath names is bound to a place of ours first: nothing that the container does to its
-// volume later can lead the mount elsewhere.
-Result<std::string> VolumeManager::sub_path(const PodRef& pod, const ContainerSpec& container,
-                                            size_t index, const Volume& volume,
-                                            const std::string& path) {
-  if (path[0] == '/' || climbs(path)) {
-    return make_error(Code::kInvalid, "subPath \"" + path + "\" must be a path inside the volume");
+void VolumeManager::mounts(const PodRef& pod, const ContainerSpec& container,
+                           const Variables& environment,
+                           Callback<std::vector<runtime::Mount>> done) {
+  auto wanted = wanted_mounts(pod, container, environment);
+  if (!wanted.ok()) return done(wanted.error());
+  auto mounts = std::make_shared<std::vector<runtime::Mount>>();
+  std::vector<std::string> sub_paths;
+  for (Wanted& w : *wanted) {
+    mounts->push_back(std::move(w.mount));
+    sub_paths.push_back(std::move(w.sub_path));
   }
-  auto found = open_inside(volume.path(), path, false);
-  if (!found.ok()) {
-    TRY_ASSIGN(base::UniqueFd made, open_inside(volume.path(), path, true));
-    found = std::move(made);
+  if (std::all_of(sub_paths.begin(), sub_paths.end(), [](const auto& p) { return p.empty(); })) {
+    return done(std::move(*mounts));
   }
-  struct stat st;
-  if (fstat(found->get(), &st) != 0) return errno_error(errno, "stat subPath " + path);
   std::string parent = folder(pod->uid()) + "/subpaths/" + container.name;
-  std::string at = fmt::format("{}/{}", parent, index);
-  TRY(base::make_dirs(parent, 0750));
-  TRY(unmount_below(at));
-  if (S_ISDIR(st.st_mode)) {
-    TRY(base::make_dirs(at));
-  } else {
-    TRY(base::write_file(at, "", 0644, base::Durability::kPlain));
-  }
-  TRY(bind_mount(fmt::format("/proc/self/fd/{}", found->get()), at));
-  return at;
+  auto work = [mounts, sub_paths, parent]() -> Result<void> {
+    for (size_t i = 0; i < mounts->size(); i++) {
+      if (sub_paths[i].empty()) continue;
+      std::string& host_path = (*mounts)[i].host_path;
+      TRY_ASSIGN(host_path, bind_sub_path(host_path, sub_paths[i], parent, i));
+    }
+    return {};
+  };
+  offload_.run(pod->uid(), work, [mounts, done = std::move(done)](const Result<void>& result) {
+    if (!result.ok()) return done(result.error());
+    done(std::move(*mounts));
+  });
 }
 
 void VolumeManager::tear_down(const std::string& uid, Callback<void> done) {
-  auto it = sets_.find(uid);
-  Result<void> result;
-  if (it != sets_.end()) {
-    for (Entry& entry : it->second->volumes) {
-      auto down = entry.volume ? entry.volume->tear_down() : Result<void>();
-      if (!down.ok() && result.ok()) result = down;
-    }
-    sets_.erase(it);
-  }
-  if (auto removed = remove_folder(uid); !removed.ok() && result.ok()) result = removed;
-  done(result);
-}
-
-Result<void> VolumeManager::remove_folder(const std::string& uid) {
-  for (const char* part : {"/subpaths", "/volumes"}) {
-    std::string path = folder(uid) + part;
-    TRY(unmount_below(path));
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-    if (error) return make_error(Code::kInternalError, "remove " + path + ": " + error.message());
-  }
-  return {};
+  sets_.erase(uid);
+  offload_.run(
+      uid, [folder = folder(uid)] { return remove_volumes(folder); }, std::move(done));
 }
 
 void VolumeManager::keep_only(const std::vector<std::string>& uids) {
+  // Who goes is settled now: a pod that comes later has its folder in the same place.
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(pods_dir_, error)) {
     std::string uid = entry.path().filename();
     if (std::find(uids.begin(), uids.end(), uid) != uids.end()) continue;
-    auto removed = remove_folder(uid);
-    if (removed.ok()) {
-      std::filesystem::remove_all(entry.path(), error);
-    } else {
+    auto work = [folder = folder(uid)]() -> Result<void> {
+      TRY(remove_volumes(folder));
+      return remove_tree(folder);
+    };
+    offload_.run(uid, work, [uid](const Result<void>& removed) {
+      if (removed.ok()) return;
       base::log(base::Level::kWarning, "agent", "left-over pod {}: {}", uid,
                 removed.error().message);
-    }
+    });
   }
 }
 

@@ -15,12 +15,13 @@ namespace knarr::agent {
 
 class VolumeManager final : public PodVolumes {
  public:
-  VolumeManager(std::string pods_dir, const NodeFacts& node, client::Client& client, Clock& clock);
+  VolumeManager(std::string pods_dir, const NodeFacts& node, client::Client& client, Clock& clock,
+                Offload& offload);
   ~VolumeManager() override;
 
   void set_up(const PodRef& pod, Callback<void> done) override;
-  Result<std::vector<runtime::Mount>> mounts(const PodRef& pod, const ContainerSpec& container,
-                                             const Variables& environment) override;
+  void mounts(const PodRef& pod, const ContainerSpec& container, const Variables& environment,
+              Callback<std::vector<runtime::Mount>> done) override;
   void update(const PodRef& pod) override;
   void tear_down(const std::string& pod_uid, Callback<void> done) override;
   void keep_only(const std::vector<std::string>& pod_uids) override;
@@ -40,14 +41,19 @@ class VolumeManager final : public PodVolumes {
 
   void one_ready(const std::string& uid, const std::string& name, const Result<void>& result);
   std::string folder(const std::string& uid) const { return pods_dir_ + "/" + uid; }
-  Result<std::string> sub_path(const PodRef& pod, const ContainerSpec& container, size_t index,
-                               const Volume& volume, const std::string& path);
-  Result<void> remove_folder(const std::string& uid);
+  // A mount, and what of the volume it shows: empty for the whole of it.
+  struct Wanted {
+    runtime::Mount mount;
+    std::string sub_path;
+  };
+  Result<std::vector<Wanted>> wanted_mounts(const PodRef& pod, const ContainerSpec& container,
+                                            const Variables& environment) const;
 
   std::string pods_dir_;
   const NodeFacts& node_;
   client::Client& client_;
   Clock& clock_;
+  Offload& offload_;
   std::map<std::string, std::unique_ptr<Set>> sets_;  // by pod uid
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -129,7 +129,7 @@ TEST_CASE("resources for the kernel") {
     std::string text = std::string(R"({"metadata":{"name":"p"},"status":{"qosClass":")") + qos +
                        R"("},"spec":{"containers":[{"name":"c","resources":)" + resources + "}]}}";
     PodRef pod = pod_from(text.c_str());
-    runtime::Resources r = container_resources(*pod, *pod->containers()[0].spec, 1 << 30);
+    runtime::Resources r = container_resources(*pod, pod->containers()[0], 1 << 30);
     CHECK(r.cpu_shares == shares);
     CHECK(r.cpu_quota_us == quota);
     CHECK(r.oom_score_adj == adj);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/offload.h"
+#include "agent/pod_resources.h"
 #include "agent/services.h"
 #include "support/fake_clock.h"
 
@@ -52,6 +54,7 @@ class FakeRuntime final : public runtime::Runtime {
     c.name = config.name;
     c.attempt = config.attempt;
     c.state = runtime::ContainerState::kCreated;
+    c.resources = config.resources;
     containers[c.id] = c;
     clock_.defer([done, id = c.id] { done(id); });
   }
@@ -77,12 +80,24 @@ class FakeRuntime final : public runtime::Runtime {
     containers.erase(id);
     done({});
   }
-  void update_resources(const std::string&, runtime::Resources, Done<void> done) override {
-    done({});
+  void update_resources(const std::string& id, runtime::Resources resources,
+                        Done<void> done) override {
+    if (!update_error.empty()) return done(make_error(Code::kInternalError, update_error));
+    containers[id].resources = resources;
+    updated.push_back(containers[id].name);
+    clock_.defer([done] { done({}); });
+  }
+  void update_group(const std::string& group, runtime::Resources resources,
+                    Done<void> done) override {
+    groups[group] = resources;
+    updated.push_back("group");
+    clock_.defer([done] { done({}); });
   }
   void reopen_log(const std::string&, Done<void> done) override { done({}); }
   void stats(const std::string&, Done<runtime::ContainerStats> done) override {
-    done(runtime::ContainerStats());
+    runtime::ContainerStats stats;
+    stats.memory_usage_bytes = stats.memory_working_set_bytes = memory_used;
+    done(stats);
   }
   void exec_sync(const std::string&, std::vector<std::string>, int64_t,
                  Done<runtime::ExecResult> done) override {
@@ -107,9 +122,14 @@ class FakeRuntime final : public runtime::Runtime {
     done(runtime::ImageSpec());
   }
   void list_images(Done<std::vector<runtime::ImageSpec>> done) override {
-    done(std::vector<runtime::ImageSpec>());
+    std::vector<runtime::ImageSpec> list;
+    for (const auto& [id, size] : images) list.push_back({id, {}, {}, size, ""});
+    done(list);
   }
-  void remove_image(const std::string&, Done<void> done) override { done({}); }
+  void remove_image(const std::string& id, Done<void> done) override {
+    images.erase(id);
+    done({});
+  }
   void image_usage(Done<runtime::FilesystemUsage> done) override {
     done(runtime::FilesystemUsage());
   }
@@ -133,8 +153,12 @@ class FakeRuntime final : public runtime::Runtime {
 
   std::map<std::string, runtime::SandboxStatus> sandboxes;
   std::map<std::string, runtime::ContainerStatus> containers;
+  std::map<std::string, int64_t> images;  // sizes by id
   std::vector<std::string> started, stopped;
-  std::string start_error;
+  std::vector<std::string> updated;  // names of containers, "group"
+  std::map<std::string, runtime::Resources> groups;
+  uint64_t memory_used = 0;
+  std::string start_error, update_error;
   std::function<void(const runtime::ContainerStatus&)> on_exit;
   std::function<void(const std::string&)> on_sandbox_exit;
 
@@ -142,6 +166,12 @@ class FakeRuntime final : public runtime::Runtime {
   FakeClock& clock_;
   runtime::EventListener* listener_ = nullptr;
   int ids_ = 0;
+};
+
+// At once.
+class FakeOffload final : public agent::Offload {
+ public:
+  void run(const std::string&, Work work, agent::Callback<void> done) override { done(work()); }
 };
 
 class FakeNetwork final : public agent::PodNetwork {
@@ -166,9 +196,9 @@ class FakeVolumes final : public agent::PodVolumes {
     is_up = true;
     done({});
   }
-  Result<std::vector<runtime::Mount>> mounts(const agent::PodRef&, const agent::ContainerSpec&,
-                                             const Variables&) override {
-    return std::vector<runtime::Mount>();
+  void mounts(const agent::PodRef&, const agent::ContainerSpec&, const Variables&,
+              agent::Callback<std::vector<runtime::Mount>> done) override {
+    done(std::vector<runtime::Mount>());
   }
   void update(const agent::PodRef&) override {}
   void tear_down(const std::string&, agent::Callback<void> done) override {
@@ -187,12 +217,17 @@ class FakeConfigurer final : public agent::ContainerConfigurer {
     runtime::ContainerConfig config;
     config.name = input.container->name;
     config.attempt = input.attempt;
+    config.resources = resources(*input.pod, *input.container);
     done(config);
   }
   Result<runtime::SandboxConfig> sandbox(const agent::Pod&, uint32_t attempt) override {
     runtime::SandboxConfig config;
     config.attempt = attempt;
     return config;
+  }
+  runtime::Resources resources(const agent::Pod& pod,
+                               const agent::ContainerSpec& container) override {
+    return agent::container_resources(pod, container, int64_t{1} << 30);
   }
   std::string termination_message(const agent::Pod&, const agent::ContainerSpec&,
                                   const runtime::ContainerStatus&) override {
@@ -224,6 +259,14 @@ class FakeImages final : public agent::ImagePuller {
   }
   void forget(const std::string&) override {}
   Outcome outcome;
+};
+
+class FakeRoom final : public agent::NodeRoomBook {
+ public:
+  agent::Admission admit_resize(const agent::Pod&) override { return verdict; }
+  void room_changed() override { changes++; }
+  agent::Admission verdict;
+  int changes = 0;
 };
 
 class FakeStatuses final : public agent::StatusSink {

@@ -2,76 +2,13 @@
 
 #include <catch2/catch.hpp>
 
-#include "fake_services.h"
+#include "fake_node.h"
 
 using namespace knarr;
 using namespace knarr::agent;
+using namespace knarr::test;
 using json::Value;
 using State = PodMachine::State;
-
-namespace {
-
-Value container(const std::string& name) {
-  return Value::object({{"name", name}, {"image", "busybox"}});
-}
-
-PodRef make_pod(Value spec, bool deleting = false, int64_t grace_seconds = 30) {
-  auto object = std::make_shared<Object>();
-  object->name = {"default", "p"};
-  object->uid = "u1";
-  object->deleting = deleting;
-  Value meta = Value::object({{"name", "p"}, {"namespace", "default"}, {"generation", 1}});
-  if (deleting) meta.set("deletionGracePeriodSeconds", grace_seconds);
-  object->json = json::write(Value::object({{"metadata", meta}, {"spec", std::move(spec)}}));
-  return *Pod::parse(object);
-}
-
-Value spec_of(std::initializer_list<Value> containers, const char* policy = "Always") {
-  return Value::object({{"restartPolicy", policy}, {"containers", Value::array(containers)}});
-}
-
-// A node with one pod on it.
-struct Node {
-  test::FakeClock clock;
-  test::FakeRuntime runtime{clock};
-  test::FakeNetwork network;
-  test::FakeVolumes volumes;
-  test::FakeConfigurer configurer;
-  test::FakeProber prober;
-  test::FakeHooks hooks;
-  test::FakeImages images;
-  test::FakeStatuses statuses;
-  test::FakeEvents events;
-  PodServices services{clock, runtime, network,  volumes, configurer, prober,
-                       hooks, images,  statuses, events,  "192.0.2.1"};
-  std::shared_ptr<PodMachine> machine;
-  bool gone = false;
-  Value spec;
-
-  explicit Node(Value pod_spec) : spec(std::move(pod_spec)) {
-    machine = std::make_shared<PodMachine>(services, make_pod(spec), [this] { gone = true; });
-    runtime.on_sandbox_exit = [this](const std::string& id) { machine->on_sandbox_exit(id); };
-    runtime.on_exit = [this](const runtime::ContainerStatus& s) { machine->on_container_exit(s); };
-  }
-  void start(Recovered recovered = {}) {
-    machine->start({}, std::move(recovered));
-    clock.settle();
-  }
-  void exit(const std::string& name, int code) {
-    runtime.exit(runtime.running(name), code);
-    clock.settle();
-  }
-  std::string phase() const { return statuses.last["phase"].text(); }
-  const Value& status(size_t i = 0) const { return statuses.last["containerStatuses"][i]; }
-  std::string condition(const std::string& type) const {
-    for (const Value& c : statuses.last["conditions"].elements()) {
-      if (c["type"].as_string() == type) return c["status"].text() + c["reason"].text();
-    }
-    return "";
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a pod comes up, is ready, and says so") {
   Node node(spec_of({container("a"), container("b")}));
@@ -151,6 +88,22 @@ TEST_CASE("a deleted pod is stopped with its grace period, then everything goes"
   node.clock.settle();
   CHECK(node.gone);
   CHECK(node.runtime.sandboxes.empty());
+}
+
+TEST_CASE("a pod past its deadline is stopped and has failed") {
+  Value spec = spec_of({container("a")});
+  spec.set("activeDeadlineSeconds", 30);
+  Node node(spec);
+  node.start();
+  node.clock.advance(29000);
+  CHECK(node.machine->state() == State::kRunning);
+  node.clock.advance(1500);
+  CHECK(node.events.said(
+      "DeadlineExceeded: Pod was active on the node longer than the specified deadline"));
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 30000"});
+  CHECK(node.machine->state() == State::kDone);
+  CHECK(node.phase() == "Failed");
+  CHECK(node.statuses.last["reason"].as_string() == "DeadlineExceeded");
 }
 
 TEST_CASE("a pod deleted while it comes up still ends clean") {

@@ -1,0 +1,52 @@
+#include "cli/option_check.h"
+
+#include <catch2/catch.hpp>
+
+using namespace knarr;
+using namespace knarr::cli;
+
+namespace {
+
+std::string said(const std::function<void(ServerOptions&)>& change) {
+  ServerOptions o;
+  o.node_name = "node1";
+  o.node_ip = o.advertise_address = "192.0.2.1";
+  o.cluster_dns = "10.43.0.10";
+  change(o);
+  Result<void> checked = check_options(o);
+  return checked.ok() ? "" : checked.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("what a server cannot start with is named") {
+  using O = ServerOptions;
+  struct Row {
+    std::function<void(O&)> change;
+    std::string said;
+  };
+  const Row rows[] = {
+      {[](O&) {}, ""},
+      {[](O& o) { o.https_listen_port = 0; }, "--https-listen-port: 0: not a port"},
+      {[](O& o) { o.kubelet_port = 70000; }, "--kubelet-port: 70000: not a port"},
+      {[](O& o) { o.node_ip = "here"; }, "--node-ip: here: not an IP address"},
+      {[](O& o) { o.cluster_cidr = "10.0.0.0/99"; },
+       "--cluster-cidr: 10.0.0.0/99: not a CIDR, as in 10.0.0.0/16"},
+      {[](O& o) { o.cluster_cidr = "10.42.1.0/16"; },
+       "--cluster-cidr: 10.42.1.0/16: has bits beyond its prefix; the network is 10.42.0.0"},
+      {[](O& o) { o.cluster_cidr = "10.42.0.0/28"; },
+       "--cluster-cidr: 10.42.0.0/28: too small: at most /24 is"},
+      {[](O& o) { o.cluster_cidr = "10.0.0.0/8"; },
+       "--service-cidr: 10.43.0.0/16: overlaps --cluster-cidr 10.0.0.0/8"},
+      {[](O& o) { o.cluster_dns = "10.44.0.10"; },
+       "--cluster-dns: 10.44.0.10: not within --service-cidr 10.43.0.0/16"},
+      {[](O& o) { o.node_name = "Not A Name"; },
+       "--node-name: Not A Name: must be lower case letters, digits, '-' and '.', as names of "
+       "machines are"},
+      {[](O& o) { o.node_label = {"shelf"}; }, "--node-label: shelf: not a label: KEY=VALUE"},
+      {[](O& o) { o.node_label = {"a/b=c", "shelf=up"}; }, ""},
+      {[](O& o) { o.bridge = "a-name-that-is-long"; },
+       "--bridge: a-name-that-is-long: names of links have 1 to 15 bytes"},
+  };
+  for (const Row& row : rows) CHECK(said(row.change) == row.said);
+}
