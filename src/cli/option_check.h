@@ -1,0 +1,12 @@
+// Whether the values of flags make sense, before anything is started or written. The errors name
+// the flag, for who has typed it.
+#pragma once
+
+#include "cli/server_options.h"
+
+namespace knarr::cli {
+
+// Of options that are filled in.
+Result<void> check_options(const ServerOptions& options);
+
+}  // namespace knarr::cli
