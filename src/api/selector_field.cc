@@ -87,7 +87,9 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
 Result<void> FieldSelector::check(std::string_view kind,
                                   std::span<const std::string_view> supported) const {
   for (const FieldTerm& term : terms_) {
-    bool bare = kind == "CertificateSigningRequest" || kind == "Namespace" || kind == "Node";
+    bool slice = kind == "ResourceSlice";
+    bool bare =
+        slice || kind == "CertificateSigningRequest" || kind == "Namespace" || kind == "Node";
     if (term.path == "metadata.name" || (term.path == "metadata.namespace" && !bare)) continue;
     if (std::find(supported.begin(), supported.end(), term.path) != supported.end()) continue;
     if (kind == "Job") {
@@ -99,7 +101,8 @@ Result<void> FieldSelector::check(std::string_view kind,
                       "\"metadata.namespace\"",
                       term.path));
     }
-    return bad(fmt::format("field label not supported: {}", term.path));
+    return bad(fmt::format("field label not supported{}: {}",
+                           slice ? " for resource.k8s.io/v1, Kind=ResourceSlice" : "", term.path));
   }
   return {};
 }

@@ -9,12 +9,43 @@ namespace knarr::api {
 
 namespace {
 
-// "repo/app:1" -> "1"; "" without a tag, or when a digest decides.
+bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// A part of a repository's name: lower case, with single separators inside.
+bool is_name_part(std::string_view part) {
+  if (part.empty() || !is_alnum(part.front()) || !is_alnum(part.back())) return false;
+  for (char c : part) {
+    if (!is_alnum(c) && c != '.' && c != '_' && c != '-') return false;
+  }
+  return part.find("..") == std::string_view::npos;
+}
+
+// "registry:5000/repo/app" as images may be named; the registry is the first part when it looks
+// like a host.
+bool is_repository(std::string_view name) {
+  size_t slash = name.find('/');
+  std::string_view first = name.substr(0, slash);
+  bool host = slash != std::string_view::npos &&
+              (first.find_first_of(".:") != std::string_view::npos || first == "localhost");
+  if (host) name.remove_prefix(slash + 1);
+  while (true) {
+    size_t end = name.find('/');
+    if (!is_name_part(name.substr(0, end))) return false;
+    if (end == std::string_view::npos) return true;
+    name.remove_prefix(end + 1);
+  }
+}
+
+// "repo/app:1" -> "1"; "latest" without tag and digest; "" when a digest alone decides, or when
+// the text names no image.
 std::string_view image_tag(std::string_view image) {
-  if (image.find('@') != std::string_view::npos) return "digest";
-  std::string_view name = image.substr(image.rfind('/') + 1);
-  size_t colon = name.find(':');
-  return colon == std::string_view::npos ? "latest" : name.substr(colon + 1);
+  size_t at = image.find('@');
+  std::string_view name = image.substr(0, at);
+  size_t last = name.rfind('/');
+  size_t colon = name.find(':', last == std::string_view::npos ? 0 : last);
+  if (!is_repository(name.substr(0, colon))) return "";
+  if (colon != std::string_view::npos) return name.substr(colon + 1);
+  return at == std::string_view::npos ? "latest" : "";
 }
 
 const char* pull_policy(std::string_view image) {

@@ -217,18 +217,20 @@ void validating_binding(const Value& object, ErrorList& errors) {
 }
 
 constexpr std::string_view kGroup = "admissionregistration.k8s.io";
+constexpr int kShape = kCreateFirst | kNoMetaUpdate | kPlainFinalizers;
 constexpr KindRules kRules[] = {
     {kGroup, "ValidatingWebhookConfiguration", name_is_dns_subdomain, validating_webhooks, nullptr,
-     nullptr},
+     nullptr, nullptr, kShape},
     {kGroup, "MutatingWebhookConfiguration", name_is_dns_subdomain, mutating_webhooks, nullptr,
-     nullptr},
+     nullptr, nullptr, kShape},
     {kGroup, "ValidatingAdmissionPolicy", name_is_dns_subdomain, validating_policy, nullptr,
-     nullptr},
-    {kGroup, "MutatingAdmissionPolicy", name_is_dns_subdomain, mutating_policy, nullptr, nullptr},
+     nullptr, nullptr, kShape},
+    {kGroup, "MutatingAdmissionPolicy", name_is_dns_subdomain, mutating_policy, nullptr, nullptr,
+     nullptr, kShape},
     {kGroup, "ValidatingAdmissionPolicyBinding", name_is_dns_subdomain, validating_binding, nullptr,
-     nullptr},
+     nullptr, nullptr, kShape},
     {kGroup, "MutatingAdmissionPolicyBinding", name_is_dns_subdomain, binding_common, nullptr,
-     nullptr},
+     nullptr, nullptr, kShape},
 };
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <set>
 
 #include "api/ip.h"
+#include "api/validation/flow_control.h"
+#include "api/validation/internal.h"
 #include "api/validation/rules.h"
 #include "base/format.h"
 
@@ -192,6 +194,8 @@ void key_usage(const Value& usage, const Path& path, ErrorList& errors) {
                path, errors);
 }
 
+}  // namespace
+
 void signer_name(const Value& value, const Path& path, ErrorList& errors) {
   std::string_view name = value.as_string();
   if (name.empty()) return errors.required(path);
@@ -211,6 +215,8 @@ void signer_name(const Value& value, const Path& path, ErrorList& errors) {
     errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
   }
 }
+
+namespace {
 
 // "-----BEGIN CERTIFICATE REQUEST-----" in base64 starts so.
 bool is_request(std::string_view base64) {
@@ -259,73 +265,46 @@ void lease(const Value& object, ErrorList& errors) {
   if (!seconds.is_null() && seconds.as_int() <= 0) {
     errors.invalid(path / "leaseDurationSeconds", seconds, "must be greater than 0");
   }
-  const Value& transitions = spec["leaseTransitions"];
-  if (transitions.as_int() < 0)
-    errors.invalid(path / "leaseTransitions", transitions, kNotNegative);
+  not_negative(spec["leaseTransitions"], path / "leaseTransitions", errors);
+  const Value& strategy = spec["strategy"];
+  if (!strategy.is_null() && strategy.as_string() != "OldestEmulationVersion" &&
+      strategy.as_string().find('/') == std::string_view::npos) {
+    errors.not_supported(path / "strategy", strategy, {"OldestEmulationVersion"});
+  }
+  if (!spec["preferredHolder"].as_string().empty() && strategy.as_string().empty()) {
+    errors.forbidden(path / "preferredHolder", "may only be specified if `strategy` is defined");
+  }
 }
 
 void runtime_class(const Value& object, ErrorList& errors) {
-  dns_label(object["handler"], Path("handler"), errors);
-  validate_labels(object["scheduling"]["nodeSelector"], Path("scheduling") / "nodeSelector",
-                  errors);
-  tolerations(object["scheduling"]["tolerations"], Path("scheduling") / "tolerations", errors);
+  if (object["handler"].as_string().empty()) {
+    errors.required(Path("handler"));
+  } else {
+    dns_label(object["handler"], Path("handler"), errors);
+  }
+  if (!object["overhead"].is_null()) {
+    container_resources(Value::object({{"limits", object["overhead"]["podFixed"]}}),
+                        Path("overhead"), errors);
+  }
+  Path path("scheduling");
+  validate_labels(object["scheduling"]["nodeSelector"], path / "nodeSelector", errors);
+  const Value& list = object["scheduling"]["tolerations"];
+  tolerations(list, path / "tolerations", errors);
+  std::vector<Value> seen;
+  size_t i = 0;
+  for (const Value& one : list.elements()) {
+    Value key = one;
+    key.erase("tolerationSeconds");
+    Path at = (path / "tolerations")[i++];
+    if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
+      errors.duplicate(at, internal_value("", "v1", "Toleration", one));
+    }
+    seen.push_back(std::move(key));
+  }
 }
 
 void runtime_class_update(const Value& object, const Value& old, ErrorList& errors) {
   immutable(object["handler"], old["handler"], Path("handler"), errors);
-}
-
-void flow_schema(const Value& object, ErrorList& errors) {
-  const Value& spec = object["spec"];
-  Path path("spec");
-  int64_t precedence = spec["matchingPrecedence"].as_int();
-  if (precedence <= 0) {
-    errors.invalid(path / "matchingPrecedence", precedence, "must be a positive value");
-  } else if (precedence > 10000) {
-    errors.invalid(path / "matchingPrecedence", precedence, "must not be greater than 10000");
-  }
-  const Value& method = spec["distinguisherMethod"];
-  if (!method.is_null()) {
-    maybe_one_of(method["type"], {"ByNamespace", "ByUser"}, path / "distinguisherMethod" / "type",
-                 errors);
-  }
-  std::string_view level = spec["priorityLevelConfiguration"]["name"].as_string();
-  if (level.empty()) {
-    errors.required(path / "priorityLevelConfiguration" / "name",
-                    "must reference a priority level");
-  } else {
-    dns_subdomain(level, path / "priorityLevelConfiguration" / "name", errors);
-  }
-  size_t i = 0;
-  for (const Value& rule : spec["rules"].elements()) {
-    Path at = (path / "rules")[i++];
-    if (rule["subjects"].empty())
-      errors.required(at / "subjects", "subjects must contain at least one value");
-    if (rule["resourceRules"].empty() && rule["nonResourceRules"].empty()) {
-      errors.required(at, "at least one of resourceRules and nonResourceRules has to be non-empty");
-    }
-  }
-}
-
-void priority_level(const Value& object, ErrorList& errors) {
-  const Value& spec = object["spec"];
-  Path path("spec");
-  std::string_view type = spec["type"].as_string();
-  if (type == "Limited") {
-    if (spec["limited"].is_null()) {
-      errors.required(path / "limited", "must not be empty when type is Limited");
-    }
-    not_negative(spec["limited"]["nominalConcurrencyShares"],
-                 path / "limited" / "nominalConcurrencyShares", errors);
-    one_of(spec["limited"]["limitResponse"]["type"], {"Queue", "Reject"},
-           path / "limited" / "limitResponse" / "type", errors);
-  } else if (type == "Exempt") {
-    if (!spec["limited"].is_null()) {
-      errors.forbidden(path / "limited", "must be nil if the type is not Limited");
-    }
-  } else {
-    errors.not_supported(path / "type", type, {"Exempt", "Limited"});
-  }
 }
 
 constexpr std::string_view kFlow = "flowcontrol.apiserver.k8s.io";
@@ -333,14 +312,17 @@ constexpr KindRules kRules[] = {
     {"apiextensions.k8s.io", "CustomResourceDefinition", name_is_dns_subdomain, definition,
      definition_update, nullptr, definition_name},
     {"apiregistration.k8s.io", "APIService", name_is_path_segment, api_service, nullptr, nullptr,
-     api_service_name},
+     api_service_name, kCreateLast},
     {"certificates.k8s.io", "CertificateSigningRequest", name_is_anything, signing_request,
      signing_request_update, signing_request_status},
-    {"coordination.k8s.io", "Lease", name_is_dns_subdomain, lease, nullptr, nullptr},
+    {"coordination.k8s.io", "Lease", name_is_dns_subdomain, lease, nullptr, nullptr, nullptr,
+     kPlainFinalizers},
     {"node.k8s.io", "RuntimeClass", name_is_dns_subdomain, runtime_class, runtime_class_update,
-     nullptr},
-    {kFlow, "FlowSchema", name_is_dns_subdomain, flow_schema, nullptr, nullptr},
-    {kFlow, "PriorityLevelConfiguration", name_is_dns_subdomain, priority_level, nullptr, nullptr},
+     nullptr, nullptr, kCreateFirst},
+    {kFlow, "FlowSchema", name_is_dns_subdomain, flow_schema, nullptr, flow_status, nullptr,
+     kCreateFirst | kNoMetaUpdate | kStatusNoMeta},
+    {kFlow, "PriorityLevelConfiguration", name_is_dns_subdomain, priority_level, nullptr,
+     flow_status, nullptr, kCreateFirst | kNoMetaUpdate | kStatusNoMeta},
 };
 
 }  // namespace

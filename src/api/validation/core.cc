@@ -48,7 +48,6 @@ void frozen(const Value& object, const Value& old, std::initializer_list<const c
 
 void config_map_update(const Value& object, const Value& old, ErrorList& errors) {
   frozen(object, old, {"data", "binaryData"}, errors);
-  config_map(object, errors);
 }
 
 void secret(const Value& object, ErrorList& errors) {
@@ -65,13 +64,11 @@ void secret(const Value& object, ErrorList& errors) {
 void secret_update(const Value& object, const Value& old, ErrorList& errors) {
   immutable(object["type"], old["type"], Path("type"), errors);
   frozen(object, old, {"data"}, errors);
-  secret(object, errors);
 }
 
 void namespace_spec(const Value& object, ErrorList& errors) {
-  size_t i = 0;
   for (const Value& finalizer : object["spec"]["finalizers"].elements()) {
-    namespace_finalizer(finalizer, (Path("spec") / "finalizers")[i++], errors);
+    namespace_finalizer(finalizer, Path("spec") / "finalizers", errors);
   }
 }
 
@@ -88,19 +85,22 @@ void namespace_status(const Value& object, const Value&, ErrorList& errors) {
   }
 }
 
-void service_account(const Value&, ErrorList&) {}
-
 constexpr KindRules kRules[] = {
     {"", "Pod", name_is_dns_subdomain, pod_create, pod_update, pod_status_update},
-    {"", "ConfigMap", name_is_dns_subdomain, config_map, config_map_update, nullptr},
-    {"", "Secret", name_is_dns_subdomain, secret, secret_update, nullptr},
-    {"", "Namespace", name_is_dns_label, namespace_spec, nullptr, namespace_status},
-    {"", "ServiceAccount", name_is_dns_subdomain, service_account, nullptr, nullptr},
-    {"", "Node", name_is_dns_subdomain, node, node_update, node_status},
-    {"", "LimitRange", name_is_dns_subdomain, limit_range, nullptr, nullptr},
-    {"", "ResourceQuota", name_is_dns_subdomain, resource_quota, resource_quota_update, nullptr},
-    {"", "Event", name_is_dns_subdomain, event, event_update, nullptr},
-    {"events.k8s.io", "Event", name_is_dns_subdomain, event, event_update, nullptr},
+    {"", "ConfigMap", name_is_dns_subdomain, config_map, config_map_update, nullptr, nullptr,
+     kCreateLast},
+    {"", "Secret", name_is_dns_subdomain, secret, secret_update, nullptr, nullptr, kCreateLast},
+    {"", "Namespace", name_is_dns_label, namespace_spec, nullptr, namespace_status, nullptr,
+     kCreateFirst},
+    {"", "ServiceAccount", name_is_dns_subdomain, nullptr, nullptr, nullptr, nullptr, kCreateLast},
+    {"", "Node", name_is_dns_subdomain, node, node_update, node_update, nullptr, kCreateFirst},
+    {"", "LimitRange", name_is_dns_subdomain, limit_range, nullptr, nullptr, nullptr,
+     kCreateFirst | kNoMetaUpdate},
+    {"", "ResourceQuota", name_is_dns_subdomain, resource_quota, resource_quota_update,
+     resource_quota_status},
+    {"", "Event", nullptr, event, event_update, nullptr, nullptr, kNoMetadata},
+    {"events.k8s.io", "Event", nullptr, strict_event, strict_event_update, nullptr, nullptr,
+     kNoMetadata},
     {"", "PodTemplate", name_is_dns_subdomain, pod_template_object, nullptr, nullptr},
 };
 

@@ -11,11 +11,14 @@ void pod_template_object(const Value& object, ErrorList& errors);
 
 void node(const Value& object, ErrorList& errors);
 void node_update(const Value& object, const Value& old, ErrorList& errors);
-void node_status(const Value& object, const Value& old, ErrorList& errors);
 void limit_range(const Value& object, ErrorList& errors);
 void resource_quota(const Value& object, ErrorList& errors);
 void resource_quota_update(const Value& object, const Value& old, ErrorList& errors);
+void resource_quota_status(const Value& object, const Value& old, ErrorList& errors);
 void event(const Value& object, ErrorList& errors);
 void event_update(const Value& object, const Value& old, ErrorList& errors);
+// The same asked through events.k8s.io.
+void strict_event(const Value& object, ErrorList& errors);
+void strict_event_update(const Value& object, const Value& old, ErrorList& errors);
 
 }  // namespace knarr::api::rules

@@ -11,7 +11,17 @@ namespace {
 // The text of a bad value.
 std::string printed(const json::Value& value) {
   if (value.is_string()) return go_quote(value.as_string());
-  return json::write(value);
+  std::string text = json::write(value);
+  if (!value.is_array() && !value.is_object()) return text;
+  std::string out;  // Go's encoder keeps markup out of JSON
+  for (char c : text) {
+    if (c == '<' || c == '>' || c == '&') {
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
 }
 
 std::string with_value(std::string_view what, const json::Value& value, std::string_view detail) {
@@ -38,6 +48,8 @@ std::string_view reason_text(FieldReason reason) {
     case FieldReason::kTooMany: return "FieldValueTooMany";
     case FieldReason::kInternal: return "InternalError";
     case FieldReason::kTypeInvalid: return "FieldValueTypeInvalid";
+    case FieldReason::kTooShort: return "FieldValueTooShort";
+    case FieldReason::kTooFew: return "FieldValueTooFew";
   }
   return "";
 }
@@ -114,6 +126,10 @@ void ErrorList::invalid(const Path& path, const json::Value& value, std::string_
   add(FieldReason::kInvalid, path, with_value("Invalid value", value, detail));
 }
 
+void ErrorList::invalid(const Path& path, std::string_view detail) {
+  add(FieldReason::kInvalid, path, with_detail("Invalid value", detail));
+}
+
 void ErrorList::not_supported(const Path& path, const json::Value& value,
                               std::initializer_list<std::string_view> supported) {
   add(FieldReason::kNotSupported, path,
@@ -146,6 +162,11 @@ void ErrorList::too_long(const Path& path, int64_t max_bytes) {
 void ErrorList::too_many(const Path& path, int64_t actual, int64_t max) {
   add(FieldReason::kTooMany, path,
       fmt::format("Too many: {}: must have at most {} item{}", actual, max, max == 1 ? "" : "s"));
+}
+
+void ErrorList::too_few(const Path& path, int64_t actual, int64_t min) {
+  add(FieldReason::kTooFew, path,
+      fmt::format("Too few: {}: must have at least {} item{}", actual, min, min == 1 ? "" : "s"));
 }
 
 void ErrorList::internal(const Path& path, std::string_view detail) {

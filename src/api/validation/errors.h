@@ -37,6 +37,8 @@ enum class FieldReason : uint8_t {
   kTooMany,
   kInternal,
   kTypeInvalid,
+  kTooShort,
+  kTooFew,
 };
 
 struct FieldError {
@@ -51,6 +53,7 @@ class ErrorList {
  public:
   void required(const Path& path, std::string_view detail = {});
   void invalid(const Path& path, const json::Value& value, std::string_view detail);
+  void invalid(const Path& path, std::string_view detail);  // the value is not shown
   void not_supported(const Path& path, const json::Value& value,
                      std::initializer_list<std::string_view> supported);
   void not_supported(const Path& path, const json::Value& value,
@@ -60,6 +63,7 @@ class ErrorList {
   void not_found(const Path& path, const json::Value& value);
   void too_long(const Path& path, int64_t max_bytes);
   void too_many(const Path& path, int64_t actual, int64_t max);
+  void too_few(const Path& path, int64_t actual, int64_t min);
   void internal(const Path& path, std::string_view detail);
   void type_invalid(const Path& path, const json::Value& value, std::string_view detail);
   void add(FieldReason reason, const Path& path, std::string body);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "api/validation/core.h"
+#include "api/validation/internal.h"
 #include "base/format.h"
 
 namespace knarr::api::rules {
@@ -80,17 +81,26 @@ void compare_limits(const Value& item, std::string_view name, const Path& path, 
             fmt::format("ratio {} is greater than max/min = {:f}", ratio.text(), bound));
     }
   }
-}
-
-bool is_quota_name(std::string_view name) {
-  return name != "storage" && is_standard_resource(name);
+  bool overcommits = is_native_resource(name) && !is_huge_page(name);
+  if (!overcommits && usual.set && request.set && usual.value.compare(request.value) != 0) {
+    wrong("defaultRequest", request,
+          fmt::format("default value {} must equal to defaultRequest value {} in {}", usual.text(),
+                      request.text(), name));
+  }
 }
 
 bool scope_fits(std::string_view scope, std::string_view resource) {
   if (scope == "BestEffort") return resource == "pods";
+  if (scope == "VolumeAttributesClass") {
+    return contains({"persistentvolumeclaims", "requests.storage"}, resource);
+  }
+  if (!contains({"Terminating", "NotTerminating", "NotBestEffort", "PriorityClass",
+                 "CrossNamespacePodAffinity"},
+                scope)) {
+    return true;
+  }
   return contains(
-      {"pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory",
-       "ephemeral-storage", "requests.ephemeral-storage", "limits.ephemeral-storage"},
+      {"pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"},
       resource);
 }
 
@@ -100,31 +110,51 @@ bool is_scope(std::string_view name) {
                   name);
 }
 
-void scopes(const Value& spec, const Path& path, ErrorList& errors) {
-  std::set<std::string_view> seen;
-  for (const Value& scope : spec["scopes"].elements()) {
-    std::string_view name = scope.as_string();
-    if (!is_scope(name)) errors.invalid(path, spec["scopes"], "unsupported scope");
-    for (auto [resource, value] : spec["hard"].members()) {
-      if (is_quota_name(resource) && is_scope(name) && !scope_fits(name, resource)) {
-        errors.invalid(path, spec["scopes"], "unsupported scope applied to resource");
-      }
-    }
-    seen.insert(name);
+// How many of the limited resources a scope has no say over.
+size_t unfit(const Value& spec, std::string_view scope) {
+  size_t n = 0;
+  for (auto [resource, value] : spec["hard"].members()) {
+    n += is_quota_resource(resource) && !scope_fits(scope, resource) ? 1 : 0;
   }
-  if ((seen.count("BestEffort") && seen.count("NotBestEffort")) ||
-      (seen.count("Terminating") && seen.count("NotTerminating"))) {
-    errors.invalid(path, spec["scopes"], "conflicting scopes");
+  return n;
+}
+
+using Scopes = std::set<std::string_view>;
+
+void no_conflict(const Scopes& seen, const Value& spec, const Path& path, ErrorList& errors) {
+  for (auto [a, b] :
+       {std::pair{"BestEffort", "NotBestEffort"}, std::pair{"Terminating", "NotTerminating"}}) {
+    if (seen.count(a) && seen.count(b)) errors.invalid(path, spec["scopes"], "conflicting scopes");
   }
 }
 
-void scope_selector(const Value& selector, const Path& path, ErrorList& errors) {
+void scopes(const Value& spec, const Path& path, ErrorList& errors) {
+  Scopes seen;
+  for (const Value& scope : spec["scopes"].elements()) {
+    std::string_view name = scope.as_string();
+    if (!is_scope(name)) errors.invalid(path, spec["scopes"], "unsupported scope");
+    for (size_t n = unfit(spec, name); n > 0; n--) {
+      errors.invalid(path, spec["scopes"], "unsupported scope applied to resource");
+    }
+    seen.insert(name);
+  }
+  no_conflict(seen, spec, path, errors);
+}
+
+void scope_selector(const Value& spec, const Path& path, ErrorList& errors) {
+  const Value& selector = spec["scopeSelector"];
   Path at = path / "matchExpressions";
+  Scopes seen;
   for (const Value& one : selector["matchExpressions"].elements()) {
     std::string_view scope = one["scopeName"].as_string();
     std::string_view op = one["operator"].as_string();
     if (!is_scope(scope)) errors.invalid(at / "scopeName", scope, "unsupported scope");
-    bool simple = scope != "PriorityClass" && scope != "VolumeAttributesClass";
+    for (size_t n = unfit(spec, scope); n > 0; n--) {
+      errors.invalid(at, internal_value("", "v1", "ScopeSelector", selector),
+                     "unsupported scope applied to resource");
+    }
+    seen.insert(scope);
+    bool simple = is_scope(scope) && scope != "PriorityClass" && scope != "VolumeAttributesClass";
     if (simple && op != "Exists") {
       errors.invalid(at / "operator", op,
                      "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "
@@ -148,6 +178,29 @@ void scope_selector(const Value& selector, const Path& path, ErrorList& errors) 
       errors.invalid(at / "operator", op, "not a valid selector operator");
     }
   }
+  no_conflict(seen, spec, at, errors);
+}
+
+}  // namespace
+
+namespace {
+
+void limit_resource_name(std::string_view type, std::string_view name, const Path& path,
+                         ErrorList& errors) {
+  if (type == "Pod" || type == "Container") {
+    container_resource_name(name, path, errors);
+  } else {
+    resource_name(name, path, errors);
+  }
+}
+
+void claim_limits(const Value& item, const Path& path, ErrorList& errors) {
+  if (item["type"].as_string() == "PersistentVolumeClaim" && !item["min"].has("storage") &&
+      !item["max"].has("storage")) {
+    errors.required(
+        path / "limits",
+        "either minimum or maximum storage value is required, but neither was provided");
+  }
 }
 
 }  // namespace
@@ -163,6 +216,7 @@ void limit_range(const Value& object, ErrorList& errors) {
     std::set<std::string> names;
     bool pod = type == "Pod";
     for (const char* member : {"max", "min", "default", "defaultRequest", "maxLimitRequestRatio"}) {
+      if (std::string_view(member) == "maxLimitRequestRatio") claim_limits(item, path, errors);
       bool defaults = std::string_view(member).substr(0, 7) == "default";
       if (pod && defaults) {
         if (!item[member].empty()) {
@@ -171,41 +225,62 @@ void limit_range(const Value& object, ErrorList& errors) {
         continue;
       }
       for (auto [name, value] : item[member].members()) {
-        resource_name(name, (path / member).key(name), errors);
+        limit_resource_name(type, name, (path / member).key(name), errors);
         names.emplace(name);
       }
-    }
-    if (type == "PersistentVolumeClaim" && !item["min"].has("storage") &&
-        !item["max"].has("storage")) {
-      errors.required(
-          path / "limits",
-          "either minimum or maximum storage value is required, but neither was provided");
     }
     for (const std::string& name : names) compare_limits(item, name, path, errors);
   }
 }
 
-void resource_quota(const Value& object, ErrorList& errors) {
-  Path path("spec");
-  for (auto [name, value] : object["spec"]["hard"].members()) {
-    Path at = (path / "hard").key(name);
+namespace {
+
+void quota_amounts(const Value& list, const Path& path, ErrorList& errors) {
+  for (auto [name, value] : list.members()) {
+    Path at = path.key(name);
     resource_name(name, at, errors);
-    bool plain = name.find('/') == std::string_view::npos && check_qualified_name(name).empty();
-    if (plain && !is_quota_name(name)) {
+    if (name.find('/') == std::string_view::npos && !is_quota_resource(name)) {
       errors.invalid(at, name, "must be a standard resource for quota");
     }
-    quantity_not_negative(value, at, errors);
-    if (is_integer_resource(name) && !quantity_or_zero(value.as_string()).is_integer()) {
-      errors.invalid(at, value, "must be an integer");
-    }
+    resource_quantity(name, value, at, errors);
   }
+}
+
+void quota_status(const Value& status, ErrorList& errors) {
+  for (const char* member : {"hard", "used"}) {
+    quota_amounts(status[member], Path("status") / member, errors);
+  }
+}
+
+void quota_spec(const Value& object, ErrorList& errors) {
+  Path path("spec");
+  quota_amounts(object["spec"]["hard"], path / "hard", errors);
   scopes(object["spec"], path / "scopes", errors);
-  scope_selector(object["spec"]["scopeSelector"], path / "scopeSelector", errors);
+  scope_selector(object["spec"], path / "scopeSelector", errors);
+}
+
+}  // namespace
+
+void resource_quota(const Value& object, ErrorList& errors) {
+  quota_spec(object, errors);
+  quota_status(object["status"], errors);
 }
 
 void resource_quota_update(const Value& object, const Value& old, ErrorList& errors) {
-  resource_quota(object, errors);
-  immutable(object["spec"]["scopes"], old["spec"]["scopes"], Path("spec") / "scopes", errors);
+  quota_spec(object, errors);
+  const Value& now = object["spec"]["scopes"];
+  auto set_of = [](const Value& list) {
+    std::set<std::string_view> out;
+    for (const Value& one : list.elements()) out.insert(one.as_string());
+    return out;
+  };
+  if (set_of(now) != set_of(old["spec"]["scopes"])) {
+    errors.invalid(Path("spec") / "scopes", now, kImmutable);
+  }
+}
+
+void resource_quota_status(const Value& object, const Value&, ErrorList& errors) {
+  quota_status(object["status"], errors);
 }
 
 }  // namespace knarr::api::rules

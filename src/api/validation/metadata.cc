@@ -9,6 +9,30 @@ namespace {
 
 constexpr size_t kMaxAnnotationsBytes = 256 * 1024;
 
+// The code point of the UTF-8 sequence at `at`, which moves past it; U+FFFD for what is none.
+uint32_t next_rune(std::string_view text, size_t& at) {
+  auto first = static_cast<unsigned char>(text[at++]);
+  if (first < 0x80) return first;
+  int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc2 ? 1 : 0;
+  if (more == 0 || at + more > text.size()) return 0xfffd;
+  uint32_t rune = first & (0x3f >> more);
+  for (int i = 0; i < more; i++) {
+    auto c = static_cast<unsigned char>(text[at + i]);
+    if ((c & 0xc0) != 0x80) return 0xfffd;
+    rune = rune << 6 | (c & 0x3f);
+  }
+  at += more;
+  return rune;
+}
+
+// Neither control, nor format character, nor space but the plain one.
+bool is_print(uint32_t rune) {
+  auto within = [rune](uint32_t low, uint32_t high) { return rune >= low && rune <= high; };
+  return !(rune < 0x20 || within(0x7f, 0xa0) || rune == 0xad || within(0x2000, 0x200f) ||
+           within(0x2028, 0x202f) || within(0x205f, 0x206f) || rune == 0x3000 ||
+           within(0xd800, 0xf8ff) || rune == 0xfeff || within(0xf0000, 0x10ffff));
+}
+
 // A generated name continues what ends in '-': judge it as if it did.
 std::string unmasked(std::string_view name, bool prefix) {
   std::string out(name);
@@ -20,37 +44,29 @@ std::string unmasked(std::string_view name, bool prefix) {
 
 void validate_owner_references(const json::Value& owners, const Path& path, ErrorList& errors) {
   std::string controller;
-  size_t i = 0;
   for (const json::Value& owner : owners.elements()) {
-    Path at = path[i++];
     std::string_view api_version = owner["apiVersion"].as_string();
     size_t slash = api_version.find('/');
     std::string_view version =
         slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
     if (version.empty()) {
-      errors.invalid(at / "apiVersion", owner["apiVersion"].as_string(),
-                     "version must not be empty");
+      errors.invalid(path / "apiVersion", api_version, "version must not be empty");
     }
-    if (owner["kind"].as_string().empty()) {
-      errors.invalid(at / "kind", owner["kind"].as_string(), "must not be empty");
-    }
-    if (owner["name"].as_string().empty()) {
-      errors.invalid(at / "name", owner["name"].as_string(), "must not be empty");
-    }
-    if (owner["uid"].as_string().empty()) {
-      errors.invalid(at / "uid", owner["uid"].as_string(), "must not be empty");
+    for (const char* member : {"kind", "name", "uid"}) {
+      if (owner[member].as_string().empty()) errors.invalid(path / member, "", "must not be empty");
     }
     if (api_version == "v1" && owner["kind"].as_string() == "Event") {
-      errors.invalid(at, fmt::format("/v1, Kind=Event"), "is disallowed from being an owner");
+      errors.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner");
     }
     if (!owner["controller"].as_bool()) continue;
+    std::string name = owner["kind"].text() + "/" + owner["name"].text();
     if (controller.empty()) {
-      controller = owner["name"].text();
+      controller = std::move(name);
     } else {
       errors.invalid(path, owners,
                      fmt::format("Only one reference can have Controller set to true. Found "
                                  "\"true\" in references for {} and {}",
-                                 controller, owner["name"].as_string()));
+                                 controller, name));
     }
   }
 }
@@ -58,10 +74,8 @@ void validate_owner_references(const json::Value& owners, const Path& path, Erro
 void validate_finalizers(const json::Value& finalizers, const Path& path, ErrorList& errors) {
   bool orphan = false;
   bool foreground = false;
-  size_t i = 0;
   for (const json::Value& finalizer : finalizers.elements()) {
-    Path at = path[i++];
-    errors.invalid_all(at, finalizer, check_qualified_name(finalizer.as_string()));
+    errors.invalid_all(path, finalizer, check_qualified_name(finalizer.as_string()));
     orphan |= finalizer.as_string() == "orphan";
     foreground |= finalizer.as_string() == "foregroundDeletion";
   }
@@ -82,20 +96,7 @@ void validate_managed_fields(const json::Value& entries, const Path& path, Error
     if (!type.empty() && type != "FieldsV1") {
       errors.invalid(at / "fieldsType", type, "must be `FieldsV1`");
     }
-    std::string_view manager = entry["manager"].as_string();
-    if (manager.size() > 128) errors.too_long(at / "manager", 128);
-    size_t n = 0;
-    for (char c : manager) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-        errors.invalid(
-            at / "manager", manager,
-            fmt::format("should only contain printable characters (found a non printable "
-                        "character at position {})",
-                        n));
-        break;
-      }
-      n++;
-    }
+    validate_field_manager(entry["manager"].as_string(), at / "manager", errors);
     if (entry["subresource"].as_string().size() > 256) errors.too_long(at / "subresource", 256);
   }
 }
@@ -142,6 +143,19 @@ void no_new_finalizers(const json::Value& metadata, const json::Value& old, cons
 
 }  // namespace
 
+void validate_field_manager(std::string_view manager, const Path& path, ErrorList& errors) {
+  constexpr size_t kMaxManager = 128;
+  if (manager.size() > kMaxManager) errors.too_long(path, kMaxManager);
+  size_t at = 0;
+  while (at < manager.size()) {
+    size_t begin = at;
+    uint32_t rune = next_rune(manager, at);
+    if (is_print(rune)) continue;
+    errors.invalid(path, manager,
+                   fmt::format("invalid character U+{:04X} (at position {})", rune, begin));
+  }
+}
+
 Problems name_is_dns_subdomain(std::string_view name, bool prefix) {
   return check_dns1123_subdomain(unmasked(name, prefix));
 }
@@ -185,8 +199,6 @@ void validate_labels(const json::Value& labels, const Path& path, ErrorList& err
   std::sort(sorted.begin(), sorted.end());
   for (const auto& [key, value] : sorted) {
     errors.invalid_all(path, key, check_label_key(key));
-  }
-  for (const auto& [key, value] : sorted) {
     errors.invalid_all(path, *value, check_label_value(value->as_string()));
   }
 }
@@ -205,14 +217,14 @@ void validate_annotations(const json::Value& annotations, const Path& path, Erro
 void validate_metadata(const json::Value& metadata, bool namespaced, NameCheck check,
                        const ErrorList& more_of_name, const Path& path, ErrorList& errors) {
   std::string_view generate = text_of(metadata, "generateName");
-  if (!generate.empty()) {
+  if (!generate.empty() && check != nullptr) {
     errors.invalid_all(path / "generateName", generate, check(generate, true));
   }
   std::string_view name = text_of(metadata, "name");
   if (name.empty()) {
     errors.required(path / "name", "name or generateName is required");
   } else {
-    errors.invalid_all(path / "name", name, check(name, false));
+    if (check != nullptr) errors.invalid_all(path / "name", name, check(name, false));
     errors.append(more_of_name);
   }
   std::string_view ns = text_of(metadata, "namespace");

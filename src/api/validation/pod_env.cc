@@ -1,5 +1,7 @@
 // Environment variables of containers, and what the downward API offers.
 #include "api/validation/pod.h"
+#include "api/validation/volume_sources.h"
+#include "base/format.h"
 
 namespace knarr::api::rules {
 namespace {
@@ -22,6 +24,23 @@ void key_selector(const Value& ref, const Path& path, ErrorList& errors) {
   }
 }
 
+void file_key_selector(const Value& ref, const Path& path, ErrorList& errors) {
+  std::string_view key = ref["key"].as_string();
+  if (key.empty()) {
+    errors.required(path / "key");
+  } else {
+    errors.invalid_all(path / "key", key, check_env_var_name(key));
+  }
+  if (ref["volumeName"].as_string().empty()) {
+    errors.required(path / "volumeName");
+  } else {
+    dns_label(ref["volumeName"], path / "volumeName", errors);
+  }
+  std::string_view file = ref["path"].as_string();
+  if (file.empty()) return errors.required(path / "path");
+  no_backsteps(file, path / "path", errors);
+}
+
 void value_from(const Value& variable, const Path& path, ErrorList& errors) {
   const Value& from = variable["valueFrom"];
   if (from.is_null()) return;
@@ -39,7 +58,10 @@ void value_from(const Value& variable, const Path& path, ErrorList& errors) {
     sources++;
     key_selector(from[member], path / member, errors);
   }
-  if (!from["fileKeyRef"].is_null()) sources++;
+  if (!from["fileKeyRef"].is_null()) {
+    sources++;
+    file_key_selector(from["fileKeyRef"], path / "fileKeyRef", errors);
+  }
   if (sources == 0) {
     errors.invalid(path, "",
                    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, "
@@ -52,35 +74,58 @@ void value_from(const Value& variable, const Path& path, ErrorList& errors) {
   }
 }
 
+void divisor(std::string_view resource, const Quantity& quantity, const Path& path,
+             ErrorList& errors) {
+  if (quantity.is_zero()) return;
+  std::string text = quantity.text();
+  std::string_view what = resource.substr(resource.find('.') + 1);
+  if (what == "cpu") {
+    if (text == "1" || text == "1m") return;
+    errors.invalid(path, resource,
+                   "only divisor's values 1m and 1 are supported with the cpu resource");
+    return;
+  }
+  const char* shown = what == "memory"              ? "memory"
+                      : what == "ephemeral-storage" ? "local ephemeral storage"
+                      : is_huge_page(what)          ? "hugepages"
+                                                    : nullptr;
+  bool good = contains(
+      {"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}, text);
+  if (shown == nullptr || good) return;
+  errors.invalid(path, resource,
+                 fmt::format("only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, "
+                             "1Pi, 1Ei are supported with the {} resource",
+                             shown));
+}
+
 }  // namespace
 
 void object_field_selector(const Value& selector, bool volume, const Path& path,
                            ErrorList& errors) {
-  if (selector["apiVersion"].as_string().empty()) return errors.required(path / "apiVersion");
+  std::string_view version = selector["apiVersion"].as_string();
+  if (version.empty()) return errors.required(path / "apiVersion");
   std::string_view field = selector["fieldPath"].as_string();
   if (field.empty()) return errors.required(path / "fieldPath");
-  std::string_view base = field;
-  std::string subscript;
+  auto refuse = [&](std::string_view why, std::string_view what) {
+    errors.invalid(path / "fieldPath", field,
+                   fmt::format("error converting fieldPath: {}: {}", why, what));
+  };
+  if (version != "v1") return refuse("unsupported pod version", version);
   size_t open = field.find("['");
-  bool subscripted = open != std::string_view::npos && field.size() > open + 4 &&
+  bool subscripted = open != std::string_view::npos && open > 0 && field.size() >= open + 4 &&
                      field.substr(field.size() - 2) == "']";
   if (subscripted) {
-    base = field.substr(0, open);
-    subscript = field.substr(open + 2, field.size() - open - 4);
-  }
-  if (!known_pod_field(base)) {
-    errors.invalid(path / "fieldPath", field,
-                   "error converting fieldPath: field label not supported: " + std::string(field));
-    return;
-  }
-  if (subscripted) {
+    std::string_view base = field.substr(0, open);
+    std::string key(field.substr(open + 2, field.size() - open - 4));
     if (base == "metadata.annotations") {
-      for (char& c : subscript) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+      for (char& c : key) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
     } else if (base != "metadata.labels") {
-      return errors.invalid(path, base, "does not support subscript");
+      return refuse("field label does not support subscript", field);
     }
-    return qualified_name(subscript, path, errors);
+    return qualified_name(key, path, errors);
   }
+  if (!known_pod_field(field)) return refuse("field label not supported", field);
+  std::string_view base = field == "spec.host" ? "spec.nodeName" : field;
   if (volume) {
     maybe_one_of(base,
                  {"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace",
@@ -98,25 +143,20 @@ void object_field_selector(const Value& selector, bool volume, const Path& path,
 void resource_field_selector(const Value& selector, bool volume, const Path& path,
                              ErrorList& errors) {
   std::string_view resource = selector["resource"].as_string();
-  if (volume && selector["containerName"].as_string().empty()) {
-    return errors.required(path / "containerName");
-  }
-  if (resource.empty()) return errors.required(path / "resource");
   bool huge_pages = resource.substr(0, 17) == "limits.hugepages-" ||
                     resource.substr(0, 19) == "requests.hugepages-";
-  if (!huge_pages) {
+  if (volume && selector["containerName"].as_string().empty()) {
+    errors.required(path / "containerName");
+  } else if (resource.empty()) {
+    errors.required(path / "resource");
+  } else if (!huge_pages) {
     maybe_one_of(resource,
                  {"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu",
                   "requests.ephemeral-storage", "requests.memory"},
                  path / "resource", errors);
   }
-  const Value& divisor = selector["divisor"];
-  bool cpu = resource == "limits.cpu" || resource == "requests.cpu";
-  if (divisor.is_null() || !cpu) return;
-  std::string text = quantity_or_zero(divisor.as_string()).text();
-  if (!contains({"0", "1", "1m"}, text)) {
-    errors.invalid(path / "divisor", "cpu",
-                   "only divisor's values 1m and 1 are supported with the cpu resource");
+  if (!selector["divisor"].is_null()) {
+    divisor(resource, quantity_or_zero(selector["divisor"].as_string()), path / "divisor", errors);
   }
 }
 

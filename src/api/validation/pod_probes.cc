@@ -1,4 +1,7 @@
 // Probes and lifecycle handlers.
+#include <algorithm>
+#include <vector>
+
 #include "api/validation/pod.h"
 #include "base/format.h"
 
@@ -12,7 +15,10 @@ void exec(const Value& action, const Path& path, ErrorList& errors) {
 void http_get(const Value& action, const Path& path, ErrorList& errors) {
   if (action["path"].as_string().empty()) errors.required(path / "path");
   port_number_or_name(action["port"], path / "port", errors);
-  one_of(action["scheme"], {"HTTP", "HTTPS"}, path / "scheme", errors);
+  std::string_view scheme = action["scheme"].as_string();
+  if (!contains({"HTTP", "HTTPS"}, scheme)) {
+    errors.not_supported(path / "scheme", scheme, {"HTTP", "HTTPS"});
+  }
   for (const Value& header : action["httpHeaders"].elements()) {
     errors.invalid_all(path / "httpHeaders", header["name"],
                        check_http_header_name(header["name"].as_string()));
@@ -66,14 +72,45 @@ void probe(const Value& probe, int64_t grace_seconds, const Path& path, ErrorLis
   }
 }
 
+constexpr std::string_view kWindowsSignals[] = {"SIGKILL", "SIGTERM"};
+constexpr std::string_view kLinuxSignals[] = {
+    "SIGABRT",     "SIGALRM",     "SIGBUS",      "SIGCHLD",     "SIGCLD",      "SIGCONT",
+    "SIGFPE",      "SIGHUP",      "SIGILL",      "SIGINT",      "SIGIO",       "SIGIOT",
+    "SIGKILL",     "SIGPIPE",     "SIGPOLL",     "SIGPROF",     "SIGPWR",      "SIGQUIT",
+    "SIGRTMAX",    "SIGRTMAX-1",  "SIGRTMAX-10", "SIGRTMAX-11", "SIGRTMAX-12", "SIGRTMAX-13",
+    "SIGRTMAX-14", "SIGRTMAX-2",  "SIGRTMAX-3",  "SIGRTMAX-4",  "SIGRTMAX-5",  "SIGRTMAX-6",
+    "SIGRTMAX-7",  "SIGRTMAX-8",  "SIGRTMAX-9",  "SIGRTMIN",    "SIGRTMIN+1",  "SIGRTMIN+10",
+    "SIGRTMIN+11", "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2",
+    "SIGRTMIN+3",  "SIGRTMIN+4",  "SIGRTMIN+5",  "SIGRTMIN+6",  "SIGRTMIN+7",  "SIGRTMIN+8",
+    "SIGRTMIN+9",  "SIGSEGV",     "SIGSTKFLT",   "SIGSTOP",     "SIGSYS",      "SIGTERM",
+    "SIGTRAP",     "SIGTSTP",     "SIGTTIN",     "SIGTTOU",     "SIGURG",      "SIGUSR1",
+    "SIGUSR2",     "SIGVTALRM",   "SIGWINCH",    "SIGXCPU",     "SIGXFSZ"};
+
+void stop_signal(const Value& signal, const Value& system, const Path& path, ErrorList& errors) {
+  if (signal.is_null()) return;
+  if (system.is_null()) {
+    errors.forbidden(path, "may not be set for containers with empty `spec.os.name`");
+    return;
+  }
+  auto among = [&](std::span<const std::string_view> known) {
+    if (std::find(known.begin(), known.end(), signal.as_string()) != known.end()) return;
+    errors.not_supported(path, signal, std::vector<std::string_view>(known.begin(), known.end()));
+  };
+  if (system["name"].as_string() == "windows") among(kWindowsSignals);
+  if (system["name"].as_string() == "linux") among(kLinuxSignals);
+}
+
 }  // namespace
 
-void probes_and_lifecycle(const Value& container, int64_t grace_seconds, const Path& path,
+void probes_and_lifecycle(const Value& container, const Value& pod_spec, const Path& path,
                           ErrorList& errors) {
+  int64_t grace_seconds = pod_spec["terminationGracePeriodSeconds"].as_int(30);
   for (const char* member : {"postStart", "preStop"}) {
     const Value& one = container["lifecycle"][member];
     if (!one.is_null()) handler(one, grace_seconds, path / "lifecycle" / member, errors);
   }
+  stop_signal(container["lifecycle"]["stopSignal"], pod_spec["os"],
+              path / "lifecycle" / "stopSignal", errors);
   for (const char* member : {"livenessProbe", "readinessProbe", "startupProbe"}) {
     const Value& one = container[member];
     if (one.is_null()) continue;

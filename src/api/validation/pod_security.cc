@@ -1,7 +1,8 @@
 // Security contexts of pods and containers.
-#include <algorithm>
+#include <cctype>
 #include <set>
 
+#include "api/validation/internal.h"
 #include "api/validation/pod.h"
 
 namespace knarr::api::rules {
@@ -15,32 +16,52 @@ void user_id(const Value& id, const Path& path, ErrorList& errors) {
   }
 }
 
-// seccompProfile and appArmorProfile are alike.
-void profile(const Value& profile, const char* what, const Path& path, ErrorList& errors) {
+void seccomp(const Value& profile, const Path& path, ErrorList& errors) {
   if (profile.is_null()) return;
   std::string_view type = profile["type"].as_string();
   const Value& local = profile["localhostProfile"];
-  bool seccomp = std::string_view(what) == "seccomp";
-  if (!contains({"Localhost", "RuntimeDefault", "Unconfined"}, type)) {
-    if (type.empty()) {
-      errors.required(path / "type", "type is required when seccompProfile is set");
-    } else {
-      errors.not_supported(path / "type", type, {"Localhost", "RuntimeDefault", "Unconfined"});
-    }
-    return;
+  if (type.empty()) {
+    errors.required(path / "type", "type is required when seccompProfile is set");
+  } else {
+    one_of(profile["type"], {"Localhost", "RuntimeDefault", "Unconfined"}, path / "type", errors);
   }
+  Path at = path / "localhostProfile";
+  if (type != "Localhost") {
+    if (local.is_null()) return;
+    errors.invalid(at, internal_value("", "v1", "SeccompProfile", profile),
+                   "can only be set when seccomp type is Localhost");
+  } else if (local.is_null()) {
+    errors.required(at, "must be set when seccomp type is Localhost");
+  } else {
+    local_descending_path(local.as_string(), at, errors);
+  }
+}
+
+void app_armor(const Value& profile, const Path& path, ErrorList& errors) {
+  constexpr std::string_view kLocal = "must be set when AppArmor type is Localhost";
+  constexpr size_t kLongest = 4095;
+  if (profile.is_null()) return;
+  std::string_view type = profile["type"].as_string();
+  const Value& local = profile["localhostProfile"];
+  Path at = path / "localhostProfile";
   if (type == "Localhost") {
-    if (local.as_string().empty()) {
-      errors.required(path / "localhostProfile",
-                      seccomp ? "must be set when seccomp type is Localhost"
-                              : "must be set when AppArmor type is Localhost");
-    } else if (seccomp) {
-      local_descending_path(local.as_string(), path / "localhostProfile", errors);
+    std::string_view text = local.as_string();
+    bool padded = !text.empty() && (std::isspace(static_cast<unsigned char>(text.front())) != 0 ||
+                                    std::isspace(static_cast<unsigned char>(text.back())) != 0);
+    if (padded) {
+      errors.invalid(at, local, "must not be padded with whitespace");
+    } else if (text.empty()) {
+      errors.required(at, kLocal);
     }
-  } else if (!local.is_null()) {
-    errors.invalid(path / "localhostProfile", local,
-                   seccomp ? "can only be set when seccomp type is Localhost"
-                           : "can only be set when AppArmor type is Localhost");
+    if (text.size() > kLongest) errors.too_long(at, kLongest);
+  } else if (type == "RuntimeDefault" || type == "Unconfined") {
+    if (local.is_null()) return;
+    errors.invalid(at, local, "can only be set when AppArmor type is Localhost");
+  } else if (type.empty()) {
+    errors.required(path / "type", "type is required when appArmorProfile is set");
+  } else {
+    errors.not_supported(path / "type", profile["type"],
+                         {"Localhost", "RuntimeDefault", "Unconfined"});
   }
 }
 
@@ -85,41 +106,20 @@ void sysctls(const Value& spec, const Path& path, ErrorList& errors) {
   }
 }
 
-void host_network_ports(const Value& spec, const Path& path, ErrorList& errors) {
-  if (!spec["hostNetwork"].as_bool()) return;
-  size_t i = 0;
-  for (const Value& container : spec["containers"].elements()) {
-    Path ports = path[i++] / "ports";
-    size_t j = 0;
-    for (const Value& port : container["ports"].elements()) {
-      Path at = ports[j++];
-      if (port["hostPort"].as_int() != port["containerPort"].as_int()) {
-        errors.invalid(at / "hostPort", port["hostPort"].as_int(),
-                       "must match `containerPort` when `hostNetwork` is true");
-      }
+void escalation(const Value& context, const Path& path, ErrorList& errors) {
+  if (context["allowPrivilegeEscalation"].as_bool(true)) return;
+  Value shown = internal_value("", "v1", "SecurityContext", context);
+  if (context["privileged"].as_bool()) {
+    errors.invalid(path, shown,
+                   "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+  }
+  for (const Value& capability : context["capabilities"]["add"].elements()) {
+    if (capability.as_string() == "CAP_SYS_ADMIN") {
+      errors.invalid(path, shown,
+                     "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
+                     "CAP_SYS_ADMIN");
     }
   }
-}
-
-// A container's security context as the API server prints it.
-Value printed(const Value& context) {
-  static constexpr std::pair<const char*, const char*> kMembers[] = {
-      {"Capabilities", "capabilities"},
-      {"Privileged", "privileged"},
-      {"SELinuxOptions", "seLinuxOptions"},
-      {"WindowsOptions", "windowsOptions"},
-      {"RunAsUser", "runAsUser"},
-      {"RunAsGroup", "runAsGroup"},
-      {"RunAsNonRoot", "runAsNonRoot"},
-      {"ReadOnlyRootFilesystem", "readOnlyRootFilesystem"},
-      {"AllowPrivilegeEscalation", "allowPrivilegeEscalation"},
-      {"ProcMount", "procMount"},
-      {"SeccompProfile", "seccompProfile"},
-      {"AppArmorProfile", "appArmorProfile"},
-  };
-  Value out = Value::object();
-  for (const auto& [name, member] : kMembers) out.set(name, context[member]);
-  return out;
 }
 
 }  // namespace
@@ -134,24 +134,13 @@ void container_security(const Value& context, const Value& pod_spec, const Path&
   if (proc.as_string() == "Unmasked" && pod_spec["hostUsers"].as_bool(true)) {
     errors.invalid(path / "procMount", proc, "`hostUsers` must be false to use `Unmasked`");
   }
-  profile(context["seccompProfile"], "seccomp", path / "seccompProfile", errors);
-  profile(context["appArmorProfile"], "AppArmor", path / "appArmorProfile", errors);
-  if (context["allowPrivilegeEscalation"].as_bool(true)) return;
-  if (context["privileged"].as_bool()) {
-    errors.invalid(path, printed(context),
-                   "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
-  }
-  for (const Value& capability : context["capabilities"]["add"].elements()) {
-    if (capability.as_string() == "CAP_SYS_ADMIN") {
-      errors.invalid(path, printed(context),
-                     "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
-                     "CAP_SYS_ADMIN");
-    }
-  }
+  seccomp(context["seccompProfile"], path / "seccompProfile", errors);
+  escalation(context, path, errors);
+  windows_options(context["windowsOptions"], path / "windowsOptions", errors);
+  app_armor(context["appArmorProfile"], path / "appArmorProfile", errors);
 }
 
 void pod_security(const Value& spec, const Path& path, ErrorList& errors) {
-  host_network_ports(spec, path / "containers", errors);
   const Value& context = spec["securityContext"];
   Path at = path / "securityContext";
   user_id(context["fsGroup"], at / "fsGroup", errors);
@@ -168,10 +157,13 @@ void pod_security(const Value& spec, const Path& path, ErrorList& errors) {
   sysctls(spec, at / "sysctls", errors);
   maybe_one_of(context["fsGroupChangePolicy"], {"Always", "OnRootMismatch"},
                at / "fsGroupChangePolicy", errors);
-  profile(context["seccompProfile"], "seccomp", at / "seccompProfile", errors);
+  seccomp(context["seccompProfile"], at / "seccompProfile", errors);
+  windows_options(context["windowsOptions"], at / "windowsOptions", errors);
+  app_armor(context["appArmorProfile"], at / "appArmorProfile", errors);
   maybe_one_of(context["supplementalGroupsPolicy"], {"Merge", "Strict"},
                at / "supplementalGroupsPolicy", errors);
-  profile(context["appArmorProfile"], "AppArmor", at / "appArmorProfile", errors);
+  maybe_one_of(context["seLinuxChangePolicy"], {"MountOption", "Recursive"},
+               at / "seLinuxChangePolicy", errors);
 }
 
 }  // namespace knarr::api::rules

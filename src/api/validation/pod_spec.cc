@@ -1,6 +1,7 @@
 // A pod's spec as a whole, in pods and in templates.
 #include <set>
 
+#include "api/validation/internal.h"
 #include "api/validation/pod.h"
 
 namespace knarr::api::rules {
@@ -44,6 +45,20 @@ void dns_config(const Value& spec, const Path& path, ErrorList& errors) {
   }
 }
 
+void host_name(const Value& spec, const Path& path, ErrorList& errors) {
+  const Value& name = spec["hostnameOverride"];
+  Path at = path / "hostnameOverride";
+  if (name.is_null()) return;
+  if (spec["setHostnameAsFQDN"].as_bool()) {
+    errors.forbidden(at, "may not be specified when setHostnameAsFQDN is true");
+  }
+  if (spec["hostNetwork"].as_bool()) {
+    errors.forbidden(at, "may not be specified when hostNetwork is true");
+  }
+  if (name.as_string().size() > 64) errors.too_long(at, 64);
+  dns_subdomain(name, at, errors);
+}
+
 void scheduling_gates(const Value& gates, const Path& path, ErrorList& errors) {
   std::set<std::string_view> seen;
   size_t i = 0;
@@ -56,8 +71,24 @@ void scheduling_gates(const Value& gates, const Path& path, ErrorList& errors) {
 
 void host_users(const Value& spec, const Path& path, ErrorList& errors) {
   if (spec["hostUsers"].as_bool(true)) return;
-  for (const char* member : {"hostPID", "hostIPC", "hostNetwork"}) {
-    if (spec[member].as_bool()) errors.forbidden(path / member, "when `hostUsers` is false");
+  struct Shared {
+    const char* member;
+    const char* shown;
+  };
+  for (const Shared& one : {Shared{"hostNetwork", "hostNetwork"}, Shared{"hostPID", "HostPID"},
+                            Shared{"hostIPC", "HostIPC"}}) {
+    if (spec[one.member].as_bool()) {
+      errors.forbidden(path / one.shown, "when `hostUsers` is false");
+    }
+  }
+  for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
+    size_t i = 0;
+    for (const Value& container : spec[list].elements()) {
+      Path at = (path / list)[i++] / "volumeDevices";
+      if (!container["volumeDevices"].empty()) {
+        errors.forbidden(at, "when `hostUsers` is false");
+      }
+    }
   }
 }
 
@@ -77,8 +108,7 @@ void resource_claims(const Value& claims, const Path& path, ErrorList& errors) {
     const Value& direct = claim["resourceClaimName"];
     const Value& from = claim["resourceClaimTemplateName"];
     if (direct.is_null() == from.is_null()) {
-      Value shown = go_struct(
-          {{"Name", name}, {"ResourceClaimName", direct}, {"ResourceClaimTemplateName", from}});
+      Value shown = internal_value("", "v1", "PodResourceClaim", claim);
       errors.invalid(at, shown,
                      direct.is_null()
                          ? "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
@@ -113,14 +143,6 @@ void priority_and_class(const Value& spec, const Path& path, ErrorList& errors) 
     one_of(spec["preemptionPolicy"], {"PreemptLowerPriority", "Never"}, path / "preemptionPolicy",
            errors);
   }
-  const Value& os = spec["os"];
-  if (!os.is_null()) {
-    if (os["name"].as_string().empty()) {
-      errors.required(path / "os" / "name", "cannot be empty");
-    } else {
-      maybe_one_of(os["name"], {"linux", "windows"}, path / "os", errors);
-    }
-  }
 }
 
 void names_and_limits(const Value& spec, const Path& path, ErrorList& errors) {
@@ -137,15 +159,58 @@ void names_and_limits(const Value& spec, const Path& path, ErrorList& errors) {
   }
 }
 
+// Variables from files: the files are in volumes that init containers can fill.
+void file_key_volumes(const Value& spec, const Path& path, ErrorList& errors) {
+  for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
+    size_t i = 0;
+    for (const Value& container : spec[list].elements()) {
+      Path env = (path / list)[i++] / "env";
+      size_t j = 0;
+      for (const Value& variable : container["env"].elements()) {
+        Path at = env[j++] / "valueFrom" / "fileKeyRef" / "volumeName";
+        const Value& reference = variable["valueFrom"]["fileKeyRef"];
+        if (reference.is_null()) continue;
+        const Value& name = reference["volumeName"];
+        const Value* volume = nullptr;
+        for (const Value& v : spec["volumes"].elements()) {
+          if (v["name"] == name) volume = &v;
+        }
+        if (volume == nullptr) {
+          errors.not_found(at, name);
+        } else if ((*volume)["emptyDir"].is_null()) {
+          errors.invalid(at, name, "referenced volume must be of type emptyDir");
+        }
+      }
+    }
+  }
+}
+
+// Templates may leave it to the pod's defaults.
+void host_network_ports(const Value& spec, bool is_pod, const Path& path, ErrorList& errors) {
+  if (!spec["hostNetwork"].as_bool()) return;
+  size_t i = 0;
+  for (const Value& container : spec["containers"].elements()) {
+    Path ports = path[i++] / "ports";
+    size_t j = 0;
+    for (const Value& port : container["ports"].elements()) {
+      Path at = ports[j++] / "hostPort";
+      int64_t number = port["hostPort"].as_int();
+      if ((is_pod || number != 0) && number != port["containerPort"].as_int()) {
+        errors.invalid(at, number, "must match `containerPort` when `hostNetwork` is true");
+      }
+    }
+  }
+}
+
 }  // namespace
 
-void pod_spec(const Value& spec, const Value&, const Path& path, ErrorList& errors) {
-  Volumes volumes = pod_volumes(spec["volumes"], path / "volumes", errors);
+void pod_spec(const Value& spec, const Value& metadata, const Path& path, ErrorList& errors) {
+  Volumes volumes = pod_volumes(spec["volumes"], metadata, path / "volumes", errors);
   resource_claims(spec["resourceClaims"], path / "resourceClaims", errors);
   pod_containers(spec, volumes, path, errors);
   ephemeral_containers(spec, volumes, path, errors);
-  if (!spec["resources"].is_null())
-    container_resources(spec["resources"], path / "resources", errors);
+  whole_pod_resources(spec, path / "resources", errors);
+  host_network_ports(spec, !metadata.is_null(), path / "containers", errors);
   if (!spec["restartPolicy"].is_null()) {
     one_of(spec["restartPolicy"], {"Always", "OnFailure", "Never"}, path / "restartPolicy", errors);
   }
@@ -163,18 +228,26 @@ void pod_spec(const Value& spec, const Value&, const Path& path, ErrorList& erro
   }
   scheduling_gates(spec["schedulingGates"], path / "schedulingGates", errors);
   topology_spread(spec["topologySpreadConstraints"], path / "topologySpreadConstraints", errors);
+  windows_host_process(spec, path, errors);
   host_users(spec, path, errors);
+  host_name(spec, path, errors);
   names_and_limits(spec, path, errors);
   tolerations(spec["tolerations"], path / "tolerations", errors);
   host_aliases(spec["hostAliases"], path / "hostAliases", errors);
   priority_and_class(spec, path, errors);
+  if (!spec["overhead"].is_null()) {
+    container_resources(Value::object({{"limits", spec["overhead"]}}), path / "overhead", errors);
+  }
+  pod_system(spec, path, errors);
+  file_key_volumes(spec, path, errors);
 }
 
 void pod_template(const Value& pod_template, const Path& path, ErrorList& errors) {
   const Value& metadata = pod_template["metadata"];
   validate_labels(metadata["labels"], path / "labels", errors);
   validate_annotations(metadata["annotations"], path / "annotations", errors);
-  pod_spec(pod_template["spec"], metadata, path / "spec", errors);
+  pod_annotations(metadata["annotations"], pod_template["spec"], path / "annotations", errors);
+  pod_spec(pod_template["spec"], Value(), path / "spec", errors);
   if (!pod_template["spec"]["ephemeralContainers"].empty()) {
     errors.forbidden(path / "spec" / "ephemeralContainers",
                      "ephemeral containers not allowed in pod template");

@@ -1,5 +1,10 @@
-// Volumes of pods. The sources that persistent volumes share are here too.
+// Volumes of pods.
+#include <set>
+
+#include "api/validation/internal.h"
 #include "api/validation/pod.h"
+#include "api/validation/storage.h"
+#include "api/validation/volume_sources.h"
 #include "base/format.h"
 
 namespace knarr::api::rules {
@@ -14,43 +19,28 @@ void file_mode(const Value& mode, const Path& path, ErrorList& errors) {
   }
 }
 
-void no_backsteps(std::string_view text, const Path& path, ErrorList& errors) {
-  std::string_view rest = text;
-  for (;;) {
-    size_t slash = rest.find('/');
-    if (rest.substr(0, slash) == "..") {
-      errors.invalid(path, text, "must not contain '..'");
-      return;
-    }
-    if (slash == std::string_view::npos) return;
-    rest.remove_prefix(slash + 1);
-  }
-}
-
 // A path below the volume, whose first element may not look like ours ("..data").
 void file_path(const Value& value, const Path& path, ErrorList& errors) {
   std::string_view text = value.as_string();
-  if (text.empty()) {
-    errors.required(path);
-    return;
-  }
   local_descending_path(text, path, errors);
-  if (text.substr(0, 2) == ".." && text != ".." && text.substr(0, 3) != "../") {
+  if (text.substr(0, 2) == ".." && text.substr(0, 3) != "../") {
     errors.invalid(path, text, "must not start with '..'");
   }
 }
 
+void key_to_path(const Value& item, const Path& path, ErrorList& errors) {
+  need(item, {"key", "path"}, path, errors);
+  file_path(item["path"], path / "path", errors);
+  file_mode(item["mode"], path / "mode", errors);
+}
+
 void key_to_paths(const Value& items, const Path& path, ErrorList& errors) {
   size_t i = 0;
-  for (const Value& item : items.elements()) {
-    Path at = path[i++];
-    if (item["key"].as_string().empty()) errors.required(at / "key");
-    file_path(item["path"], at / "path", errors);
-    file_mode(item["mode"], at / "mode", errors);
-  }
+  for (const Value& item : items.elements()) key_to_path(item, path[i++], errors);
 }
 
 void downward_file(const Value& file, const Path& path, ErrorList& errors) {
+  need(file, {"path"}, path, errors);
   file_path(file["path"], path / "path", errors);
   if (!file["fieldRef"].is_null()) {
     object_field_selector(file["fieldRef"], true, path / "fieldRef", errors);
@@ -74,18 +64,6 @@ void empty_dir(const Value& source, const Path& path, ErrorList& errors) {
   }
 }
 
-void host_path(const Value& source, const Path& path, ErrorList& errors) {
-  if (source["path"].as_string().empty()) {
-    errors.required(path / "path");
-    return;
-  }
-  no_backsteps(source["path"].as_string(), path / "path", errors);
-  maybe_one_of(source["type"],
-               {"", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File",
-                "FileOrCreate", "Socket"},
-               path / "type", errors);
-}
-
 void secret(const Value& source, const Path& path, ErrorList& errors) {
   if (source["secretName"].as_string().empty()) errors.required(path / "secretName");
   file_mode(source["defaultMode"], path / "defaultMode", errors);
@@ -98,14 +76,9 @@ void config_map(const Value& source, const Path& path, ErrorList& errors) {
   key_to_paths(source["items"], path / "items", errors);
 }
 
-void nfs(const Value& source, const Path& path, ErrorList& errors) {
-  if (source["server"].as_string().empty()) errors.required(path / "server");
-  std::string_view at = source["path"].as_string();
-  if (at.empty()) {
-    errors.required(path / "path");
-  } else if (at[0] != '/') {
-    errors.invalid(path / "path", at, "must be an absolute path");
-  }
+void git_repo(const Value& source, const Path& path, ErrorList& errors) {
+  need(source, {"repository"}, path, errors);
+  local_descending_path(source["directory"].as_string(), path / "directory", errors);
 }
 
 void claim(const Value& source, const Path& path, ErrorList& errors) {
@@ -117,118 +90,248 @@ void downward_api(const Value& source, const Path& path, ErrorList& errors) {
   for (const Value& file : source["items"].elements()) downward_file(file, path, errors);
 }
 
-void token(const Value& source, const Path& path, ErrorList& errors) {
-  const Value& seconds = source["expirationSeconds"];
-  if (!seconds.is_null() && seconds.as_int() < 600) {
-    errors.invalid(path / "expirationSeconds", seconds,
-                   "may not specify a duration less than 10 minutes");
-  } else if (seconds.as_int() > (int64_t{1} << 32)) {
-    errors.invalid(path / "expirationSeconds", seconds,
-                   "may not specify a duration larger than 2^32 seconds");
+// `at` is the source's place, `volume` the projected volume's: there the path is missed.
+void token(const Value& source, const Path& at, const Path& volume, ErrorList& errors) {
+  int64_t seconds = source["expirationSeconds"].as_int();
+  Path path = at / "expirationSeconds";
+  if (seconds < 600) {
+    errors.invalid(path, seconds, "may not specify a duration less than 10 minutes");
+  }
+  if (seconds > (int64_t{1} << 32)) {
+    errors.invalid(path, seconds, "may not specify a duration larger than 2^32 seconds");
   }
   if (source["path"].as_string().empty()) {
-    errors.required(path / "path");
+    errors.required(volume / "path");
   } else {
-    file_path(source["path"], path / "path", errors);
+    file_path(source["path"], volume / "path", errors);
   }
 }
 
+// The files that a projected volume's sources make: each path once.
+class Projection {
+ public:
+  Projection(const Path& path, ErrorList& errors) : path_(path), errors_(errors) {}
+
+  void add(const Value& one, const Path& at) {
+    int count = 0;
+    for (const char* member : {"secret", "configMap"}) {
+      const Value& source = one[member];
+      if (source.is_null()) continue;
+      count++;
+      need(source, {"name"}, at / member, errors_);
+      size_t i = 0;
+      for (const Value& item : source["items"].elements()) {
+        key_to_path(item, (at / member / "items")[i++], errors_);
+        take(item["path"].as_string(), source["name"].as_string());
+      }
+    }
+    const Value& downward = one["downwardAPI"];
+    if (!downward.is_null()) {
+      count++;
+      for (const Value& file : downward["items"].elements()) {
+        downward_file(file, at / "downwardAPI", errors_);
+        take(file["path"].as_string(), file["path"].as_string());
+      }
+    }
+    if (!one["serviceAccountToken"].is_null()) {
+      count++;
+      token(one["serviceAccountToken"], at / "serviceAccountToken", path_, errors_);
+    }
+    if (!one["clusterTrustBundle"].is_null()) {
+      count++;
+      bundle(one["clusterTrustBundle"], at / "clusterTrustBundle");
+    }
+    if (!one["podCertificate"].is_null()) {
+      count++;
+      certificate(one["podCertificate"], at / "podCertificate");
+    }
+    if (count > 1) errors_.forbidden(at, "may not specify more than 1 volume type per source");
+  }
+
+ private:
+  void take(std::string_view file, std::string_view shown) {
+    if (file.empty() || paths_.insert(file).second) return;
+    errors_.invalid(path_, shown, "conflicting duplicate paths");
+  }
+
+  void bundle(const Value& source, const Path& at) {
+    const Value& name = source["name"];
+    const Value& signer = source["signerName"];
+    if (!name.is_null() && !signer.is_null()) {
+      errors_.invalid(at, internal_value("", "v1", "ClusterTrustBundleProjection", source),
+                      "only one of name and signerName may be used");
+    } else if (!name.is_null()) {
+      if (name.as_string().empty()) errors_.required(at / "name", "must be a valid object name");
+      if (!source["labelSelector"].is_null()) {
+        errors_.invalid(at / "labelSelector", source["labelSelector"],
+                        "labelSelector must be unset if name is specified");
+      }
+    } else if (!signer.is_null()) {
+      if (signer.as_string().empty()) {
+        errors_.required(at / "signerName", "must be a valid signer name");
+      }
+      signer_name(signer, at / "signerName", errors_);
+      label_selector(source["labelSelector"], at / "labelSelector", errors_);
+    } else {
+      errors_.required(at, "either name or signerName must be specified");
+    }
+    need(source, {"path"}, at, errors_);
+    file_path(source["path"], at / "path", errors_);
+    take(source["path"].as_string(), source["path"].as_string());
+  }
+
+  void certificate(const Value& source, const Path& at) {
+    signer_name(source["signerName"], at / "signerName", errors_);
+    std::string_view type = source["keyType"].as_string();
+    if (!contains({"RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"}, type)) {
+      errors_.not_supported(
+          at / "keyType", type,
+          {"RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"});
+    }
+    const Value& seconds = source["maxExpirationSeconds"];
+    if (!seconds.is_null() && seconds.as_int() < 3600) {
+      errors_.invalid(at / "maxExpirationSeconds", seconds,
+                      "if provided, maxExpirationSeconds must be >= 3600");
+    }
+    int files = 0;
+    for (const char* member : {"credentialBundlePath", "keyPath", "certificateChainPath"}) {
+      std::string_view file = source[member].as_string();
+      if (file.empty()) continue;
+      files++;
+      file_path(source[member], at / member, errors_);
+      take(file, file);
+    }
+    if (files == 0) {
+      errors_.required(
+          at, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath");
+    }
+  }
+
+  const Path& path_;
+  ErrorList& errors_;
+  std::set<std::string_view> paths_;
+};
+
 void projected(const Value& source, const Path& path, ErrorList& errors) {
   file_mode(source["defaultMode"], path / "defaultMode", errors);
+  Projection projection(path, errors);
   size_t i = 0;
   for (const Value& one : source["sources"].elements()) {
-    Path at = (path / "sources")[i++];
-    int count = 0;
-    auto next = [&](const char* member) -> const Value* {
-      const Value& value = one[member];
-      if (value.is_null()) return nullptr;
-      if (count++ > 0) {
-        errors.forbidden(at / member, "may not specify more than 1 volume type");
-        return nullptr;
-      }
-      return &value;
-    };
-    if (const Value* value = next("secret")) {
-      if ((*value)["name"].as_string().empty()) errors.required(at / "secret" / "name");
-      key_to_paths((*value)["items"], at / "secret" / "items", errors);
-    }
-    if (const Value* value = next("configMap")) {
-      if ((*value)["name"].as_string().empty()) errors.required(at / "configMap" / "name");
-      key_to_paths((*value)["items"], at / "configMap" / "items", errors);
-    }
-    if (const Value* value = next("downwardAPI")) {
-      for (const Value& file : (*value)["items"].elements()) {
-        downward_file(file, at / "downwardAPI", errors);
-      }
-    }
-    if (const Value* value = next("serviceAccountToken")) {
-      token(*value, at / "serviceAccountToken", errors);
-    }
-    next("clusterTrustBundle");
-    next("podCertificate");
+    projection.add(one, (path / "sources")[i++]);
   }
 }
 
 void csi(const Value& source, const Path& path, ErrorList& errors) {
-  std::string_view driver = source["driver"].as_string();
-  if (driver.empty()) {
-    errors.required(path / "driver");
-  } else if (driver.size() > 63) {
-    errors.too_long(path / "driver", 63);
+  csi_driver_name(source["driver"], path / "driver", errors);
+  const Value& ref = source["nodePublishSecretRef"];
+  if (ref.is_null()) return;
+  if (ref["name"].as_string().empty()) {
+    errors.required(path / "nodePublishSecretRef" / "name");
   } else {
-    std::string lower(driver);
-    for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    errors.invalid_all(path / "driver", driver, check_dns1123_subdomain(lower));
+    dns_subdomain(ref["name"], path / "name", errors);
   }
 }
 
 void image(const Value& source, const Path& path, ErrorList& errors) {
-  if (source["reference"].as_string().empty()) errors.required(path / "reference");
-  maybe_one_of(source["pullPolicy"], {"Always", "IfNotPresent", "Never"}, path / "pullPolicy",
-               errors);
+  one_of(source["pullPolicy"].is_null() ? Value("IfNotPresent") : source["pullPolicy"],
+         {"Always", "IfNotPresent", "Never"}, path / "pullPolicy", errors);
+}
+
+void only_labels(const Value& metadata, const Path& path, ErrorList& errors) {
+  validate_annotations(metadata["annotations"], path / "annotations", errors);
+  validate_labels(metadata["labels"], path / "labels", errors);
+  for (auto [key, value] : metadata.members()) {
+    if (key == "annotations" || key == "labels" || value.is_null() || value.as_string("x").empty())
+      continue;
+    errors.forbidden(path / key, "cannot be set");
+  }
 }
 
 void ephemeral(const Value& source, const Path& path, ErrorList& errors) {
-  if (source["volumeClaimTemplate"].is_null()) errors.required(path / "volumeClaimTemplate");
+  const Value& claim = source["volumeClaimTemplate"];
+  Path at = path / "volumeClaimTemplate";
+  if (claim.is_null()) return errors.required(at);
+  only_labels(claim["metadata"], at / "metadata", errors);
+  claim_spec(claim["spec"], at / "spec", errors);
 }
 
-struct Source {
-  const char* member;
-  void (*check)(const Value& source, const Path& path, ErrorList& errors);
-};
 // In the order in which upstream looks at them: the second one found is the wrong one.
-constexpr Source kSources[] = {
+constexpr VolumeSource kSources[] = {
     {"emptyDir", empty_dir},
-    {"hostPath", host_path},
-    {"gitRepo", nullptr},
-    {"gcePersistentDisk", nullptr},
-    {"awsElasticBlockStore", nullptr},
+    {"hostPath", host_path_source},
+    {"gitRepo", git_repo},
+    {"gcePersistentDisk", disk_source},
+    {"awsElasticBlockStore", block_store_source},
     {"secret", secret},
-    {"nfs", nfs},
-    {"iscsi", nullptr},
-    {"glusterfs", nullptr},
+    {"nfs", nfs_source},
+    {"iscsi", iscsi_source},
+    {"glusterfs", glusterfs_source},
     {"persistentVolumeClaim", claim},
-    {"rbd", nullptr},
-    {"cinder", nullptr},
-    {"cephfs", nullptr},
-    {"flocker", nullptr},
+    {"rbd", rbd_source},
+    {"cinder", cinder_source},
+    {"cephfs", cephfs_source},
+    {"flocker", flocker_source},
     {"downwardAPI", downward_api},
-    {"fc", nullptr},
+    {"fc", fc_source},
+    {"flexVolume", flex_source},
     {"configMap", config_map},
-    {"azureFile", nullptr},
-    {"quobyte", nullptr},
-    {"vsphereVolume", nullptr},
-    {"photonPersistentDisk", nullptr},
-    {"portworxVolume", nullptr},
-    {"azureDisk", nullptr},
-    {"storageos", nullptr},
+    {"azureFile", azure_file_source},
+    {"quobyte", quobyte_source},
+    {"vsphereVolume", vsphere_source},
+    {"photonPersistentDisk", photon_source},
+    {"portworxVolume", portworx_source},
+    {"azureDisk", azure_disk_source},
+    {"storageos", storageos_source},
     {"projected", projected},
-    {"scaleIO", nullptr},
+    {"scaleIO", scale_io_source},
     {"csi", csi},
     {"ephemeral", ephemeral},
     {"image", image},
-    {"local", nullptr},
 };
+
+// What depends on the pod that has the volume; `pod` is null in templates.
+void of_pod(const Value& volume, const Value& pod, const Path& path, ErrorList& errors) {
+  if (pod.is_null()) return;
+  const Value& image = volume["image"];
+  if (!image.is_null() && image["reference"].as_string().empty()) {
+    errors.required(path / "image" / "reference");
+  }
+  std::string_view owner = pod["name"].as_string();
+  std::string_view name = volume["name"].as_string();
+  if (volume["ephemeral"].is_null() || owner.empty() || name.empty()) return;
+  std::string made = fmt::format("{}-{}", owner, name);
+  for (const std::string& problem : check_dns1123_subdomain(made)) {
+    errors.invalid(path / "name", name, fmt::format("PVC name {}: {}", go_quote(made), problem));
+  }
+}
+
+void one_source(const Value& volume, const Path& path, ErrorList& errors) {
+  int count = 0;
+  for (const VolumeSource& source : kSources) {
+    const Value& value = volume[source.member];
+    if (value.is_null()) continue;
+    if (count++ > 0) {
+      errors.forbidden(path / source.member, "may not specify more than 1 volume type");
+    } else {
+      source.check(value, path / source.member, errors);
+    }
+  }
+  if (count == 0) errors.required(path, "must specify a volume type");
+}
+
+void not_a_made_claim(const Value& volume, const Value& volumes, const Value& pod, const Path& path,
+                      ErrorList& errors) {
+  const Value& claim = volume["persistentVolumeClaim"];
+  if (claim.is_null() || pod["name"].as_string().empty()) return;
+  for (const Value& other : volumes.elements()) {
+    if (other["ephemeral"].is_null()) continue;
+    std::string made = fmt::format("{}-{}", pod["name"].as_string(), other["name"].as_string());
+    if (claim["claimName"].as_string() == made) {
+      errors.invalid(path / "persistentVolumeClaim" / "claimName", made,
+                     "must not reference a PVC that gets created for an ephemeral volume");
+    }
+  }
+}
 
 }  // namespace
 
@@ -237,28 +340,14 @@ void local_descending_path(std::string_view text, const Path& path, ErrorList& e
   no_backsteps(text, path, errors);
 }
 
-int volume_sources(const Value& volume, const Path& path, ErrorList& errors) {
-  int count = 0;
-  for (const Source& source : kSources) {
-    const Value& value = volume[source.member];
-    if (value.is_null()) continue;
-    if (count++ > 0) {
-      errors.forbidden(path / source.member, "may not specify more than 1 volume type");
-    } else if (source.check != nullptr) {
-      source.check(value, path / source.member, errors);
-    }
-  }
-  return count;
-}
-
-std::map<std::string_view, const Value*> pod_volumes(const Value& volumes, const Path& path,
-                                                     ErrorList& errors) {
-  std::map<std::string_view, const Value*> out;
+Volumes pod_volumes(const Value& volumes, const Value& pod, const Path& path, ErrorList& errors) {
+  Volumes out;
   size_t i = 0;
   for (const Value& volume : volumes.elements()) {
     Path at = path[i++];
     ErrorList mine;
-    if (volume_sources(volume, at, mine) == 0) mine.required(at, "must specify a volume type");
+    one_source(volume, at, mine);
+    of_pod(volume, pod, at, mine);
     std::string_view name = volume["name"].as_string();
     if (name.empty()) {
       mine.required(at / "name");
@@ -271,6 +360,7 @@ std::map<std::string_view, const Value*> pod_volumes(const Value& volumes, const
     } else {
       errors.append(std::move(mine));
     }
+    not_a_made_claim(volume, volumes, pod, at, errors);
   }
   return out;
 }

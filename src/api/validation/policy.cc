@@ -1,5 +1,8 @@
 // rbac, disruption budgets, priorities, autoscalers.
+#include "api/validation/autoscaler.h"
+#include "api/validation/internal.h"
 #include "api/validation/rules.h"
+#include "base/format.h"
 
 namespace knarr::api::rules {
 namespace {
@@ -105,32 +108,19 @@ void cluster_role_binding(const Value& object, ErrorList& errors) {
   binding(object, false, errors);
 }
 
-void binding_update(const Value& object, const Value& old, bool namespaced, ErrorList& errors) {
-  binding(object, namespaced, errors);
+void binding_update(const Value& object, const Value& old, ErrorList& errors) {
   const Value& ref = object["roleRef"];
   if (ref == old["roleRef"]) return;
-  errors.invalid(Path("roleRef"),
-                 go_struct({{"APIGroup", ref["apiGroup"].as_string()},
-                            {"Kind", ref["kind"].as_string()},
-                            {"Name", ref["name"].as_string()}}),
+  errors.invalid(Path("roleRef"), internal_value(kRbac, "v1", "RoleRef", ref),
                  "cannot change roleRef");
-}
-void role_binding_update(const Value& object, const Value& old, ErrorList& errors) {
-  binding_update(object, old, true, errors);
-}
-void cluster_role_binding_update(const Value& object, const Value& old, ErrorList& errors) {
-  binding_update(object, old, false, errors);
-}
-
-void not_above_all(const Value& value, const Path& path, ErrorList& errors) {
-  if (percent_of(value) > 100) errors.invalid(path, value, "must not be greater than 100%");
 }
 
 void budget(const Value& object, ErrorList& errors) {
   const Value& spec = object["spec"];
   Path path("spec");
   if (!spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null()) {
-    errors.invalid(path, spec, "minAvailable and maxUnavailable cannot be both set");
+    errors.invalid(path, internal_value("policy", "v1", "PodDisruptionBudgetSpec", spec),
+                   "minAvailable and maxUnavailable cannot be both set");
   }
   for (const char* member : {"minAvailable", "maxUnavailable"}) {
     int_or_percent(spec[member], path / member, errors);
@@ -142,20 +132,47 @@ void budget(const Value& object, ErrorList& errors) {
 }
 
 void budget_status(const Value& object, const Value&, ErrorList& errors) {
+  conditions(object["status"]["conditions"], Path("status") / "conditions", errors);
   for (const char* member :
        {"disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"}) {
     not_negative(object["status"][member], Path("status") / member, errors);
   }
 }
 
+struct SystemClass {
+  std::string_view name;
+  int64_t value;
+};
+constexpr SystemClass kSystemClasses[] = {{"system-node-critical", 2000001000},
+                                          {"system-cluster-critical", 2000000000}};
+
+// Why a name with the reserved prefix is refused; "" when it is one of the system's own.
+std::string reserved_problem(const Value& object, std::string_view name) {
+  for (const SystemClass& one : kSystemClasses) {
+    if (one.name != name) continue;
+    if (object["value"].as_int() != one.value) {
+      return fmt::format("value of {} PriorityClass must be {}", name, one.value);
+    }
+    if (object["globalDefault"].as_bool()) {
+      return fmt::format("globalDefault of {} PriorityClass must be false", name);
+    }
+    return "";
+  }
+  return fmt::format("{} is not a known system priority class", name);
+}
+
 void priority_class(const Value& object, ErrorList& errors) {
   constexpr int64_t kHighest = 1000000000;
   std::string_view name = object["metadata"]["name"].as_string();
-  bool system = name == "system-node-critical" || name == "system-cluster-critical";
-  if (name.substr(0, 7) == "system-" && !system) {
-    errors.forbidden(Path("metadata") / "name",
-                     "priority class names with 'system-' prefix are reserved for system use only");
-  } else if (object["value"].as_int() > kHighest && !system) {
+  if (name.substr(0, 7) == "system-") {
+    std::string problem = reserved_problem(object, name);
+    if (!problem.empty()) {
+      errors.forbidden(Path("metadata") / "name",
+                       "priority class names with 'system-' prefix are reserved for system use "
+                       "only. error: " +
+                           problem);
+    }
+  } else if (object["value"].as_int() > kHighest) {
     errors.forbidden(Path("value"),
                      "maximum allowed value of a user defined priority is 1000000000");
   }
@@ -172,109 +189,21 @@ void priority_class_update(const Value& object, const Value& old, ErrorList& err
   immutable(object["preemptionPolicy"], old["preemptionPolicy"], Path("preemptionPolicy"), errors);
 }
 
-void metric_target(const Value& target, const Path& path, ErrorList& errors) {
-  std::string_view type = target["type"].as_string();
-  if (type.empty()) {
-    errors.required(path / "type", "must specify a metric target type");
-  } else if (!contains({"Utilization", "Value", "AverageValue"}, type)) {
-    errors.invalid(path / "type", type, "must be either Utilization, Value, or AverageValue");
-  }
-  for (const char* member : {"value", "averageValue"}) {
-    const Value& value = target[member];
-    if (!value.is_null() && quantity_or_zero(value.as_string()).sign() != 1) {
-      errors.invalid(path / member, value, "must be positive");
-    }
-  }
-  const Value& percent = target["averageUtilization"];
-  if (!percent.is_null() && percent.as_int() < 1) {
-    errors.invalid(path / "averageUtilization", percent, "must be greater than 0");
-  }
-}
-
-void metric(const Value& metric, const Path& path, ErrorList& errors) {
-  std::string_view type = metric["type"].as_string();
-  static constexpr std::pair<std::string_view, const char*> kTypes[] = {
-      {"ContainerResource", "containerResource"},
-      {"External", "external"},
-      {"Object", "object"},
-      {"Pods", "pods"},
-      {"Resource", "resource"}};
-  if (type.empty()) return errors.required(path / "type", "must specify a metric source type");
-  const char* member = nullptr;
-  for (const auto& [name, source] : kTypes) {
-    if (name == type) member = source;
-  }
-  if (member == nullptr) {
-    errors.not_supported(path / "type", type,
-                         {"ContainerResource", "External", "Object", "Pods", "Resource"});
-    return;
-  }
-  const Value& source = metric[member];
-  Path at = path / member;
-  if (source.is_null()) {
-    errors.required(at, "must populate information for the given metric source");
-    return;
-  }
-  bool resource = type == "Resource" || type == "ContainerResource";
-  if (resource) {
-    if (source["name"].as_string().empty())
-      errors.required(at / "name", "must specify a resource name");
-    if (type == "ContainerResource" && source["container"].as_string().empty()) {
-      errors.required(at / "container", "must specify a container");
-    }
-  } else if (source["metric"]["name"].as_string().empty()) {
-    errors.required(at / "metric" / "name", "must specify a metric name");
-  }
-  metric_target(source["target"], at / "target", errors);
-  const Value& target = source["target"];
-  if (resource && target["averageUtilization"].is_null() && target["averageValue"].is_null()) {
-    errors.required(at / "target" / "averageUtilization",
-                    "must set either a target raw value or a target utilization");
-  }
-}
-
-void autoscaler(const Value& object, ErrorList& errors) {
-  const Value& spec = object["spec"];
-  Path path("spec");
-  const Value& min = spec["minReplicas"];
-  if (!min.is_null() && min.as_int() < 1) {
-    errors.invalid(path / "minReplicas", min, "must be greater than or equal to 1");
-  }
-  if (spec["maxReplicas"].as_int() < 1) {
-    errors.invalid(path / "maxReplicas", spec["maxReplicas"].as_int(), "must be greater than 0");
-  }
-  if (!min.is_null() && spec["maxReplicas"].as_int() < min.as_int()) {
-    errors.invalid(path / "maxReplicas", spec["maxReplicas"].as_int(),
-                   "must be greater than or equal to `minReplicas`");
-  }
-  const Value& ref = spec["scaleTargetRef"];
-  Path at = path / "scaleTargetRef";
-  for (const char* member : {"kind", "name"}) {
-    if (ref[member].as_string().empty()) {
-      errors.required(at / member);
-    } else {
-      errors.invalid_all(at / member, ref[member], check_path_segment(ref[member].as_string()));
-    }
-  }
-  std::string_view version = ref["apiVersion"].as_string();
-  bool core = ref["kind"].as_string() == "ReplicationController";
-  if (!core && version.find('/') == std::string_view::npos) {
-    errors.invalid(at / "apiVersion", version, "apiVersion must specify API group");
-  }
-  size_t i = 0;
-  for (const Value& one : spec["metrics"].elements()) metric(one, (path / "metrics")[i++], errors);
-}
+// Names here are parts of paths, also where they are still to be completed.
+Problems rbac_name(std::string_view name, bool) { return check_path_segment(name); }
 
 constexpr KindRules kRules[] = {
-    {kRbac, "Role", name_is_path_segment, role, nullptr, nullptr},
-    {kRbac, "ClusterRole", name_is_path_segment, cluster_role, nullptr, nullptr},
-    {kRbac, "RoleBinding", name_is_path_segment, role_binding, role_binding_update, nullptr},
-    {kRbac, "ClusterRoleBinding", name_is_path_segment, cluster_role_binding,
-     cluster_role_binding_update, nullptr},
-    {"policy", "PodDisruptionBudget", name_is_dns_subdomain, budget, nullptr, budget_status},
+    {kRbac, "Role", rbac_name, role, nullptr, nullptr, nullptr, kCreateFirst},
+    {kRbac, "ClusterRole", rbac_name, cluster_role, nullptr, nullptr, nullptr, kCreateFirst},
+    {kRbac, "RoleBinding", rbac_name, role_binding, binding_update, nullptr, nullptr, kCreateFirst},
+    {kRbac, "ClusterRoleBinding", rbac_name, cluster_role_binding, binding_update, nullptr, nullptr,
+     kCreateFirst},
+    {"policy", "PodDisruptionBudget", nullptr, budget, nullptr, budget_status, nullptr,
+     kNoMetadata | kStatusNoMeta},
     {"scheduling.k8s.io", "PriorityClass", name_is_dns_subdomain, priority_class,
      priority_class_update, nullptr},
-    {"autoscaling", "HorizontalPodAutoscaler", name_is_dns_subdomain, autoscaler, nullptr, nullptr},
+    {"autoscaling", "HorizontalPodAutoscaler", name_is_dns_subdomain, autoscaler, autoscaler_update,
+     autoscaler_status},
 };
 
 }  // namespace

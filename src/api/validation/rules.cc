@@ -7,6 +7,13 @@
 
 namespace knarr::api::rules {
 
+void metadata_again(const Value& object, bool namespaced, ErrorList& errors) {
+  Path path("metadata");
+  const Value& meta = object["metadata"];
+  validate_metadata(meta, namespaced, name_is_dns_subdomain, {}, path, errors);
+  validate_kube_finalizers(meta["finalizers"], path / "finalizers", errors);
+}
+
 void not_negative(const Value& number, const Path& path, ErrorList& errors) {
   if (number.as_int() < 0) errors.invalid(path, number, kNotNegative);
 }
@@ -42,6 +49,15 @@ void maybe_one_of(const Value& value, std::initializer_list<std::string_view> al
   if (value.is_string() && !contains(allowed, value.as_string())) {
     errors.not_supported(path, value, allowed);
   }
+}
+
+std::string joined(const Problems& problems, std::string_view separator) {
+  std::string out;
+  for (const std::string& problem : problems) {
+    if (!out.empty()) out += separator;
+    out += problem;
+  }
+  return out;
 }
 
 void dns_label(const Value& value, const Path& path, ErrorList& errors) {
@@ -115,9 +131,7 @@ void fully_qualified_name(const Value& value, const Path& path, ErrorList& error
     return;
   }
   if (Problems problems = check_dns1123_subdomain(name); !problems.empty()) {
-    std::string all;
-    for (const std::string& problem : problems) all += (all.empty() ? "" : ",") + problem;
-    errors.invalid(path, name, all);
+    errors.invalid(path, name, joined(problems, ","));
     return;
   }
   if (std::count(name.begin(), name.end(), '.') < 2) {
@@ -198,6 +212,10 @@ int64_t percent_of(const Value& value) {
   return out;
 }
 
+void not_above_all(const Value& value, const Path& path, ErrorList& errors) {
+  if (percent_of(value) > 100) errors.invalid(path, value, "must not be greater than 100%");
+}
+
 void int_or_percent(const Value& value, const Path& path, ErrorList& errors) {
   if (value.is_null()) return;
   if (value.is_string()) {
@@ -211,54 +229,12 @@ void quantity_not_negative(const Value& value, const Path& path, ErrorList& erro
   if (quantity_or_zero(value.as_string()).sign() < 0) errors.invalid(path, value, kNotNegative);
 }
 
-namespace {
-
-constexpr std::string_view kHugePages = "hugepages-";
-
-bool starts_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
-bool is_quota_resource(std::string_view name) {
-  return contains(
-      {"cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.storage",
-       "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
-       "pods", "resourcequotas", "services", "replicationcontrollers", "secrets",
-       "persistentvolumeclaims", "configmaps", "services.nodeports", "services.loadbalancers"},
-      name);
-}
-
-}  // namespace
-
-bool is_standard_resource(std::string_view name) {
-  return is_quota_resource(name) || name == "storage" || starts_with(name, kHugePages) ||
-         starts_with(name, "requests.hugepages-");
-}
-
-bool is_integer_resource(std::string_view name) {
-  bool counted = contains(
-      {"pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps",
-       "persistentvolumeclaims", "services.nodeports", "services.loadbalancers"},
-      name);
-  // Extended resources: qualified, and not of kubernetes.io.
-  size_t slash = name.find('/');
-  bool extended = slash != std::string_view::npos &&
-                  name.substr(0, slash).find("kubernetes.io") == std::string_view::npos &&
-                  !starts_with(name, "requests.");
-  return counted || extended;
-}
-
-void resource_name(std::string_view name, const Path& path, ErrorList& errors) {
-  Problems problems = check_qualified_name(name);
-  errors.invalid_all(path, name, problems);
-  if (!problems.empty()) return;
-  if (name.find('/') == std::string_view::npos && !is_standard_resource(name)) {
-    errors.invalid(path, name, "must be a standard resource type or fully qualified");
+void resource_quantity(std::string_view name, const Value& value, const Path& path,
+                       ErrorList& errors) {
+  quantity_not_negative(value, path, errors);
+  if (is_integer_resource(name) && !quantity_or_zero(value.as_string()).is_integer()) {
+    errors.invalid(path, value, "must be an integer");
   }
-}
-
-Value go_struct(std::initializer_list<std::pair<std::string_view, Value>> members) {
-  return Value::object(members);
 }
 
 }  // namespace knarr::api::rules

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "api/ip.h"
+#include "api/validation/internal.h"
 #include "api/validation/network.h"
 #include "base/format.h"
 
@@ -28,12 +29,8 @@ void service_port(const Value& port, bool need_name, std::set<std::string_view>&
 
 // What of a port must be unique, as the API server's internal type prints it.
 Value printed_port(const Value& port) {
-  return go_struct({{"Name", ""},
-                    {"Protocol", port["protocol"].as_string()},
-                    {"AppProtocol", Value()},
-                    {"Port", port["port"].as_int()},
-                    {"TargetPort", Value(int64_t{0})},
-                    {"NodePort", Value(int64_t{0})}});
+  return internal_value("", "v1", "ServicePort",
+                        Value::object({{"protocol", port["protocol"]}, {"port", port["port"]}}));
 }
 
 void session_affinity(const Value& spec, const Path& path, ErrorList& errors) {

@@ -51,18 +51,25 @@ void rules::signing_request_status(const Value& object, const Value& old, ErrorL
   csr_conditions(object, old, false, errors);
 }
 
-ErrorList validate_subresource(const ValidationTarget& target, std::string_view subresource,
-                               const json::Value& object, const json::Value& old) {
-  ErrorList errors;
-  if (subresource == "scale") {
-    rules::not_negative(object["spec"]["replicas"], Path("spec") / "replicas", errors);
-  } else if (target.group.empty() && target.kind == "Pod") {
-    if (subresource == "resize") rules::pod_resize(object, old, errors);
-    if (subresource == "ephemeralcontainers") rules::pod_ephemeral_update(object, old, errors);
-  } else if (target.kind == "CertificateSigningRequest" && subresource == "approval") {
+void rules::scale(const Value& object, ErrorList& errors) {
+  rules::not_negative(object["spec"]["replicas"], Path("spec") / "replicas", errors);
+}
+
+void rules::subresource(std::string_view kind, std::string_view name, const Value& object,
+                        const Value& old, ErrorList& errors) {
+  if (kind == "Pod") {
+    if (name == "resize") rules::pod_resize(object, old, errors);
+    if (name == "ephemeralcontainers") rules::pod_ephemeral_update(object, old, errors);
+  } else if (kind == "CertificateSigningRequest" && name == "approval") {
     csr_conditions(object, old, true, errors);
+  } else if (kind == "Namespace" && name == "finalize") {
+    const Value& finalizers = object["spec"]["finalizers"];
+    size_t i = 0;
+    for (const Value& finalizer : finalizers.elements()) {
+      rules::qualified_name(finalizer, (Path("spec") / "finalizers")[i++], errors);
+    }
+    validate_kube_finalizers(finalizers, Path("spec") / "finalizers", errors);
   }
-  return errors;
 }
 
 }  // namespace knarr::api
