@@ -111,9 +111,50 @@ json::Value yaml_scalar(const std::string& tag, const std::string& text) {
   return text;
 }
 
+namespace {
+
+// "2026-01-31", alone or with a time of day.
+bool is_date(std::string_view text) {
+  bool digit = !text.empty() && text[0] >= '0' && text[0] <= '9';
+  return digit && text.size() >= 8 && text.find('-') == 4 &&
+         text.find_first_not_of("0123456789-:.TtZz+ ") == std::string_view::npos;
+}
+
+// "1:30", "190:20:30.15": digits, then parts up to 59.
+bool is_base60(std::string_view text) {
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
+  size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0 || text[0] < '0' || text[0] > '9') return false;
+  auto digits = [](std::string_view part) {
+    return part.find_first_not_of("0123456789_") == std::string_view::npos;
+  };
+  if (!digits(text.substr(0, colon))) return false;
+  std::string_view rest = text.substr(colon + 1);
+  if (size_t point = rest.find('.'); point != std::string_view::npos) {
+    if (!digits(rest.substr(point + 1))) return false;
+    rest = rest.substr(0, point);
+  }
+  while (true) {
+    size_t end = rest.find(':');
+    std::string_view part = rest.substr(0, end);
+    bool good = (part.size() == 1 || (part.size() == 2 && part[0] < '6')) && digits(part) &&
+                part.find('_') == std::string_view::npos;
+    if (!good) return false;
+    if (end == std::string_view::npos) return true;
+    rest.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace
+
+bool yaml_reads_otherwise(std::string_view text) {
+  return text.empty() || text == "<<" || !resolve_plain(std::string(text)).is_string() ||
+         is_date(text) || is_base60(text);
+}
+
 bool yaml_needs_quotes(std::string_view text) {
-  if (text.empty() || !resolve_plain(std::string(text)).is_string()) return true;
-  if (text == "<<" || text == "=" || text == "---" || text == "...") return true;
+  if (yaml_reads_otherwise(text)) return true;
+  if (text == "=" || text == "---" || text == "...") return true;
   if (text.front() == ' ' || text.back() == ' ' || text.back() == ':') return true;
   if (std::string_view("-?:,[]{}#&*!|>'\"%@`").find(text.front()) != std::string_view::npos) {
     bool indicator = text.front() == '-' || text.front() == '?' || text.front() == ':';
@@ -125,10 +166,7 @@ bool yaml_needs_quotes(std::string_view text) {
     if (c == ':' && i + 1 < text.size() && text[i + 1] == ' ') return true;
     if (c == '#' && i > 0 && text[i - 1] == ' ') return true;
   }
-  // A date reads as a moment elsewhere.
-  bool digit = text[0] >= '0' && text[0] <= '9';
-  return digit && text.size() >= 8 && text.find('-') == 4 &&
-         text.find_first_not_of("0123456789-:.TtZz+ ") == std::string_view::npos;
+  return false;
 }
 
 }  // namespace knarr::api

@@ -1,5 +1,6 @@
 // Block style YAML as kubectl prints it: keys sorted, lists at the indent of their key, long or
-// odd strings quoted, strings of several lines as literal blocks.
+// odd strings quoted, strings of several lines as literal blocks. Double quotes keep a string from
+// reading as something else, single ones from breaking the syntax, as go-yaml chooses.
 #include <algorithm>
 
 #include "api/codec/encode.h"
@@ -33,16 +34,14 @@ void append_text(std::string& out, std::string_view text, size_t indent) {
       start = end + 1;
     }
   }
-  if (!yaml_needs_quotes(text)) {
-    out += text;
-  } else if (lines || odd || text.find('\'') != std::string_view::npos) {
+  if (yaml_reads_otherwise(text) || lines || odd) {
     json::append_quoted(out, text);
-  } else if (yaml_scalar("?", std::string(text)).is_string() || text.empty()) {
-    out += '\'';
+  } else if (!yaml_needs_quotes(text)) {
     out += text;
-    out += '\'';
   } else {
-    json::append_quoted(out, text);
+    out += '\'';
+    for (char c : text) out.append(c == '\'' ? 2 : 1, c);
+    out += '\'';
   }
 }
 

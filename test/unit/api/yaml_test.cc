@@ -95,16 +95,17 @@ TEST_CASE("a stream of documents") {
 TEST_CASE("YAML is written as kubectl prints it, and reads back") {
   auto value = json::parse(
       R"({"kind":"X","a":{"list":[{"n":1,"m":[]},"yes",["x"]],"empty":{}},"s":"two\nlines\n","q":"true",
-    "n":"5","date":"2026-01-01T00:00:00Z","colon":"a: b","null":null,"e":"","star":"*","cut":"x\ny","neg":-1.5})");
+    "n":"5","quote":"'tis: so","time":"1:30","date":"2026-01-01T00:00:00Z","colon":"a: b","null":null,"e":"","star":"*","cut":"x\ny","neg":-1.5})");
   REQUIRE(value.ok());
   std::string text = write_yaml(*value);
   CHECK(text ==
         "a:\n  empty: {}\n  list:\n  - m: []\n    \"n\": 1\n  - \"yes\"\n  - - x\ncolon: 'a: "
         "b'\ncut: "
         "|-\n  x\n  y\n"
-        "date: '2026-01-01T00:00:00Z'\ne: ''\nkind: X\n\"n\": \"5\"\nneg: -1.5\n\"null\": null\nq: "
-        "\"true\"\ns: |\n"
-        "  two\n  lines\nstar: '*'\n");
+        "date: \"2026-01-01T00:00:00Z\"\ne: \"\"\nkind: X\n\"n\": \"5\"\nneg: -1.5\n\"null\": "
+        "null\nq: "
+        "\"true\"\nquote: '''tis: so'\ns: |\n"
+        "  two\n  lines\nstar: '*'\ntime: \"1:30\"\n");
   auto again = parse_yaml(text);
   REQUIRE(again.ok());
   CHECK(again->value == *value);
