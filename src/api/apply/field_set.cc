@@ -68,6 +68,10 @@ FieldSet FieldSet::from_json(const json::Value& fields) {
       result.member = true;
       continue;
     }
+    // Of elements that a later version may know nothing is kept.
+    bool known = m.key.size() > 1 && m.key[1] == ':' &&
+                 std::string_view("fkvi").find(m.key[0]) != std::string_view::npos;
+    if (!known) continue;
     FieldSet inner = from_json(m.value);
     if (m.value.empty()) inner.member = true;
     result.children.emplace(std::string(m.key), std::move(inner));
@@ -75,10 +79,7 @@ FieldSet FieldSet::from_json(const json::Value& fields) {
   return result;
 }
 
-namespace {
-
-// "f:x" -> ".x"; `k:{"name":"c"}` -> `[name="c"]`; `v:"a"` -> `[="a"]`; "i:1" -> "[1]".
-std::string shown(std::string_view element) {
+std::string shown_element(std::string_view element) {
   std::string_view text = element.substr(2);
   switch (element[0]) {
     case 'f': return "." + std::string(text);
@@ -98,9 +99,12 @@ std::string shown(std::string_view element) {
   }
 }
 
+namespace {
+
 void collect(const FieldSet& set, const std::string& path, std::vector<std::string>& out) {
   if (set.member) out.push_back(path);
-  for (const auto& [element, inner] : set.children) collect(inner, path + shown(element), out);
+  for (const auto& [element, inner] : set.children)
+    collect(inner, path + shown_element(element), out);
 }
 
 }  // namespace

@@ -40,4 +40,8 @@ class FieldSet {
   std::vector<std::string> paths() const;
 };
 
+// An element as error messages show it: "f:x" -> ".x", `k:{"name":"c"}` -> `[name="c"]`,
+// `v:"a"` -> `[="a"]`, "i:1" -> "[1]".
+std::string shown_element(std::string_view element);
+
 }  // namespace knarr::api

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "api/apply/fields_of.h"
+#include "api/apply/last_applied.h"
 #include "api/apply/merge.h"
+#include "api/apply/typed_check.h"
 
 namespace knarr::api {
 namespace {
@@ -21,20 +23,39 @@ struct Entry {
   std::string time;
   FieldSet set;
 
+  // Who applies stays the same whatever version he does it through.
   bool same_owner(const Entry& o) const {
-    return manager == o.manager && operation == o.operation && api_version == o.api_version &&
-           subresource == o.subresource;
+    return manager == o.manager && operation == o.operation && subresource == o.subresource &&
+           (api_version == o.api_version || operation == "Apply");
   }
 };
 
 using Entries = std::vector<Entry>;
 
+bool can_be_read(const json::Value& entries) {
+  for (const json::Value& v : entries.elements()) {
+    std::string_view operation = v["operation"].as_string();
+    if (operation != "Apply" && operation != "Update") return false;
+    if (v["apiVersion"].as_string().empty()) return false;
+    if (v["fieldsType"].as_string() != "FieldsV1") return false;
+  }
+  return true;
+}
+
+// None when one of them makes no sense.
 Entries read_entries(const json::Value& object) {
   Entries out;
+  if (!can_be_read(object["metadata"]["managedFields"])) return out;
   for (const json::Value& v : object["metadata"]["managedFields"].elements()) {
-    out.push_back(Entry{v["manager"].text(), v["operation"].text(), v["apiVersion"].text(),
-                        v["subresource"].text(), v["time"].text(),
-                        FieldSet::from_json(v["fieldsV1"])});
+    Entry entry{v["manager"].text(),     v["operation"].text(), v["apiVersion"].text(),
+                v["subresource"].text(), v["time"].text(),      FieldSet::from_json(v["fieldsV1"])};
+    auto it =
+        std::find_if(out.begin(), out.end(), [&](const Entry& e) { return e.same_owner(entry); });
+    if (it == out.end()) {
+      out.push_back(std::move(entry));
+    } else {
+      *it = std::move(entry);  // of two alike, the last one counts
+    }
   }
   return out;
 }
@@ -67,28 +88,31 @@ void write_entries(json::Value& object, Entries entries) {
   meta.set("managedFields", std::move(list));
 }
 
-// Update entries past the limit fold, oldest first, into one of the name "ancient-changes".
+// Update entries past the limit fold, oldest first, into one of the name "ancient-changes" a
+// version: the second of a version makes it, and takes the first one in.
 void fold_old_entries(Entries& entries) {
   std::vector<Entry*> updates;
   for (Entry& e : entries) {
-    if (e.operation == "Update" && e.subresource.empty()) updates.push_back(&e);
+    if (e.operation == "Update" && !e.set.empty()) updates.push_back(&e);
   }
   if (updates.size() <= kMaxUpdateEntries) return;
   std::sort(updates.begin(), updates.end(), [](const Entry* a, const Entry* b) {
     return std::tie(a->time, a->manager) < std::tie(b->time, b->manager);
   });
-  std::map<std::string, Entry> buckets;
+  std::map<std::string, Entry*> firsts;
   size_t left = updates.size();
   for (Entry* e : updates) {
     if (left <= kMaxUpdateEntries) break;
-    auto [it, fresh] = buckets.try_emplace(
-        e->api_version, Entry{"ancient-changes", "Update", e->api_version, "", e->time, {}});
-    it->second.set.add(e->set);
-    it->second.time = e->time;
+    auto [it, fresh] = firsts.try_emplace(e->api_version, e);
+    if (fresh) continue;
+    Entry& bucket = *it->second;
+    bucket.manager = "ancient-changes";
+    bucket.subresource.clear();
+    bucket.set.add(e->set);
+    bucket.time = e->time;
     e->set = FieldSet();
-    if (!fresh) left--;
+    left--;
   }
-  for (auto& [version, bucket] : buckets) entries.push_back(std::move(bucket));
 }
 
 void drop_ignored(FieldSet& set, const FieldSet& ignored) {
@@ -170,6 +194,15 @@ std::string manager_of_user_agent(std::string_view user_agent) {
 
 void update_managed_fields(const Type& type, const json::Value& live, json::Value& now,
                            const Writer& writer) {
+  // A subresource does not decide who owns what: there, what the client sends is not looked at.
+  if (!writer.subresource.empty()) {
+    const json::Value* live_entries = live["metadata"].find("managedFields");
+    if (live_entries == nullptr) {
+      now.member("metadata").erase("managedFields");
+    } else {
+      now.member("metadata").set("managedFields", *live_entries);
+    }
+  }
   const json::Value* given = now["metadata"].find("managedFields");
   bool reset = given != nullptr && given->is_array() &&
                (given->empty() || (given->size() == 1 && (*given)[0].empty()));
@@ -182,12 +215,14 @@ void update_managed_fields(const Type& type, const json::Value& live, json::Valu
   if (!creating && !tracked && given == nullptr && !live["metadata"]["uid"].is_null()) {
     return;
   }
-  Entries entries = read_entries(given != nullptr ? now : live);
+  bool readable = given != nullptr && can_be_read(*given);
+  Entries entries = read_entries(readable ? now : live);
   FieldChanges changes = compare_objects(type, live, now);
+  drop_ignored(changes.changed, writer.ignored);
+  drop_ignored(changes.removed, writer.ignored);
   take_from_others(entries, changes, nullptr);
 
   FieldSet mine = std::move(changes.changed);
-  drop_ignored(mine, writer.ignored);
   strip_unowned(mine);
   if (!mine.empty()) {
     Entry self{writer.manager, "Update", writer.api_version, writer.subresource, writer.time, {}};
@@ -204,6 +239,14 @@ void update_managed_fields(const Type& type, const json::Value& live, json::Valu
 Result<json::Value> apply_config(const Type& type, const json::Value& live,
                                  const json::Value& config, const ApplyOptions& options) {
   const Writer& writer = options.writer;
+  if (std::string problem = typed_problem(type, config); !problem.empty()) {
+    const json::Value& meta = config["metadata"];
+    bool core = writer.api_version.find('/') == std::string::npos;
+    return make_error(Code::kUnknown, "failed to create typed patch object (" +
+                                          meta["namespace"].text() + "/" + meta["name"].text() +
+                                          "; " + (core ? "/" : "") + writer.api_version +
+                                          ", Kind=" + config["kind"].text() + "): " + problem);
+  }
   Entries entries = read_entries(live);
   Entry self{writer.manager, "Apply", writer.api_version, writer.subresource, writer.time, {}};
   FieldSet last;
@@ -215,8 +258,10 @@ Result<json::Value> apply_config(const Type& type, const json::Value& live,
   }
   bool exists = !live["metadata"]["uid"].is_null();
   if (exists && entries.empty()) {
-    Entry before{"before-first-apply", "Update", writer.api_version, "", writer.time, {}};
-    before.set = fields_of(type, live);
+    Entry before{"before-first-apply", "Update",    writer.api_version,
+                 writer.subresource,   writer.time, FieldSet()};
+    before.set = compare_objects(type, json::Value::object(), live).changed;
+    drop_ignored(before.set, writer.ignored);
     strip_unowned(before.set);
     entries.push_back(std::move(before));
   }
@@ -230,13 +275,22 @@ Result<json::Value> apply_config(const Type& type, const json::Value& live,
   if (!last.empty()) merged = prune_unnamed(type, merged, last, entries, self.set);
 
   FieldChanges changes = compare_objects(type, bare, merged);
+  drop_ignored(changes.changed, writer.ignored);
+  drop_ignored(changes.removed, writer.ignored);
   std::vector<std::pair<const Entry*, FieldSet>> conflicts;
   for (const Entry& e : entries) {
     FieldSet both = e.set.common(changes.changed);
     both.prune();
     if (!both.empty()) conflicts.emplace_back(&e, std::move(both));
   }
-  if (!conflicts.empty() && !options.force) return conflict_error(std::move(conflicts));
+  if (!conflicts.empty() && !options.force) {
+    if (writer.manager == "kubectl") {
+      FieldSet allowed = allowed_by_last_applied(type, bare, writer.api_version);
+      for (auto& [entry, set] : conflicts) set.remove(allowed);
+      std::erase_if(conflicts, [](const auto& conflict) { return conflict.second.empty(); });
+    }
+    if (!conflicts.empty()) return conflict_error(std::move(conflicts));
+  }
   take_from_others(entries, changes, nullptr);
 
   strip_unowned(self.set);
@@ -244,11 +298,12 @@ Result<json::Value> apply_config(const Type& type, const json::Value& live,
   bool same = exists && changes.changed.empty() && changes.removed.empty();
   if (!same) self.time = writer.time;
   entries.push_back(std::move(self));
-  for (std::string_view name : {"name", "namespace", "uid", "creationTimestamp", "generation"}) {
+  for (std::string_view name : {"uid", "creationTimestamp", "generation"}) {
     const json::Value* v = live["metadata"].find(name);
     if (v != nullptr && !v->is_null()) merged.member("metadata").set(name, *v);
   }
   write_entries(merged, std::move(entries));
+  if (writer.manager == "kubectl") renew_last_applied(merged, config);
   return merged;
 }
 

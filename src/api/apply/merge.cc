@@ -28,6 +28,8 @@ json::Value lay_members(const Type& type, json::Value live, const json::Value& c
   return live;
 }
 
+// The order of structured-merge-diff: the configuration's for what both have, and what only one has
+// behind what came before it there.
 json::Value lay_elements(const Type& list, json::Value live, const json::Value& config) {
   auto left = element_paths(list, live);
   auto right = element_paths(list, config);
@@ -35,31 +37,47 @@ json::Value lay_elements(const Type& list, json::Value live, const json::Value& 
   std::map<std::string_view, size_t> at;
   for (size_t i = 0; i < left->size(); i++) at.emplace((*left)[i], i);
   std::set<std::string_view> theirs(right->begin(), right->end());
+  std::vector<std::string_view> shared;
+  for (const std::string& path : *right) {
+    if (at.contains(path)) shared.push_back(path);
+  }
 
   json::Value out = json::Value::array();
   std::set<std::string_view> done;
   size_t l = 0;
   size_t r = 0;
+  size_t next = 0;  // of the shared ones
+  auto take_theirs = [&] {
+    const std::string& path = (*right)[r];
+    auto it = at.find(path);
+    json::Value mine = it == at.end() ? json::Value() : live.at(it->second);
+    out.push_back(lay_over(*list.element, nullptr, std::move(mine), config[r]));
+    done.insert(path);
+    if (next < shared.size() && shared[next] == path) next++;
+    r++;
+  };
   while (l < left->size() || r < right->size()) {
-    if (l < left->size()) {
+    if (l < left->size() && r < right->size()) {
       const std::string& path = (*left)[l];
-      if (!theirs.contains(path)) {
-        out.push_back(std::move(live.at(l++)));
+      if (path == (*right)[r]) {
+        take_theirs();
+        l++;
         continue;
       }
-      if (done.contains(path)) {
+      if (theirs.contains(path) && next < shared.size() && shared[next] != path) {
         l++;
         continue;
       }
     }
-    if (r < right->size()) {
-      const std::string& path = (*right)[r];
-      auto it = at.find(path);
-      json::Value mine = it == at.end() ? json::Value() : std::move(live.at(it->second));
-      out.push_back(lay_over(*list.element, nullptr, std::move(mine), config[r]));
-      done.insert(path);
-      r++;
+    if (l < left->size()) {
+      const std::string& path = (*left)[l];
+      if (!theirs.contains(path)) {
+        out.push_back(live.at(l++));
+        continue;
+      }
+      if (done.contains(path)) l++;
     }
+    if (r < right->size()) take_theirs();
   }
   return out;
 }

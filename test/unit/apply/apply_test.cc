@@ -3,7 +3,10 @@
 #include <catch2/catch.hpp>
 
 #include "api/apply/fields_of.h"
+#include "api/apply/last_applied.h"
 #include "api/apply/managed_fields.h"
+#include "api/apply/scale_fields.h"
+#include "api/apply/typed_check.h"
 
 using namespace knarr;
 using json::Value;
@@ -148,4 +151,78 @@ TEST_CASE("the manager in a User-Agent") {
   CHECK(api::manager_of_user_agent("golden") == "golden");
   CHECK(api::manager_of_user_agent("") == "");
   CHECK(api::manager_of_user_agent(std::string(200, 'x')).size() == 128);
+}
+
+TEST_CASE("configurations that do not have the shape of their type") {
+  struct Row {
+    const char* kind;
+    const char* config;
+    const char* problem;
+  };
+  const Row rows[] = {
+      {"ConfigMap", R"({"data":{"a":"b"}})", ""},
+      {"ConfigMap", R"({"data":null})", ""},
+      {"ConfigMap", R"({"datum":{}})", ".datum: field not declared in schema"},
+      {"ConfigMap", R"({"data":{"a":1}})",
+       ".data.a: expected string, got &value.valueUnstructured{Value:1}"},
+      {"Pod", R"({"spec":{"containers":[{"image":"i"}]}})", ""},
+      {"Pod", R"({"spec":{"containers":["c"]}})",
+       ".spec.containers: element 0: associative list with keys may not have non-map elements"},
+      {"Pod", R"({"spec":{"containers":[{"name":"c"},{"name":"c"}]}})",
+       R"(.spec.containers: duplicate entries for key [name="c"])"},
+      {"Pod", R"({"spec":{"containers":[{"name":"c","ports":[{"protocol":"TCP"}]}]}})", ""},
+      {"Pod", R"({"spec":{"hostNetwork":"yes"}})",
+       ".spec.hostNetwork: expected boolean, got &{yes}"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.config);
+    CHECK(api::typed_problem(type_of("", "v1", row.kind), parse(row.config)) == row.problem);
+  }
+}
+
+TEST_CASE("who owns the replicas owns them in the Scale, and back") {
+  Value object = parse(R"([
+      {"manager":"a","operation":"Apply","apiVersion":"apps/v1","time":"t","fieldsType":"FieldsV1",
+       "fieldsV1":{"f:spec":{"f:replicas":{},"f:paused":{}}}},
+      {"manager":"b","operation":"Update","apiVersion":"apps/v1","time":"t","fieldsType":"FieldsV1",
+       "fieldsV1":{"f:spec":{"f:paused":{}}}}])");
+  Value scale = api::scale_entries(object, "apps/v1");
+  REQUIRE(scale.size() == 1);
+  CHECK(scale[0]["manager"].as_string() == "a");
+  CHECK(scale[0]["apiVersion"].as_string() == "autoscaling/v1");
+  CHECK(json::write(scale[0]["fieldsV1"]) == R"({"f:spec":{"f:replicas":{}}})");
+
+  CHECK(api::parent_entries(object, scale, "apps/v1") == object);
+
+  Value taken = parse(R"([{"manager":"c","operation":"Update","apiVersion":"autoscaling/v1",
+      "subresource":"scale","time":"t2","fieldsV1":{"f:spec":{"f:replicas":{}}}}])");
+  Value entries = api::parent_entries(object, taken, "apps/v1");
+  REQUIRE(entries.size() == 3);
+  CHECK(json::write(entries[0]["fieldsV1"]) == R"({"f:spec":{"f:paused":{}}})");
+  CHECK(entries[2]["manager"].as_string() == "c");
+  CHECK(entries[2]["apiVersion"].as_string() == "apps/v1");
+  CHECK(json::write(entries[2]["fieldsV1"]) == R"({"f:spec":{"f:replicas":{}}})");
+}
+
+TEST_CASE("what kubectl applied before, and its note of it") {
+  const api::Type& type = type_of("", "v1", "ConfigMap");
+  Value live = parse(R"({"metadata":{"annotations":{
+      "kubectl.kubernetes.io/last-applied-configuration":
+      "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"a\":\"1\",\"b\":\"1\",\"c\":\"1\"}}"}},
+      "data":{"a":"1","b":"2"}})");
+  CHECK(json::write(api::allowed_by_last_applied(type, live, "v1").to_json()).find("f:a") !=
+        std::string::npos);
+  CHECK(json::write(api::allowed_by_last_applied(type, live, "v1").to_json()).find("f:b") ==
+        std::string::npos);
+  CHECK(api::allowed_by_last_applied(type, live, "v2").empty());
+
+  api::renew_last_applied(live,
+                          parse(R"({"kind":"ConfigMap","data":{"z":"<"},"apiVersion":"v1"})"));
+  CHECK(
+      live["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"].text() ==
+      "{\"apiVersion\":\"v1\",\"data\":{\"z\":\"\\u003c\"},\"kind\":\"ConfigMap\"}"
+      "\n");
+  Value without = parse(R"({"metadata":{}})");
+  api::renew_last_applied(without, parse(R"({"kind":"ConfigMap"})"));
+  CHECK(without["metadata"]["annotations"].is_null());
 }
