@@ -37,6 +37,26 @@ class RuntimeClass final : public AdmissionPlugin {
     return add_scheduling(request, spec, rc["scheduling"]);
   }
 
+  // The overhead is the class's to set.
+  Result<void> validate(const AdmissionRequest& request) override {
+    if (request.operation != Operation::kCreate || !request.is("", "pods") ||
+        !request.subresource.empty()) {
+      return {};
+    }
+    const json::Value& spec = (*request.object)["spec"];
+    if (spec["overhead"].empty()) return {};
+    ObjectRef found =
+        cache_.get({{"node.k8s.io", "runtimeclasses"}, {"", spec["runtimeClassName"].text()}});
+    if (found != nullptr) {
+      json::Value rc;
+      TRY_ASSIGN(rc, json::parse(found->json));
+      if (!rc["overhead"].is_null()) return {};
+    }
+    return admission_forbidden(
+        request,
+        "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+  }
+
  private:
   static Result<void> add_scheduling(const AdmissionRequest& request, json::Value& spec,
                                      const json::Value& scheduling) {

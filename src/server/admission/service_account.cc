@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "server/admission/plugins.h"
+#include "server/admission/secret_references.h"
 
 namespace knarr::server {
 namespace {
@@ -73,6 +74,23 @@ class ServiceAccount final : public AdmissionPlugin {
     if (spec["imagePullSecrets"].empty() && !sa["imagePullSecrets"].empty()) {
       spec.set("imagePullSecrets", sa["imagePullSecrets"]);
     }
+    return {};
+  }
+
+  Result<void> validate(const AdmissionRequest& request) override {
+    bool created = request.operation == Operation::kCreate && request.subresource.empty();
+    bool ephemeral = request.subresource == "ephemeralcontainers";
+    if (!request.is("", "pods") || (!created && !ephemeral)) return {};
+    const json::Value& pod = *request.object;
+    std::string account = pod["spec"]["serviceAccountName"].text();
+    ObjectRef found = cache_.get({{"", "serviceaccounts"}, {request.ns, account}});
+    if (found == nullptr) return {};
+    json::Value sa;
+    TRY_ASSIGN(sa, json::parse(found->json));
+    if (!limits_secrets(sa)) return {};
+    std::string refused =
+        ephemeral ? forbidden_ephemeral_secret(sa, pod) : forbidden_secret(sa, pod);
+    if (!refused.empty()) return admission_forbidden(request, refused);
     return {};
   }
 

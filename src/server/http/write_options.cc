@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "api/validation/errors.h"
+#include "api/validation/metadata.h"
 #include "base/json.h"
 #include "server/http/request_info.h"
 
@@ -26,15 +26,16 @@ int64_t number(std::string_view text) {
 
 Result<void> read_write_options(const net::Query& query, std::string_view verb, Request& request) {
   api::ErrorList errors;
-  for (std::string_view value : query.all("dryRun")) {
-    if (value == "All") {
-      request.dry_run = true;
-    } else {
-      errors.not_supported(api::Path("dryRun"), json::Value(value), {"All"});
-    }
-  }
   request.field_manager = query.get("fieldManager");
-  if (request.field_manager.size() > 128) errors.too_long(api::Path("fieldManager"), 128);
+  api::validate_field_manager(request.field_manager, api::Path("fieldManager"), errors);
+  bool known = true;
+  json::Value runs = json::Value::array();
+  for (std::string_view value : query.all("dryRun")) {
+    request.dry_run = true;
+    known = known && value == "All";
+    runs.push_back(value);
+  }
+  if (!known) errors.not_supported(api::Path("dryRun"), runs, {"All"});
   if (query.has("force")) {
     request.force = query_bool(query, "force");
     request.force_given = request.force;
@@ -46,7 +47,7 @@ Result<void> read_write_options(const net::Query& query, std::string_view verb, 
     request.validation = api::FieldValidation::kIgnore;
   } else if (!validation.empty() && validation != "Warn") {
     errors.not_supported(api::Path("fieldValidation"), json::Value(validation),
-                         {"Ignore", "Strict", "Warn"});
+                         {"", "Ignore", "Strict", "Warn"});
   }
   if (errors.empty()) return {};
   return api::invalid_error("meta.k8s.io", options_kind(verb), "", errors);

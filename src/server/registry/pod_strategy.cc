@@ -1,13 +1,16 @@
 // Pods: their first status, the grace of their deletion, and the subresources that change single
 // corners of their spec.
 
+#include "server/registry/new_pod.h"
 #include "server/registry/qos.h"
 #include "server/registry/strategies.h"
 
 namespace knarr::server {
 namespace {
 
-constexpr Traits kPod{.generation = true, .returns_deleted = true, .graceful = true};
+// A status that comes with a new pod is looked at, though not kept.
+constexpr Traits kPod{
+    .generation = true, .returns_deleted = true, .graceful = true, .keeps_status = true};
 
 json::Value* container_named(json::Value& spec, const char* list, std::string_view name) {
   json::Value* containers = spec.find(list);
@@ -22,9 +25,18 @@ class PodStrategy final : public Strategy {
  public:
   PodStrategy() : Strategy(kPod) {}
 
+  // Pods of old could have less than no grace.
+  void decoded(json::Value& now) const override {
+    json::Value* spec = now.find("spec");
+    if (spec == nullptr) return;
+    json::Value* grace = spec->find("terminationGracePeriodSeconds");
+    if (grace != nullptr && grace->as_int() < 0) *grace = 1;
+  }
+
   void prepare_create(StrategyContext& ctx, json::Value& now) const override {
-    json::Value status =
-        json::Value::object({{"phase", "Pending"}, {"qosClass", qos_class(now["spec"])}});
+    std::string qos = now["status"]["qosClass"].text();
+    if (qos.empty()) qos = qos_class(now["spec"]);
+    json::Value status = json::Value::object({{"phase", "Pending"}, {"qosClass", qos}});
     if (!now["spec"]["schedulingGates"].empty()) {
       status.set("conditions",
                  json::Value::array({json::Value::object(
@@ -36,6 +48,8 @@ class PodStrategy final : public Strategy {
                       {"message", "Scheduling is blocked due to non-empty scheduling gates"}})}));
     }
     now.set("status", std::move(status));
+    apply_match_label_keys(now);
+    apply_app_armor(now, ctx.warnings);
   }
 
   void prepare_status(StrategyContext&, json::Value& now, const json::Value& old) const override {
@@ -45,7 +59,8 @@ class PodStrategy final : public Strategy {
     } else {
       now.member("metadata").set("ownerReferences", owners);
     }
-    if (now["status"]["qosClass"].empty() && !old["status"]["qosClass"].empty()) {
+    if (now["status"]["qosClass"].as_string().empty() &&
+        !old["status"]["qosClass"].as_string().empty()) {
       now.member("status").set("qosClass", old["status"]["qosClass"]);
     }
   }

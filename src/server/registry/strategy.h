@@ -83,7 +83,6 @@ class Strategy {
   // The object is gone from the store.
   virtual void deleted(const json::Value& /*old*/) const {}
 
-  virtual void create_warnings(StrategyContext&, const json::Value& /*now*/) const {}
   // The grace period of a delete that asks for none of its own; < 0: immediately.
   virtual int64_t grace_seconds(const json::Value& /*object*/,
                                 std::optional<int64_t> /*asked*/) const {

@@ -1,12 +1,9 @@
 // Registry's create, update and patch: each turns its request into a transformation for WriteFlow.
 
 #include "api/apply/managed_fields.h"
-#include "api/codec/json_scan.h"
 #include "api/codec/yaml.h"
-#include "api/patch/json_patch.h"
-#include "api/patch/merge_patch.h"
-#include "api/patch/strategic_merge.h"
 #include "base/format.h"
+#include "server/registry/patch_body.h"
 #include "server/registry/registry.h"
 #include "server/registry/subresources.h"
 #include "server/registry/write_flow.h"
@@ -27,30 +24,7 @@ WriteFlow::Options scale_answer(const Request& request, WriteFlow::Options optio
   return options;
 }
 
-// A body that must be a JSON object, as patches are.
-Result<json::Value> parse_patch(const std::string& bytes, client::PatchType type) {
-  bool merge = type == client::PatchType::kMerge;
-  std::string prefix = merge ? "error decoding patch: " : "";
-  if (Result<void> checked = api::check_json(bytes); !checked.ok()) {
-    return bad_request(prefix + checked.error().message);
-  }
-  Result<json::Value> patch = json::parse(bytes);
-  if (!patch.ok()) return bad_request(prefix + patch.error().message);
-  if (patch->is_null() && merge) return bad_request("Invalid JSON Patch");
-  if (patch->is_null()) return json::Value::object();
-  if (!patch->is_object()) {
-    std::string_view what = patch->is_array()    ? "array"
-                            : patch->is_string() ? "string"
-                            : patch->is_bool()   ? "bool"
-                                                 : "number";
-    return bad_request(
-        fmt::format("{}json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                    prefix, what));
-  }
-  return patch;
-}
-
-Result<json::Value> parse_apply(const Request& request, const Body& body) {
+Result<json::Value> parse_apply(Request& request, const Body& body) {
   Result<api::YamlDocument> document = api::parse_yaml(body.bytes);
   if (!document.ok()) {
     return bad_request(fmt::format("error decoding YAML: {}", document.error().message));
@@ -60,12 +34,32 @@ Result<json::Value> parse_apply(const Request& request, const Body& body) {
   if (config["apiVersion"].as_string().empty()) {
     return bad_request("apiVersion must be set");
   }
-  if (config["apiVersion"].as_string() != version ||
-      config["kind"].as_string() != request.resource->kind) {
+  if (request.subresource() == "scale") {
+    std::string_view given = config["apiVersion"].as_string();
+    if (given != "autoscaling/v1" || config["kind"].as_string() != "Scale") {
+      bool core = given.find('/') == std::string_view::npos;
+      return bad_request(fmt::format("invalid object type: {}{}, Kind={}", core ? "/" : "", given,
+                                     config["kind"].as_string()));
+    }
+  }
+  bool scale = request.subresource() == "scale";
+  if (!scale && (config["apiVersion"].as_string() != version ||
+                 config["kind"].as_string() != request.resource->kind)) {
     return bad_request(fmt::format("object at {} and patch have different kinds", request.name));
   }
   if (config["metadata"].has("managedFields")) {
     return bad_request("metadata.managedFields must be nil");
+  }
+  const std::vector<std::string>& twice = document->duplicate_keys;
+  if (!twice.empty() && request.validation == api::FieldValidation::kStrict) {
+    std::string lines;
+    for (const std::string& one : twice) lines += "\n  " + one;
+    return bad_request(
+        "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:" +
+        lines);
+  }
+  if (request.validation == api::FieldValidation::kWarn) {
+    request.warnings.insert(request.warnings.end(), twice.begin(), twice.end());
   }
   return std::move(config);
 }
@@ -84,7 +78,8 @@ Result<void> check_patch_options(const Request& request, client::PatchType type)
 }
 
 WriteFlow::Transform apply_transform(WriteFlow* flow, const Request& request, json::Value config) {
-  const api::Type& type = *request.resource->type;
+  const api::Type& type =
+      request.subresource() == "scale" ? *request.sub->type : *request.resource->type;
   bool force = request.force;
   return [flow, &type, config = std::move(config), force](const json::Value& live,
                                                           bool exists) -> Result<json::Value> {
@@ -94,7 +89,7 @@ WriteFlow::Transform apply_transform(WriteFlow* flow, const Request& request, js
     api::ApplyOptions options{flow->writer(), force};
     json::Value merged;
     TRY_ASSIGN(merged, api::apply_config(type, live, mine, options));
-    Result<json::Value> decoded = flow->decode_patched(merged, "");
+    Result<json::Value> decoded = flow->decode_applied(std::move(merged));
     if (!decoded.ok()) return std::move(decoded).error();
     TRY(flow->check_names(*decoded, true));
     return decoded;
@@ -153,33 +148,17 @@ void Registry::patch(RequestPtr request, client::PatchType type, Body body, Done
     return flow->modify(apply_transform(flow.get(), *request, *std::move(config)),
                         scale_answer(*request, std::move(options)));
   }
-  json::Value patch;
-  if (type != client::PatchType::kJson) {
-    Result<json::Value> parsed = parse_patch(body.bytes, type);
-    if (!parsed.ok()) return flow->fail(std::move(parsed).error());
-    patch = *std::move(parsed);
-  }
+  Result<PatchBody> patch = PatchBody::read(type, std::move(body.bytes));
+  if (!patch.ok()) return flow->fail(std::move(patch).error());
   const api::Type* kind =
       request->subresource() == "scale" ? request->sub->type : request->resource->type;
   // The flow outlives the call of its own transform: it holds it.
   WriteFlow* f = flow.get();
-  auto transform = [f, type, kind, patch = std::move(patch), bytes = std::move(body.bytes)](
-                       const json::Value& live, bool) -> Result<json::Value> {
+  auto transform = [f, kind, patch = *std::move(patch)](const json::Value& live,
+                                                        bool) -> Result<json::Value> {
     json::Value patched;
-    if (type == client::PatchType::kJson) {
-      Result<json::Value> result = api::apply_json_patch(live, bytes);
-      if (!result.ok()) {
-        Error error = std::move(result).error();
-        if (error.code == Code::kInvalid) error.details = std::make_shared<ErrorDetails>();
-        return error;
-      }
-      patched = *std::move(result);
-    } else if (type == client::PatchType::kMerge) {
-      patched = api::apply_merge_patch(live, patch);
-    } else {
-      TRY_ASSIGN(patched, api::apply_strategic_merge(*kind, live, patch));
-    }
-    Result<json::Value> decoded = f->decode_patched(patched, "");
+    TRY_ASSIGN(patched, patch.apply(*kind, live));
+    Result<json::Value> decoded = f->decode_patched(std::move(patched), patch);
     if (!decoded.ok()) return decoded;
     TRY(f->check_names(*decoded, true));
     return decoded;

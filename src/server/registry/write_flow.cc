@@ -1,11 +1,11 @@
 #include "server/registry/write_flow.h"
 
-#include <map>
-
+#include "api/apply/scale_fields.h"
 #include "api/codec/decode.h"
 #include "api/codec/encode.h"
 #include "api/object.h"
 #include "api/schema/defaults.h"
+#include "api/validation/warnings.h"
 #include "base/format.h"
 #include "base/time.h"
 #include "server/registry/convert.h"
@@ -29,33 +29,6 @@ void copy_or_erase(json::Value& to, const json::Value& from, std::string_view ke
   }
 }
 
-// A patched object as errors show it: without managedFields, the outermost members sorted.
-std::string shown_patched(const json::Value& patched) {
-  std::map<std::string_view, json::Value> members;
-  for (json::Member m : patched.members()) members[m.key] = m.value;
-  json::Value out = json::Value::object();
-  for (auto& [key, value] : members) {
-    if (key == "metadata") value.erase("managedFields");
-    out.set(key, std::move(value));
-  }
-  return json::write(out);
-}
-
-// The server checks metadata once for all kinds and once more for each: clients see both.
-void repeat_metadata_errors(api::ErrorList& errors) {
-  api::ErrorList twice;
-  for (const api::FieldError& e : errors.errors()) {
-    bool generic = e.field == "metadata.uid" || e.field == "metadata.deletionTimestamp" ||
-                   e.field == "metadata.deletionGracePeriodSeconds" ||
-                   e.field == "metadata.creationTimestamp";
-    if (generic) twice.add(e.reason, api::Path(e.field), e.body);
-  }
-  twice.append(std::move(errors));
-  errors = std::move(twice);
-}
-
-void own(api::FieldSet& set, std::string_view field) { set.at(field).member = true; }
-
 }  // namespace
 
 WriteFlow::WriteFlow(Registry& registry, RequestPtr request, Done done)
@@ -66,104 +39,6 @@ WriteFlow::WriteFlow(Registry& registry, RequestPtr request, Done done)
       stored_(storage_of(resource_)),
       strategy_(registry.strategy(resource_)),
       now_text_(base::format_time(registry.deps_.clock.now_us())) {}
-
-Result<json::Value> WriteFlow::decode(const Body& body) {
-  api::DecodeOptions options;
-  bool scale = is_scale();
-  const api::Subresource* sub = request_->sub;
-  options.group = scale ? sub->group : resource_.group;
-  options.version = scale ? sub->version : resource_.version;
-  options.kind = scale ? sub->kind : resource_.kind;
-  options.type = scale ? sub->type : resource_.type;
-  options.media = body.media;
-  options.validation = request_->validation;
-  api::Decoded decoded;
-  TRY_ASSIGN(decoded, api::decode_body(options, body.bytes));
-  for (std::string& w : decoded.strict_errors) request_->warnings.push_back(std::move(w));
-  api::apply_defaults(*options.type, decoded.value);
-  return std::move(decoded.value);
-}
-
-Result<json::Value> WriteFlow::decode_patched(const json::Value& patched,
-                                              std::string_view patch_text) {
-  const api::Type& type = is_scale() ? *request_->sub->type : *resource_.type;
-  Result<api::Decoded> decoded = api::decode_value(type, patched);
-  auto refuse = [&](std::string_view why) {
-    api::ErrorList errors;
-    std::string text(patch_text);
-    if (text.empty()) text = shown_patched(patched);
-    errors.invalid(api::Path("patch"), json::Value(text), why);
-    return api::invalid_error("", "", "", errors);
-  };
-  std::string version = is_scale() ? "autoscaling/v1" : resource_.api_version();
-  std::string_view kind = is_scale() ? std::string_view("Scale") : resource_.kind;
-  if (!patched.empty() &&
-      (patched["kind"].as_string() != kind || patched["apiVersion"].as_string() != version)) {
-    return refuse(
-        fmt::format("no kind \"{}\" is registered for version \"{}\" in scheme "
-                    "\"pkg/api/legacyscheme/scheme.go:30\"",
-                    patched["kind"].as_string(), patched["apiVersion"].as_string()));
-  }
-  if (!decoded.ok()) return refuse(decoded.error().message);
-  if (!decoded->strict_errors.empty()) {
-    if (request_->validation == api::FieldValidation::kStrict) {
-      return refuse(api::strict_error_text(decoded->strict_errors));
-    }
-    if (request_->validation == api::FieldValidation::kWarn) {
-      for (std::string& w : decoded->strict_errors) request_->warnings.push_back(std::move(w));
-    }
-  }
-  api::apply_defaults(type, decoded->value);
-  return std::move(decoded->value);
-}
-
-Result<void> WriteFlow::check_names(json::Value& object, bool name_required) const {
-  json::Value& meta = meta_of(object);
-  std::string_view name = meta["name"].as_string();
-  std::string_view ns = meta["namespace"].as_string();
-  if (name_required) {
-    if (name.empty()) {
-      return bad_request(fmt::format(
-          "the name of the object ({} based on URL) was undeterminable: name must be provided",
-          request_->name));
-    }
-    if (name != request_->name) {
-      return bad_request(
-          fmt::format("the name of the object ({}) does not match the name on the URL ({})", name,
-                      request_->name));
-    }
-  }
-  if (!resource_.namespaced) {
-    meta.erase("namespace");
-    return {};
-  }
-  if (ns.empty()) {
-    meta.set("namespace", request_->ns);
-  } else if (ns != request_->ns) {
-    return bad_request(
-        "the namespace of the provided object does not match the namespace sent on the request");
-  }
-  return {};
-}
-
-api::Writer WriteFlow::writer() const {
-  api::Writer w;
-  w.manager = request_->field_manager.empty() ? api::manager_of_user_agent(request_->user_agent)
-                                              : request_->field_manager;
-  w.api_version = resource_.api_version();
-  w.subresource = request_->subresource();
-  w.time = now_text_;
-  if (is_status()) {
-    own(w.ignored, "f:spec");
-    if (!strategy_.traits().metadata_of_status) own(w.ignored, "f:metadata");
-    if (resource_.plural == "deployments") own(w.ignored.at("f:metadata"), "f:labels");
-    if (resource_.plural == "pods") own(w.ignored.at("f:metadata"), "f:ownerReferences");
-  } else if (resource_.subresource("status") != nullptr &&
-             request_->subresource() != "scale" && request_->subresource() != "approval") {
-    own(w.ignored, "f:status");
-  }
-  return w;
-}
 
 StrategyContext WriteFlow::context() {
   return StrategyContext{*request_,
@@ -176,7 +51,7 @@ StrategyContext WriteFlow::context() {
 }
 
 api::ValidationTarget WriteFlow::target() const {
-  return {stored_.group, stored_.version, stored_.kind, stored_.namespaced};
+  return {resource_.group, stored_.version, stored_.kind, stored_.namespaced};
 }
 
 AdmissionRequest WriteFlow::admission(Operation operation, json::Value* object,
@@ -193,6 +68,10 @@ AdmissionRequest WriteFlow::admission(Operation operation, json::Value* object,
   a.old = old;
   a.warnings = &request_->warnings;
   return a;
+}
+
+void WriteFlow::warn(std::vector<std::string> warnings) {
+  for (std::string& w : warnings) request_->warnings.push_back(std::move(w));
 }
 
 void WriteFlow::undo() {
@@ -284,6 +163,7 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
   }
+  warn(api::warnings_of(target(), object, json::Value()));
   TRY(strategy_.allocate(ctx, object, nullptr));
   if (request_->name.empty()) {
     errors.required(api::Path("metadata") / "name", "name or generateName is required");
@@ -291,7 +171,6 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   }
   request.name = request_->name;
   TRY(registry_.deps_.admission.validate(request));
-  strategy_.create_warnings(ctx, object);
   Prepared out;
   out.draft = api::make_object(stored_, object, 0);
   if (generated) out.value = std::move(object);
@@ -356,9 +235,9 @@ Result<void> WriteFlow::check_versions(const json::Value& now, const ObjectRef& 
   if (!version.empty() && version != "0") {
     for (char c : version) {
       if (c < '0' || c > '9') {
-        return make_error(Code::kUnknown,
-                          fmt::format("strconv.ParseUint: parsing {}: invalid syntax",
-                                      api::go_quote(version)));
+        return make_error(
+            Code::kUnknown,
+            fmt::format("strconv.ParseUint: parsing {}: invalid syntax", api::go_quote(version)));
       }
     }
     if (version != std::to_string(current->revision)) {
@@ -372,24 +251,45 @@ Result<void> WriteFlow::check_versions(const json::Value& now, const ObjectRef& 
   return api::invalid_error(resource_.group, resource_.kind, request_->name, errors);
 }
 
+// Works on the Scale that the object shows, and carries its replicas and their owners back.
+Result<void> WriteFlow::change_scale(json::Value& now, const json::Value& live,
+                                     const ObjectRef& current) {
+  std::string version = resource_.api_version();
+  const json::Value& entries = live["metadata"]["managedFields"];
+  json::Value before = scale_of(resource_, live);
+  json::Value own = api::scale_entries(entries, version);
+  if (!own.empty()) before.member("metadata").set("managedFields", std::move(own));
+  json::Value scale;
+  TRY_ASSIGN(scale, transform_(before, true));
+  TRY(check_versions(scale, current));
+  if (options_.tracks_fields) {
+    api::update_managed_fields(*request_->sub->type, before, scale, writer());
+  }
+  api::ErrorList errors = api::validate_subresource(target(), "scale", scale, live);
+  if (!errors.empty()) return api::invalid_error("autoscaling", "Scale", request_->name, errors);
+  now.member("spec").set("replicas", scale["spec"]["replicas"].as_int());
+  json::Value merged = api::parent_entries(entries, scale["metadata"]["managedFields"], version);
+  if (merged.empty()) {
+    meta_of(now).erase("managedFields");
+  } else {
+    meta_of(now).set("managedFields", std::move(merged));
+  }
+  return {};
+}
+
 Result<json::Value> WriteFlow::changed_object(const ObjectRef& current,
                                               const json::Value& live_stored) {
   json::Value live = convert(stored_, resource_, live_stored);
   json::Value now;
   if (is_scale()) {
-    json::Value scale;
-    TRY_ASSIGN(scale, transform_(scale_of(resource_, live), true));
-    TRY(check_versions(scale, current));
-    api::ErrorList errors = api::validate_subresource(target(), "scale", scale, live_stored);
-    if (!errors.empty()) return api::invalid_error("autoscaling", "Scale", request_->name, errors);
     now = live;
-    now.member("spec").set("replicas", scale["spec"]["replicas"].as_int());
+    TRY(change_scale(now, live, current));
   } else {
     TRY_ASSIGN(now, transform_(live, true));
     TRY(check_versions(now, current));
   }
   strategy_.decoded(now);
-  if (options_.tracks_fields) {
+  if (options_.tracks_fields && !is_scale()) {
     api::update_managed_fields(*resource_.type, live, now, writer());
   }
   now = convert(resource_, stored_, std::move(now));
@@ -452,11 +352,15 @@ Result<void> WriteFlow::admit_and_validate(json::Value& now, const json::Value& 
     errors = api::validate_subresource(target(), request_->subresource(), now, old);
   } else {
     errors = api::validate_update(target(), now, old);
-    repeat_metadata_errors(errors);
   }
   StrategyContext ctx = context();
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
+  }
+  if (is_status()) {
+    warn(api::status_warnings(target(), now));
+  } else if (request_->sub == nullptr || is_scale()) {
+    warn(api::warnings_of(target(), now, old));
   }
   if (request_->sub == nullptr) TRY(strategy_.allocate(ctx, now, &old));
   return registry_.deps_.admission.validate(admission(Operation::kUpdate, &now, &old));

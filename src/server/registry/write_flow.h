@@ -14,6 +14,8 @@
 
 namespace knarr::server {
 
+class PatchBody;
+
 class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
  public:
   // From the live object in the request's version to what shall be; `exists` false: from nothing.
@@ -31,7 +33,9 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
 
   // Decodes a body as the request's kind, with defaults; checks name and namespace against the URL.
   Result<json::Value> decode(const Body& body);
-  Result<json::Value> decode_patched(const json::Value& patched, std::string_view patch_text);
+  // The same for what a patch or an apply has made.
+  Result<json::Value> decode_patched(json::Value patched, const PatchBody& body);
+  Result<json::Value> decode_applied(json::Value merged);
   Result<void> check_names(json::Value& object, bool name_required) const;
   api::Writer writer() const;
 
@@ -49,6 +53,7 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
   Result<Prepared> prepare_create(json::Value object);
   void store_new(std::shared_ptr<Prepared> prepared, int attempts);
   Result<json::Value> changed_object(const ObjectRef& current, const json::Value& live_stored);
+  Result<void> change_scale(json::Value& now, const json::Value& live, const ObjectRef& current);
   Result<void> check_versions(const json::Value& now, const ObjectRef& current) const;
   Result<void> admit_and_validate(json::Value& now, const json::Value& old);
   void prepare_change(json::Value& now, const json::Value& old);
@@ -56,6 +61,10 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
   void store_change(const ObjectRef& current, const json::Value& old, json::Value now);
   void remove_finished(const ObjectRef& current, const json::Value& old, json::Value now);
   void answer(int code, ObjectRef object);
+  void warn(std::vector<std::string> warnings);
+  Result<void> check_kind(json::Value& patched, const PatchBody& body) const;
+  // Unknown and duplicate fields: an error, warnings or nothing, as the client wants it.
+  Result<void> strict(std::vector<std::string> problems, std::string_view shown);
   void undo();
   Error worded(Error error) const;
   AdmissionRequest admission(Operation operation, json::Value* object, const json::Value* old);
