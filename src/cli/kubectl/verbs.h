@@ -23,7 +23,7 @@ extern const std::span<const FlagSpec> kNoFlags;
 extern const std::span<const FlagSpec> kGetFlags, kDescribeFlags, kApplyFlags, kCreateFlags,
     kDeleteFlags, kLogsFlags, kExecFlags, kAttachFlags, kScaleFlags, kRolloutFlags, kWaitFlags,
     kLabelFlags, kPatchFlags, kRunFlags, kExposeFlags, kVersionFlags, kApiResourcesFlags,
-    kConfigFlags, kSetFlags;
+    kConfigFlags, kSetFlags, kExplainFlags, kCordonFlags, kDrainFlags;
 
 Result<int> get_verb(Session& session, const Flags& flags);
 Result<int> describe_verb(Session& session, const Flags& flags);
@@ -47,6 +47,10 @@ Result<int> cluster_info_verb(Session& session, const Flags& flags);
 Result<int> api_resources_verb(Session& session, const Flags& flags);
 Result<int> api_versions_verb(Session& session, const Flags& flags);
 Result<int> top_verb(Session& session, const Flags& flags);
+Result<int> explain_verb(Session& session, const Flags& flags);
+Result<int> cordon_verb(Session& session, const Flags& flags);
+Result<int> uncordon_verb(Session& session, const Flags& flags);
+Result<int> drain_verb(Session& session, const Flags& flags);
 Result<int> config_verb(Session& session, const Flags& flags);
 
 }  // namespace knarr::kubectl

@@ -155,3 +155,25 @@ def test_about_the_server(cluster):
     assert own(cluster, "api-resources", "--api-group=apps") == cluster.kubectl(
         "api-resources", "--api-group=apps")
     assert "is running at https://127.0.0.1" in own(cluster, "cluster-info")
+
+
+def test_explain(cluster):
+    out = own(cluster, "explain", "deployment.spec.template.spec.containers.imagePullPolicy")
+    assert out.startswith("GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\n"
+                          "FIELD: imagePullPolicy <string>\nENUM:\n    Always\n"), out
+    for kind in ("pods", "crd", "hpa"):
+        assert "\n  metadata\t<ObjectMeta>\n    annotations\t<map[string]string>\n" in own(
+            cluster, "explain", kind, "--recursive"), kind
+    out = own(cluster, "explain", "pod.spec.nope", ok=False)
+    assert out == 'error: field "nope" does not exist\n' or "does not exist" in out, out
+
+
+def test_drain(cluster, registry):
+    own(cluster, "create", "deployment", "drained", "--image=%s/httpd" % registry.address)
+    own(cluster, "rollout", "status", "deployment/drained", "--timeout=60s", timeout=70)
+    out = own(cluster, "drain", "node1", "--force", "--ignore-daemonsets", "--delete-emptydir-data",
+              "--grace-period=1", "--timeout=60s", timeout=70)
+    assert out.startswith("node/node1 cordoned\n") and out.endswith("node/node1 drained\n"), out
+    assert own(cluster, "cordon", "node1") == "node/node1 already cordoned\n"
+    assert own(cluster, "uncordon", "node1") == "node/node1 uncordoned\n"
+    own(cluster, "delete", "deployment", "drained")
