@@ -7,3 +7,7 @@ missing = golden.missing
 
 def test_resources(cluster):
     golden.replay(cluster, "resource")
+
+
+def test_machinery(cluster):
+    golden.replay(cluster, "api")
