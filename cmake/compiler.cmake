@@ -15,10 +15,31 @@ if(LLD)
   add_link_options($<$<CONFIG:Release>:-Wl,--icf=all>)
 endif()
 
-# Folders whose time goes to the kernel or that seldom run: a release builds them small, the others
-# (the way of a request, from socket to store and back) fast.
-set(KNARR_SMALL agent agent/dns agent/network agent/proxy cli runtime runtime/image server/admission
-                server/auth server/controllers server/scheduler)
+# What lies on the way of a request (from socket to store and back, lists, watches) a release builds
+# fast, everything else small. Regular expressions on <folder>/<source without .cc>.
+set(KNARR_FAST
+  "base/(json|loop|object)" "server/cache/.*" "api/apply/.*" "api/protobuf/.*"
+  "store/watch_set" "store/sqlite/(commit_thread|database|engine|sqlite_store|wal_vfs)"
+  "net/(bytes|headers|http1_parser|http1_server|http2_server|http2_session|server)"
+  "net/(socket|tls_engine|turn)"
+  "api/(names|object|selector|view/label_match)" "api/schema/(defaults|schema).*"
+  "api/validation/(metadata|rules|core)"
+  "api/codec/(body|decode|decoder|encode|json_scan|scalars|zero)"
+  "server/registry/(list_options|registry|strategy|verbs|write_flow)"
+  "server/http/(front|front_paths|media|reply|request_info|watch_stream)")
+
+# Errors are values, so the executable is built without exceptions, the tables for unwinding and the
+# names of types. Only the wrappers of libraries that throw keep all of that: an exception starts in
+# the library and ends in the wrapper, and passes nothing else. (Tests throw: where they are built,
+# everything keeps it.)
+set(KNARR_WRAPPERS
+  api/codec/yaml base/json cli/kubectl/http_session net/http1_parser runtime/image/http_client
+  runtime/image/registries)
+if(KNARR_STATIC AND NOT KNARR_TESTS)
+  add_compile_options(-fno-pie -fno-asynchronous-unwind-tables
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions> $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>)
+  add_link_options(-no-pie -Wl,-O2)
+endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)

@@ -1,12 +1,17 @@
 # The libraries of ARCHITECTURE.md's dependency table, as imported targets named dep::<library>.
-# In a static build each of them is its .a file.
+# In a static build each of them is its .a file: the one that scripts/deps.sh made, else Debian's.
+set(KNARR_DEPS $ENV{KNARR_DEPS} CACHE PATH "Where scripts/deps.sh put its static libraries")
+if(NOT KNARR_DEPS)
+  set(KNARR_DEPS /var/cache/knarr/deps)
+endif()
 if(KNARR_STATIC)
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+  set(trimmed HINTS ${KNARR_DEPS}/lib)
 endif()
 
 # dep(NAME LIBRARY HEADER [further libraries it stands on])
 function(dep name library header)
-  find_library(DEP_${name} NAMES ${library} REQUIRED)
+  find_library(DEP_${name} NAMES ${library} ${trimmed} REQUIRED)
   find_path(DEP_${name}_INCLUDE ${header} REQUIRED)
   add_library(dep::${name} INTERFACE IMPORTED GLOBAL)
   target_link_libraries(dep::${name} INTERFACE ${DEP_${name}} ${ARGN})
@@ -30,16 +35,8 @@ dep(seccomp seccomp seccomp.h)
 # Boost.JSON is linked as a static library always: Debian's shared one needs Boost.Container's.
 find_library(DEP_boost_container NAMES libboost_container.a boost_container REQUIRED)
 dep(json boost_json boost/json.hpp ${DEP_boost_container})
-# libarchive's static library stands on whatever formats it was built with; only tar, gzip and zstd
-# are asked for, and the linker takes nothing else.
-dep(archive archive archive.h dep::z dep::zstd)
-
 # Debian ships cpp-httplib as a shared library only. scripts/deps.sh builds the static one, with the
 # options named here, from Debian's source package into KNARR_DEPS.
-set(KNARR_DEPS $ENV{KNARR_DEPS} CACHE PATH "Where scripts/deps.sh put its static libraries")
-if(NOT KNARR_DEPS)
-  set(KNARR_DEPS /var/cache/knarr/deps)
-endif()
 find_library(DEP_httplib libcpp-httplib.a PATHS ${KNARR_DEPS}/lib NO_DEFAULT_PATH)
 if(NOT DEP_httplib)
   message(FATAL_ERROR "no libcpp-httplib.a in ${KNARR_DEPS}/lib: run scripts/deps.sh")

@@ -1,13 +1,18 @@
 #!/bin/bash
-# Installs what knarr is built from: Debian 12 packages, and a static build of cpp-httplib, which Debian
-# ships as a shared library only, made from Debian's own source package.
+# Installs what knarr is built from: Debian 12 packages, and the static libraries that are not linked as
+# Debian ships them:
+#   cpp-httplib   Debian has a shared library only: built from Debian's own source package
+#   SQLite, zstd  built from Debian's source packages without what knarr does not use, half the size
+#                 (where no source package is served, Debian's libraries are taken)
+#   OpenSSL, ...  Debian's libraries in C, without the tables by which exceptions pass through them
 #
 #   deps.sh run     what knarr needs to run
 #   deps.sh build   that, and what a release build needs (the default)
 #   deps.sh test    that, and what the tests need
 #   deps.sh vm      that, and what the test in a virtual machine needs
 #
-# The static library goes to ${KNARR_DEPS:-/var/cache/knarr/deps} and is made once a version.
+# They go to ${KNARR_DEPS:-/var/cache/knarr/deps}, and are made once for each version of the Debian
+# package, so that an update of that is followed.
 set -euo pipefail
 
 deps=${KNARR_DEPS:-/var/cache/knarr/deps}
@@ -17,18 +22,20 @@ run_packages=(iptables iproute2 ca-certificates curl procps)
 build_packages=(
   g++ cmake ninja-build lld ccache dpkg-dev pkg-config
   libuv1-dev libssl-dev libnghttp2-dev libsqlite3-dev libyaml-cpp-dev libfmt-dev
-  libboost1.81-dev libboost-json1.81-dev libboost-container1.81-dev libre2-dev libarchive-dev
-  zlib1g-dev libzstd-dev libseccomp-dev libcpp-httplib-dev)
+  libboost1.81-dev libboost-json1.81-dev libboost-container1.81-dev libre2-dev
+  zlib1g-dev libzstd-dev libseccomp-dev libcpp-httplib-dev
+  binutils python3 tcl)
 test_packages=(
   catch2 clang clang-format clang-tidy libclang-rt-14-dev python3 busybox-static docker-registry
-  openssl conntrack kubernetes-client util-linux git)
+  openssl conntrack kubernetes-client npm util-linux git)
 vm_packages=(debootstrap qemu-system-x86 e2fsprogs)
 
 missing() {
   local package
   for package in "$@"; do
-    # A kubectl that is already there serves as well as Debian's.
+    # A kubectl or npm that is already there serves as well as Debian's.
     [ "$package" = kubernetes-client ] && command -v kubectl >/dev/null && continue
+    [ "$package" = npm ] && command -v npm >/dev/null && continue
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed$' ||
       echo "$package"
   done
@@ -61,35 +68,91 @@ fetch_source() {  # PACKAGE FOLDER
 }
 
 # Debian splits cpp-httplib into a header and a body: the body is what its shared library holds.
-build_httplib() {  # FOLDER
-  fetch_source cpp-httplib "$1"
+build_httplib() {  # FOLDER VERSION
+  fetch_source "cpp-httplib=$2" "$1"
   local src
   src=$(echo "$1"/cpp-httplib-*/)
   (cd "$src" && python3 ./split.py -o "$1/split")
   install -D -m 644 "$1/split/httplib.h" "$deps/include/httplib.h"
-  g++ -std=c++17 -O2 -ffunction-sections -fdata-sections -DCPPHTTPLIB_OPENSSL_SUPPORT \
+  g++ -std=c++17 -Os -ffunction-sections -fdata-sections -DCPPHTTPLIB_OPENSSL_SUPPORT \
     -DCPPHTTPLIB_ZLIB_SUPPORT -I"$1/split" -c "$1/split/httplib.cc" -o "$1/httplib.o"
   ar rcs "$deps/lib/libcpp-httplib.a" "$1/httplib.o"
 }
 
-static_library() {  # NAME BUILD-FUNCTION SOURCE-PACKAGE-VERSION
-  local stamp=$deps/$1.version
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$3" ] && return 0
-  local folder
+# One thread has a connection (THREADSAFE=2); what is left out are extensions and old interfaces.
+trimmed_sqlite() {  # FOLDER
+  (cd "$1" && sh sqlite3-*/configure --disable-tcl --disable-readline && make sqlite3.c) >/dev/null &&
+    gcc -Os -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+      -D_GNU_SOURCE -DHAVE_FDATASYNC -DHAVE_USLEEP -DHAVE_GMTIME_R -DHAVE_LOCALTIME_R \
+      -DHAVE_MALLOC_USABLE_SIZE -DHAVE_PREAD -DHAVE_PWRITE -DSQLITE_THREADSAFE=2 -DSQLITE_DQS=0 \
+      -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_MAX_EXPR_DEPTH=0 \
+      -DSQLITE_USE_ALLOCA -DSQLITE_OMIT_DEPRECATED -DSQLITE_OMIT_JSON -DSQLITE_OMIT_LOAD_EXTENSION \
+      -DSQLITE_OMIT_PROGRESS_CALLBACK -DSQLITE_OMIT_SHARED_CACHE \
+      -c "$1/sqlite3.c" -o "$1/sqlite3.o" &&
+    ar rcs "$1/libsqlite3.a" "$1/sqlite3.o"
+}
+
+# What reads archives: no compression, no formats from before version 0.8.
+trimmed_zstd() {  # FOLDER
+  (cd "$1" && gcc -O2 -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+    -DZSTD_LEGACY_SUPPORT=0 -c libzstd-*/lib/common/*.c libzstd-*/lib/decompress/*.[cS] &&
+    ar rcs libzstd.a ./*.o)
+}
+
+from_source_or_debian() {  # NAME SOURCE-PACKAGE LIBRARY FOLDER VERSION
+  if fetch_source "$2=$5" "$4" && "trimmed_$1" "$4"; then
+    mv "$4/lib$3.a" "$deps/lib/lib$3.a"
+  else
+    echo "deps.sh: $2 $5 could not be built from source; Debian's library is taken" >&2
+    without_unwinding "$3"
+    complete=
+  fi
+}
+
+build_sqlite() { from_source_or_debian sqlite sqlite3 sqlite3 "$@"; }
+build_zstd() { from_source_or_debian zstd libzstd zstd "$@"; }
+
+without_unwinding() {  # LIBRARY...
+  local library
+  for library in "$@"; do
+    objcopy -R .eh_frame -R .rela.eh_frame "$(gcc -print-file-name="lib$library.a")" \
+      "$deps/lib/lib$library.a"
+  done
+}
+build_openssl() { without_unwinding ssl crypto; }
+build_nghttp2() { without_unwinding nghttp2; }
+build_zlib() { without_unwinding z; }
+build_seccomp() { without_unwinding seccomp; }
+build_uv() { without_unwinding uv_a; }
+build_libc() { without_unwinding c; }
+
+static_library() {  # NAME PACKAGE: by build_NAME, unless that was done for this version of PACKAGE
+  local stamp=$deps/$1.version version recipe folder complete=yes
+  version=$(dpkg-query -W -f '${Version}' "$2")
+  recipe=$(cksum <"$0" | cut -d' ' -f1)
+  [ "$(cat "$stamp" 2>/dev/null)" != "$version $recipe" ] || return 0
+  rm -f "$stamp"
   folder=$(mktemp -d)
-  "$2" "$folder"
+  "build_$1" "$folder" "$version"
   rm -rf "$folder"
-  echo "$3" >"$stamp"
+  [ -z "$complete" ] || echo "$version $recipe" >"$stamp"
 }
 
 case $what in
   run) install_packages "${run_packages[@]}"; exit ;;
-  build) install_packages "${run_packages[@]}" "${build_packages[@]}" python3 ;;
+  build) install_packages "${run_packages[@]}" "${build_packages[@]}" ;;
   test) install_packages "${run_packages[@]}" "${build_packages[@]}" "${test_packages[@]}" ;;
   vm) install_packages "${run_packages[@]}" "${build_packages[@]}" "${test_packages[@]}" "${vm_packages[@]}" ;;
   *) echo "usage: deps.sh [run|build|test|vm]" >&2; exit 2 ;;
 esac
 
 mkdir -p "$deps/lib"
-version() { dpkg-query -W -f '${Version}' "$1"; }
-static_library cpp-httplib build_httplib "$(version libcpp-httplib-dev)"
+static_library httplib libcpp-httplib-dev
+static_library sqlite libsqlite3-dev
+static_library openssl libssl-dev
+static_library nghttp2 libnghttp2-dev
+static_library zlib zlib1g-dev
+static_library zstd libzstd-dev
+static_library seccomp libseccomp-dev
+static_library uv libuv1-dev
+static_library libc libc6-dev

@@ -4,7 +4,9 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 
+#include "base/format.h"
 #include "base/time.h"
 
 namespace knarr::api {
@@ -228,18 +230,40 @@ Result<std::string> canonical_duration(std::string_view text) {
   return format_duration(*ns);
 }
 
+// fmt knows the shortest digits; where the point stands, and when there is an exponent, is JSON's.
 void append_double(std::string& out, double value) {
-  char buffer[400];
-  double size = std::fabs(value);
-  bool exponent = size != 0 && (size < 1e-6 || size >= 1e21);
-  auto format = exponent ? std::chars_format::scientific : std::chars_format::fixed;
-  auto end = std::to_chars(buffer, buffer + sizeof buffer, value, format).ptr;
-  // e-09 -> e-9
-  if (exponent && end - buffer >= 4 && end[-4] == 'e' && end[-3] == '-' && end[-2] == '0') {
-    end[-2] = end[-1];
-    end--;
+  std::string text = fmt::format("{}", value);
+  std::string digits;
+  int point = 0;  // the value is 0.<digits> * 10^point
+  bool fraction = false;
+  size_t at = text[0] == '-' ? 1 : 0;
+  if (at == 1) out += '-';
+  for (; at < text.size() && text[at] != 'e'; at++) {
+    if (text[at] == '.') {
+      fraction = true;
+    } else {
+      digits += text[at];
+      point += fraction ? 0 : 1;
+    }
   }
-  out.append(buffer, end);
+  if (at < text.size()) point += std::atoi(text.c_str() + at + 1);
+  size_t zeros = std::min(digits.find_first_not_of('0'), digits.size() - 1);
+  digits.erase(0, zeros);
+  point -= static_cast<int>(zeros);
+  while (digits.size() > 1 && digits.back() == '0') digits.pop_back();
+
+  double size = std::fabs(value);
+  int count = static_cast<int>(digits.size());
+  if (size != 0 && (size < 1e-6 || size >= 1e21)) {
+    if (count > 1) digits.insert(1, 1, '.');
+    out += fmt::format("{}e{:+}", digits, point - 1);
+  } else if (point <= 0) {
+    out += "0." + std::string(static_cast<size_t>(-point), '0') + digits;
+  } else if (point >= count) {
+    out += digits + std::string(static_cast<size_t>(point - count), '0');
+  } else {
+    out += digits.insert(static_cast<size_t>(point), 1, '.');
+  }
 }
 
 void append_utf8(std::string& out, uint32_t c) {
