@@ -80,6 +80,18 @@ TEST_CASE("pods go where their selectors, taints and room let them") {
   }));
 }
 
+TEST_CASE("a pod gets zone and region of its node as labels") {
+  Nodes c;
+  c.add_node("n3", "2",
+             {{"topology.kubernetes.io/zone", "z3"}, {"topology.kubernetes.io/region", "r"}});
+  REQUIRE(c.eventually([&] { return c.get(kNodes, {"", "n3"})["spec"]["taints"].empty(); }));
+  REQUIRE(c.outcome(pod("a", R"("nodeSelector": {"topology.kubernetes.io/zone": "z3"})")) == "n3");
+  json::Value labels = c.get(kPods, {"default", "a"})["metadata"]["labels"];
+  CHECK(labels["topology.kubernetes.io/zone"].as_string() == "z3");
+  CHECK(labels["topology.kubernetes.io/region"].as_string() == "r");
+  CHECK(labels["app"].as_string() == "a");
+}
+
 TEST_CASE("anti-affinity keeps pods apart, and spread constraints even") {
   Nodes c;
   std::string apart = R"("affinity": {"podAntiAffinity": {

@@ -9,6 +9,7 @@ namespace knarr::server {
 
 std::unique_ptr<AdmissionPlugin> make_namespace_lifecycle(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_limit_ranger(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_pod_topology_labels(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_resource_quota(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_service_account(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_taint_nodes();

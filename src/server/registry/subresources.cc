@@ -160,10 +160,25 @@ void create_binding(Registry& registry, RequestPtr request, const Value& binding
   auto inner = std::make_shared<Request>(*request);
   inner->resource = pods;
   inner->sub = nullptr;
+  Value admitted = binding;
+  AdmissionRequest admission;
+  admission.resource = pods;
+  admission.subresource = "binding";
+  admission.ns = request->ns;
+  admission.name = name;
+  admission.user = request->user;
+  admission.dry_run = request->dry_run;
+  admission.object = &admitted;
+  admission.warnings = &request->warnings;
+  Result<void> may = registry.deps().admission.mutate(admission);
+  if (may.ok()) may = registry.deps().admission.validate(admission);
+  if (!may.ok()) return done(may.error());
   std::string now = base::format_time(registry.clock().now_us());
   registry.replace(
       inner,
-      [inner, binding, now](const Value& live) { return bound_pod(*inner, live, binding, now); },
+      [inner, binding = std::move(admitted), now](const Value& live) {
+        return bound_pod(*inner, live, binding, now);
+      },
       [done = std::move(done)](Result<Answer> answer) {
         if (!answer.ok()) return done(std::move(answer).error());
         done(created_success());
