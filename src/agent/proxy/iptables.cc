@@ -12,9 +12,17 @@ namespace {
 
 constexpr int64_t kFirstRetryMs = 500;
 constexpr int64_t kLastRetryMs = 30'000;
+// After rules of ours were removed: whoever does it may be in the middle of more; and two that
+// remove each other's rules must not take the machine.
+constexpr int64_t kFirstRelookMs = 100;
+constexpr int64_t kLastRelookMs = 30'000;
+constexpr int64_t kCalmMs = 60'000;
+// How long what was read of iptables-legacy is believed.
+constexpr int64_t kBelievedMs = 30'000;
+constexpr size_t kOwnProcesses = 4;
 
-Result<std::string> run(const std::string& program, std::vector<std::string> args,
-                        std::string_view input) {
+Result<ProcessResult> run(const std::string& program, std::vector<std::string> args,
+                          std::string_view input) {
   std::string path = find_program(program);
   if (path.empty()) return make_error(Code::kNotFound, program + " is not in PATH");
   args.insert(args.begin(), path);
@@ -24,19 +32,24 @@ Result<std::string> run(const std::string& program, std::vector<std::string> arg
     return make_error(Code::kInternalError,
                       fmt::format("{}: exit code {}: {}", program, result.exit_code, result.err));
   }
-  return std::move(result.out);
+  return result;
 }
 
 Result<KernelRules> read_kernel(const std::string& prefix) {
-  TRY_ASSIGN(std::string saved, run("iptables-save", {}, {}));
-  return read_saved(saved, prefix);
+  TRY_ASSIGN(ProcessResult saved, run("iptables-save", {}, {}));
+  return read_saved(saved.out, prefix);
 }
 
-// The lock of iptables-legacy is waited for; iptables-nft needs none.
-Result<void> restore(const std::string& text) {
-  auto result = run("iptables-restore", {"-w", "5", "--noflush"}, text);
-  if (!result.ok()) return result.error();
-  return {};
+// Whether the kernel tells of changes: iptables-legacy keeps its rules elsewhere.
+bool uses_nftables() {
+  auto version = run("iptables-restore", {"-V"}, {});
+  return version.ok() && version->out.find("nf_tables") != std::string::npos;
+}
+
+// The lock of iptables-legacy is waited for; iptables-nft needs none. Answers who did it.
+Result<int> restore(const std::string& text) {
+  TRY_ASSIGN(ProcessResult result, run("iptables-restore", {"-w", "5", "--noflush"}, text));
+  return result.pid;
 }
 
 // The mark is taken off, so that a packet which meets POSTROUTING again (IPsec) is not masqueraded
@@ -55,10 +68,25 @@ RuleSet base_rules(const std::string& prefix, const std::string& mark, const std
 }  // namespace
 
 Iptables::Iptables(base::Loop& loop, IptablesOptions options)
-    : loop_(loop), options_(std::move(options)), worker_(loop), retry_(loop.timer([this] {
+    : loop_(loop),
+      options_(std::move(options)),
+      worker_(loop),
+      monitor_(loop, options_.prefix, [this](uint32_t port) { removed_by(port); }),
+      relook_(loop.timer([this] {
+        known_ = false;
+        changed_ = true;
+        step();
+      })),
+      retry_(loop.timer([this] {
         state_ = State::kIdle;
         step();
       })) {
+  auto listening = monitor_.start();
+  listening_ = listening.ok();
+  if (!listening_) {
+    base::log(base::Level::kInfo, "proxy", "removed rules come back late: {}",
+              listening.error().message);
+  }
   parts_[RulePart::kBase] = base_rules(options_.prefix, masquerade_mark(),
                                        fmt::format("{:#x}", 1U << options_.masquerade_bit));
 }
@@ -87,6 +115,7 @@ RuleSet Iptables::desired() const {
 
 void Iptables::step() {
   if (state_ != State::kIdle || !changed_) return;
+  if (!told_ && loop_.monotonic_ms() - read_ms_ > kBelievedMs) known_ = false;
   if (known_) {
     apply();
   } else {
@@ -96,14 +125,20 @@ void Iptables::step() {
 
 void Iptables::read() {
   state_ = State::kReading;
-  worker_.run<KernelRules>([prefix = options_.prefix] { return read_kernel(prefix); },
-                           [this](Result<KernelRules> result) {
-                             if (!result.ok()) return failed(result.error());
-                             kernel_ = *std::move(result);
-                             known_ = true;
-                             state_ = State::kIdle;
-                             step();
-                           });
+  auto nftables = std::make_shared<bool>(false);
+  auto job = [prefix = options_.prefix, nftables] {
+    *nftables = uses_nftables();
+    return read_kernel(prefix);
+  };
+  worker_.run<KernelRules>(job, [this, nftables](Result<KernelRules> result) {
+    if (!result.ok()) return failed(result.error());
+    told_ = listening_ && *nftables;
+    kernel_ = confirmed(kernel_, *std::move(result));
+    known_ = true;
+    read_ms_ = loop_.monotonic_ms();
+    state_ = State::kIdle;
+    step();
+  });
 }
 
 void Iptables::apply() {
@@ -119,9 +154,15 @@ void Iptables::apply() {
     return;
   }
   state_ = State::kApplying;
-  auto done = [this, told = std::move(told), after = std::move(after)](Result<void> result) {
+  auto done = [this, told = std::move(told), after = std::move(after)](Result<int> process) {
+    Result<void> result;
+    if (!process.ok()) result = process.error();
     if (result.ok()) {
       kernel_ = after;
+      // Their messages may come later than their end.
+      ours_.push_back(static_cast<uint32_t>(*process));
+      if (ours_.size() > kOwnProcesses) ours_.pop_front();
+      judge_removals();
       retry_ms_ = 0;
       state_ = State::kIdle;
       loop_.defer([this, alive = std::weak_ptr<bool>(alive_)] {
@@ -132,7 +173,7 @@ void Iptables::apply() {
     }
     for (const Done& fn : told) fn(result);
   };
-  worker_.run<void>([text = std::move(text)] { return restore(text); }, std::move(done));
+  worker_.run<int>([text = std::move(text)] { return restore(text); }, std::move(done));
 }
 
 void Iptables::failed(const Error& error) {
@@ -140,17 +181,42 @@ void Iptables::failed(const Error& error) {
   base::log(base::Level::kWarning, "proxy", "iptables rules are not in place, again in {} ms: {}",
             retry_ms_, error.message);
   known_ = false;
+  kernel_ = {};
   changed_ = true;
   state_ = State::kWaiting;
   for (const Done& done : std::exchange(waiting_, {})) done(error);
   retry_->start(retry_ms_);
 }
 
+// Told of our own transactions too, before we know which process it was.
+void Iptables::removed_by(uint32_t port) {
+  removers_.insert(port);
+  if (state_ != State::kApplying) judge_removals();
+}
+
+void Iptables::judge_removals() {
+  bool others = std::any_of(removers_.begin(), removers_.end(), [this](uint32_t port) {
+    return std::find(ours_.begin(), ours_.end(), port) == ours_.end();
+  });
+  removers_.clear();
+  if (!others || relook_->active()) return;
+  int64_t now_ms = loop_.monotonic_ms();
+  relook_ms_ = now_ms - relooked_ms_ > kCalmMs
+                   ? kFirstRelookMs
+                   : std::clamp(relook_ms_ * 2, kFirstRelookMs, kLastRelookMs);
+  relooked_ms_ = now_ms + relook_ms_;
+  base::log(base::Level::kWarning, "proxy", "rules of ours were removed, looking in {} ms",
+            relook_ms_);
+  relook_->start(relook_ms_);
+}
+
 Result<void> remove_rules(const std::string& prefix) {
   TRY_ASSIGN(KernelRules kernel, read_kernel(prefix));
   std::string text = transaction({}, kernel, false);
   if (text.empty()) return {};
-  return restore(text);
+  auto done = restore(text);
+  if (!done.ok()) return done.error();
+  return {};
 }
 
 }  // namespace knarr::agent

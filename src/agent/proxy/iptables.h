@@ -5,9 +5,13 @@
 //   kIdle -> kReading (what an earlier process left, once, and after a failure) -> kApplying
 //     -> kIdle, or again when parts changed meanwhile; a failure waits, then reads anew
 //
+// Rules of ours that others take away come back: with iptables-nft as soon as the kernel tells,
+// with iptables-legacy at the next change that comes half a minute later.
+//
 // Loop thread.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/proxy/rule_monitor.h"
 #include "agent/proxy/rule_set.h"
 #include "agent/proxy/worker.h"
 #include "knarr/clock.h"
@@ -55,6 +60,8 @@ class Iptables {
   void read();
   void apply();
   void failed(const Error& error);
+  void removed_by(uint32_t port);
+  void judge_removals();
   RuleSet desired() const;
 
   base::Loop& loop_;
@@ -66,6 +73,15 @@ class Iptables {
   KernelRules kernel_;
   std::map<RulePart, RuleSet> parts_;
   std::vector<Done> waiting_;  // for the next transaction
+  RuleMonitor monitor_;
+  bool listening_ = false;
+  bool told_ = false;            // of removals: by nftables
+  int64_t read_ms_ = 0;          // when kernel_ was read
+  std::set<uint32_t> removers_;  // that have not been looked at
+  std::deque<uint32_t> ours_;    // the last processes of our own
+  std::unique_ptr<Timer> relook_;
+  int64_t relook_ms_ = 0;  // how long the last one waited
+  int64_t relooked_ms_ = 0;
   int64_t retry_ms_ = 0;
   std::unique_ptr<Timer> retry_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

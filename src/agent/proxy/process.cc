@@ -91,6 +91,7 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::str
     if (errno != EINTR) return errno_error(errno, "wait for " + argv[0]);
   }
   ProcessResult result;
+  result.pid = pid;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   result.out = content_of(out);
   result.err = content_of(err);

@@ -11,6 +11,7 @@
 namespace knarr::agent {
 
 struct ProcessResult {
+  int pid = 0;        // that it had
   int exit_code = 0;  // 128 + the signal when one ended it
   std::string out;
   std::string err;

@@ -90,7 +90,7 @@ class TableChange {
 
 template <typename Map>
 const typename Map::mapped_type& entry(const Map& map, const std::string& key) {
-  static const typename Map::mapped_type kEmpty;
+  static const typename Map::mapped_type kEmpty{};
   auto it = map.find(key);
   return it == map.end() ? kEmpty : it->second;
 }
@@ -106,8 +106,10 @@ void read_line(std::string_view line, std::string_view prefix, KernelTable& tabl
   line.remove_prefix(3);
   size_t space = line.find(' ');
   size_t target = line.rfind("-j ");
-  if (space == std::string_view::npos || target == std::string_view::npos) return;
+  if (space == std::string_view::npos) return;
   std::string_view chain = line.substr(0, space);
+  if (is_ours(chain, prefix)) table.counts[std::string(chain)]++;
+  if (target == std::string_view::npos) return;
   std::string_view name = line.substr(target + 3);
   name = name.substr(0, name.find(' '));
   if (is_ours(chain, prefix) || !is_ours(name, prefix)) return;
@@ -149,17 +151,34 @@ KernelRules read_saved(std::string_view text, std::string_view prefix) {
   return out;
 }
 
+KernelRules confirmed(const KernelRules& believed, KernelRules read) {
+  for (auto& [name, table] : read) {
+    const KernelTable& before = entry(believed, name);
+    for (auto& [chain, content] : table.chains) {
+      auto it = before.chains.find(chain);
+      if (it != before.chains.end() && entry(before.counts, chain) == entry(table.counts, chain)) {
+        content = it->second;
+      }
+    }
+  }
+  return read;
+}
+
 KernelRules after_transaction(const RuleSet& desired, const KernelRules& kernel,
                               bool keep_unknown) {
   KernelRules out;
   for (const auto& [name, table] : desired.tables) {
-    for (const auto& [chain, rules] : table.chains) out[name].chains[chain] = digest(rules);
+    for (const auto& [chain, rules] : table.chains) {
+      out[name].chains[chain] = digest(rules);
+      out[name].counts[chain] = static_cast<size_t>(std::count(rules.begin(), rules.end(), '\n'));
+    }
     out[name].jumps = table.jumps;
   }
   if (!keep_unknown) return out;
   for (const auto& [name, table] : kernel) {
     KernelTable& mine = out[name];
     for (const auto& [chain, content] : table.chains) mine.chains.try_emplace(chain, content);
+    for (const auto& [chain, count] : table.counts) mine.counts.try_emplace(chain, count);
     std::vector<Jump> wanted = mine.jumps;
     for (const Jump& j : table.jumps) {
       if (!contains(wanted, j)) mine.jumps.push_back(j);

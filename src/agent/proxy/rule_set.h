@@ -42,12 +42,16 @@ struct RuleSet {
 // What the kernel has of ours. A chain whose content is not known has the digest 0.
 struct KernelTable {
   std::map<std::string, uint64_t> chains;
+  std::map<std::string, size_t> counts;  // of rules, by chain
   std::vector<Jump> jumps;
 };
 using KernelRules = std::map<std::string, KernelTable>;
 
 // From the output of iptables-save.
 KernelRules read_saved(std::string_view text, std::string_view prefix);
+// What was read, with the digests of chains that are as they were believed to be: that have as many
+// rules as that.
+KernelRules confirmed(const KernelRules& believed, KernelRules read);
 // What it has once the transaction of these is done.
 KernelRules after_transaction(const RuleSet& desired, const KernelRules& kernel, bool keep_unknown);
 

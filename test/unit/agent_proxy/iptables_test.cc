@@ -149,6 +149,29 @@ TEST_CASE("rules of a part that has not spoken since the restart are kept", "[ro
   });
 }
 
+TEST_CASE("rules that somebody else removes come back", "[root]") {
+  in_new_netns([] {
+    base::Loop loop;
+    bool ok = false;
+    Iptables iptables(loop, {"KT", 14, {RulePart::kServices}});
+    put(loop, iptables, RulePart::kServices, small_rules("RETURN"), ok);
+    REQUIRE(ok);
+    std::string before = saved();
+    if (run_process({find_program("iptables"), "-V"}, {})->out.find("nf_tables") ==
+        std::string::npos) {
+      return;  // nobody tells
+    }
+    using Line = std::vector<std::string>;
+    for (Line harm : {Line{"-F", "KT-X"}, Line{"-F"}, Line{"-D", "OUTPUT", "1"}}) {
+      harm.insert(harm.begin(), {"-t", "nat"});
+      harm.insert(harm.begin(), find_program("iptables"));
+      REQUIRE(run_process(harm, {})->exit_code == 0);
+      CHECK(saved() != before);
+      CHECK(loop.run_until([&] { return saved() == before; }, kLimitMs));
+    }
+  });
+}
+
 TEST_CASE("a hundred services, and a change of one", "[root]") {
   in_new_netns([] {
     base::Loop loop;

@@ -16,6 +16,31 @@ RuleSet rules_a_and_b() {
 
 }  // namespace
 
+TEST_CASE("chains that are as they were left need not be written again") {
+  RuleSet rules;
+  rules.rule("nat", "T-A", "-j RETURN");
+  rules.rule("nat", "T-B", "-j RETURN");
+  rules.rule("nat", "T-B", "-j ACCEPT");
+  rules.jump("nat", "OUTPUT", "-j T-A");
+  KernelRules believed = after_transaction(rules, {}, false);
+  const char* intact =
+      "*nat\n:OUTPUT ACCEPT [0:0]\n:T-A - [0:0]\n:T-B - [0:0]\n-A OUTPUT -j T-A\n"
+      "-A T-A -j RETURN\n-A T-B -j RETURN\n-A T-B -j ACCEPT\nCOMMIT\n";
+  CHECK(transaction(rules, confirmed(believed, read_saved(intact, "T")), false).empty());
+  const char* flushed =
+      "*nat\n:OUTPUT ACCEPT [0:0]\n:T-A - [0:0]\n:T-B - [0:0]\n-A OUTPUT -j T-A\n"
+      "-A T-A -j RETURN\n-A T-B -j RETURN\nCOMMIT\n";
+  CHECK(transaction(rules, confirmed(believed, read_saved(flushed, "T")), false) ==
+        "*nat\n:T-B - [0:0]\n-A T-B -j RETURN\n-A T-B -j ACCEPT\nCOMMIT\n");
+  const char* no_jump =
+      "*nat\n:OUTPUT ACCEPT [0:0]\n:T-A - [0:0]\n:T-B - [0:0]\n"
+      "-A T-A -j RETURN\n-A T-B -j RETURN\n-A T-B -j ACCEPT\nCOMMIT\n";
+  CHECK(transaction(rules, confirmed(believed, read_saved(no_jump, "T")), false) ==
+        "*nat\n-I OUTPUT 1 -j T-A\nCOMMIT\n");
+  // Of a process before nothing is known.
+  CHECK(transaction(rules, confirmed({}, read_saved(intact, "T")), false).size() > 60);
+}
+
 TEST_CASE("a transaction makes what is not there") {
   CHECK(transaction(rules_a_and_b(), {}, false) ==
         "*nat\n:T-A - [0:0]\n:T-B - [0:0]\n-A T-A -j T-B\n-A T-B -j RETURN\n"

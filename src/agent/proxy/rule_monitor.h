@@ -1,0 +1,41 @@
+// Hears when rules are taken away: the kernel tells every change of nftables' tables, which is
+// where iptables-nft keeps its own. (iptables-legacy tells nobody.) No timer, no wake-up while
+// nothing is removed. Loop thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/loop.h"
+#include "base/unique_fd.h"
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+// The netlink ports of those who, by these messages of group NFNLGRP_NFTABLES, removed a chain of
+// ours or a rule that names one. A port is mostly the number of the process.
+std::vector<uint32_t> removers_of(std::string_view messages, std::string_view prefix);
+
+class RuleMonitor {
+ public:
+  // Told the remover's port; 0 when something was missed.
+  RuleMonitor(base::Loop& loop, std::string prefix, std::function<void(uint32_t port)> removed);
+
+  // In the network namespace of the caller.
+  Result<void> start();
+
+ private:
+  void receive();
+
+  base::Loop& loop_;
+  std::string prefix_;
+  std::function<void(uint32_t)> removed_;
+  base::UniqueFd socket_;
+  std::unique_ptr<base::FdWatch> watch_;
+};
+
+}  // namespace knarr::agent
