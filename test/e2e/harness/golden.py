@@ -24,7 +24,7 @@ def floor(name):
         return int(re.search(r"(?m)^%s (\d+)$" % name, file.read())[1])
 
 
-def replay(cluster, name, *args):
+def replay(cluster, name, *args, at_once=AT_ONCE):
     """Fails if fewer steps agree than the floor says. Cases wait more than they work, and each has a
     namespace of its own: several run at once."""
     cases = sorted(glob.glob("%s/cases/%s-*.json" % (FOLDER, name)))
@@ -34,7 +34,7 @@ def replay(cluster, name, *args):
             [FOLDER + "/replay", "--server", "https://127.0.0.1:%d" % cluster.port, "--token",
              "admin-token", *args, case], capture_output=True, text=True, timeout=900,
             stdin=subprocess.DEVNULL).stdout
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         reports = list(pool.map(one, cases))
     path = os.path.join(REPO, "build", "golden-%s.log" % name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
