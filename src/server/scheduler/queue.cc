@@ -100,7 +100,8 @@ void SchedulingQueue::retry(const std::string& uid, unsigned wakes_on) {
   Entry& e = it->second;
   e.wakes_on = wakes_on;
   e.error = (e.seen & wakes_on) == 0;
-  if (e.error) e.backoff_until_ms = (e.backoff_until_ms + 999) / 1000 * 1000;
+  // Upstream looks at these once a second, and only at those whose second is over.
+  if (e.error) e.backoff_until_ms = (e.backoff_until_ms / 1000 + 2) * 1000;
   back_off(e);
 }
 

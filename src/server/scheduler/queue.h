@@ -1,7 +1,7 @@
 // Pods that wait for a node, in three places: active (by priority, then age), backing off after a
 // failed attempt (1 s doubling to 10 s), and unschedulable until something changes that could help.
 // While none is active, those that back off though something changed are tried early; those whose
-// attempt failed for no reason of their own wait to the end, which is a whole second.
+// attempt failed for no reason of their own wait to the end, and for a whole second.
 #pragma once
 
 #include <cstdint>

@@ -65,7 +65,7 @@ TEST_CASE("an attempt that failed for another reason waits for its backoff") {
   popped(queue);
   queue.retry("a");
   CHECK_FALSE(queue.has_next());
-  CHECK(loop.run_until([&] { return queue.has_next(); }, 3000));
+  CHECK(loop.run_until([&] { return queue.has_next(); }, 5000));
   CHECK(popped(queue) == "a");
   queue.retry("a", kNodeChange);
   CHECK_FALSE(queue.has_next());
