@@ -24,6 +24,11 @@ Error unexpected(const std::string& method, const HttpResponse& response) {
                                       response.url, response.status_text()));
 }
 
+Error not_what_was_asked(const std::string& digest, const HttpResponse& response) {
+  return make_error(Code::kInvalid, fmt::format("manifest {} from {} has another digest: {}",
+                                                digest, response.url, digest_of(response.body)));
+}
+
 Error request_failed(const Error& error) {
   return make_error(error.code, "failed to do request: " + error.message);
 }
@@ -136,6 +141,9 @@ Result<FetchedManifest> RegistryClient::resolve(const std::string& tag_or_digest
   TRY_ASSIGN(response, send(request));
   if (response.status != 200) return unexpected(request.method, response);
   found.digest = digest_of(response.body);
+  if (is_digest(tag_or_digest) && found.digest != tag_or_digest) {
+    return not_what_was_asked(tag_or_digest, response);
+  }
   found.body = std::move(response.body);
   return found;
 }
@@ -146,10 +154,7 @@ Result<std::string> RegistryClient::manifest(const std::string& digest) {
   request.headers.emplace_back("Accept", accepted_manifest_types());
   TRY_ASSIGN(HttpResponse response, send(request));
   if (response.status != 200) return unexpected(request.method, response);
-  if (digest_of(response.body) != digest) {
-    return make_error(Code::kInvalid, fmt::format("manifest {} from {} has another digest: {}",
-                                                  digest, response.url, digest_of(response.body)));
-  }
+  if (digest_of(response.body) != digest) return not_what_was_asked(digest, response);
   return std::move(response.body);
 }
 

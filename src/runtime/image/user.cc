@@ -20,10 +20,18 @@ namespace {
 
 constexpr size_t kMaxDatabaseBytes = 8 << 20;
 
+// Above it, numbers would turn into others on their way to the kernel, and 2^32 - 1 into "keep what
+// there is": root.
+constexpr int64_t kMaxId = INT32_MAX;
+
+bool numeric(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 std::optional<uint32_t> number(std::string_view text) {
   uint32_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (!numeric(text) || error != std::errc() || value > kMaxId) return std::nullopt;
   return value;
 }
 
@@ -53,24 +61,23 @@ struct PasswdEntry {
   std::string home;
 };
 
-// By name, or by number when there is no such name.
+// A number is never a name: an image could call root "1000".
 std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view user) {
-  std::optional<PasswdEntry> by_number;
-  std::optional<PasswdEntry> by_name;
+  std::optional<PasswdEntry> found;
   std::optional<uint32_t> wanted = number(user);
   each_line(passwd, [&](const std::vector<std::string_view>& f) {
     std::optional<uint32_t> uid = f.size() >= 4 ? number(f[2]) : std::nullopt;
     std::optional<uint32_t> gid = f.size() >= 4 ? number(f[3]) : std::nullopt;
     if (!uid || !gid) return false;
-    PasswdEntry entry{std::string(f[0]), *uid, *gid, std::string(f.size() > 5 ? f[5] : "")};
-    if (f[0] == user) by_name = entry;
-    if (wanted && *uid == *wanted && !by_number) by_number = entry;
-    return by_name.has_value();
+    if (wanted ? *uid != *wanted : f[0] != user) return false;
+    found = PasswdEntry{std::string(f[0]), *uid, *gid, std::string(f.size() > 5 ? f[5] : "")};
+    return true;
   });
-  return by_name ? by_name : by_number;
+  return found;
 }
 
 std::optional<uint32_t> find_group(std::string_view group, std::string_view name) {
+  if (numeric(name)) return number(name);
   std::optional<uint32_t> found;
   each_line(group, [&](const std::vector<std::string_view>& f) {
     if (f.size() >= 3 && f[0] == name) found = number(f[2]);
@@ -98,6 +105,10 @@ Error no_user(std::string_view user) {
                                         ": no matching entries in passwd file");
 }
 
+Error out_of_range() {
+  return make_error(Code::kInvalid, "uids and gids must be in range 0-" + std::to_string(kMaxId));
+}
+
 }  // namespace
 
 Result<Identity> resolve_identity(std::string_view passwd, std::string_view group,
@@ -112,6 +123,13 @@ Result<Identity> resolve_identity(std::string_view passwd, std::string_view grou
   std::string group_part = colon == std::string::npos ? "" : user.substr(colon + 1);
   user = user.substr(0, colon);
   if (user.empty()) user = "0";
+  for (const std::string& part : {user, group_part}) {
+    if (numeric(part) && !number(part)) return out_of_range();
+  }
+  if (security.run_as_group > kMaxId) return out_of_range();
+  for (int64_t gid : security.supplemental_groups) {
+    if (gid < 0 || gid > kMaxId) return out_of_range();
+  }
 
   Identity identity;
   std::optional<PasswdEntry> entry = find_user(passwd, user);
@@ -128,7 +146,6 @@ Result<Identity> resolve_identity(std::string_view passwd, std::string_view grou
     identity.gid = static_cast<uint32_t>(security.run_as_group);
   } else if (!group_part.empty()) {
     std::optional<uint32_t> gid = find_group(group, group_part);
-    if (!gid) gid = number(group_part);
     if (!gid) {
       return make_error(Code::kInvalid, "unable to find group " + group_part +
                                             ": no matching entries in group file");

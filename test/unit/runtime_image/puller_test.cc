@@ -297,3 +297,21 @@ TEST_CASE("a pull can be cancelled, and its owner can go away", "[root]") {
   Node node(dir / "images");
   CHECK(node.error(ref) == "no error");
 }
+
+TEST_CASE("a registry that knows no HEAD cannot answer another manifest than was asked", "[root]") {
+  TempDir dir;
+  FakeRegistry registry;
+  MadeImage wanted = make_image({layer("a")});
+  MadeImage other = make_image({layer("b")});
+  registry.add("app", "1", other);
+  registry.add_manifest("app", wanted.manifest_digest, other.manifest,
+                        "application/vnd.oci.image.manifest.v1+json");
+  Node node(dir / "images");
+  for (int status : {405, 501}) {
+    registry.fail_requests(1, status);
+    CHECK(node.error(registry.host() + "/app@" + wanted.manifest_digest)
+              .find("has another digest: " + other.manifest_digest) != std::string::npos);
+  }
+  registry.fail_requests(1, 405);
+  CHECK(node.pull(registry.host() + "/app@" + other.manifest_digest).ok());
+}

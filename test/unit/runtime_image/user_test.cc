@@ -16,9 +16,11 @@ namespace {
 
 constexpr const char* kPasswd =
     "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken line\n"
-    "app:x:1000:1001:App:/home/app:/bin/sh\n1234:x:55:66::/odd:/bin/sh\n";
+    "app:x:1000:1001:App:/home/app:/bin/sh\n1234:x:0:0::/odd:/bin/sh\n"
+    "minus:x:4294967295:0::/:/bin/sh\nwide:x:5:2147483648::/:/bin/sh\n";
 constexpr const char* kGroup =
-    "root:x:0:\nweb:x:2000:other,app\nwheel:x:10:app\nbad\nnum:x:x:app\n";
+    "root:x:0:\nweb:x:2000:other,app\nwheel:x:10:app\nbad\nnum:x:x:app\n"
+    "77:x:0:\nminus:x:4294967295:\n";
 
 std::string show(const Result<Identity>& r) {
   if (!r.ok()) return r.error().message;
@@ -38,13 +40,28 @@ TEST_CASE("users of images") {
   CHECK(resolve("app") == "1000:1001 [10 1001 2000 ] /home/app");
   CHECK(resolve("1000") == "1000:1001 [10 1001 2000 ] /home/app");
   CHECK(resolve("4711") == "4711:0 [0 ] /");
-  CHECK(resolve("1234") == "55:66 [66 ] /odd");
   CHECK(resolve("app:web") == "1000:2000 [10 2000 ] /home/app");
   CHECK(resolve("4711:4712") == "4711:4712 [4712 ] /");
   CHECK(resolve("nobody") == "unable to find user nobody: no matching entries in passwd file");
   CHECK(resolve("app:none") == "unable to find group none: no matching entries in group file");
-  CHECK(resolve("99999999999") ==
-        "unable to find user 99999999999: no matching entries in passwd file");
+}
+
+TEST_CASE("a number is no name, and none beyond what the kernel keeps") {
+  const std::string range = "uids and gids must be in range 0-2147483647";
+  CHECK(resolve("1234") == "1234:0 [0 ] /");
+  CHECK(resolve("1000:77") == "1000:77 [10 77 2000 ] /home/app");
+  CHECK(resolve("2147483647") == "2147483647:0 [0 ] /");
+  CHECK(resolve("2147483648") == range);
+  CHECK(resolve("4294967295") == range);
+  CHECK(resolve("4294967296") == range);
+  CHECK(resolve("99999999999999999999") == range);
+  CHECK(resolve("1000:4294967295") == range);
+  CHECK(resolve("minus") == "unable to find user minus: no matching entries in passwd file");
+  CHECK(resolve("wide") == "unable to find user wide: no matching entries in passwd file");
+  CHECK(resolve("app:minus") == "unable to find group minus: no matching entries in group file");
+  SecurityContext security;
+  security.supplemental_groups = {int64_t{1} << 32};
+  CHECK(resolve("app", security) == range);
 }
 
 TEST_CASE("the security context wins over the image") {
