@@ -68,6 +68,7 @@ struct Mount {
   std::string container_path;
   bool read_only = false;
   Propagation propagation = Propagation::kPrivate;
+  bool recursive_read_only = false;  // with read_only: what is mounted below it, too
 };
 
 struct Device {

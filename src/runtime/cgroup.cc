@@ -91,7 +91,7 @@ void remove_folder(const std::string& folder) {
   base::log(base::Level::kWarning, "runtime", "cgroup {} stays busy", folder);
 }
 
-void attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules) {
+bool attach_device_program(const std::string& folder, const std::vector<DeviceRule>& rules) {
   std::vector<uint64_t> code = device_program(rules);
   bpf_attr load{};
   load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
@@ -107,7 +107,9 @@ void attach_device_program(const std::string& folder, const std::vector<DeviceRu
   if (!program.valid() || !group.valid() ||
       syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach) != 0) {
     log_once("device program", errno_error(errno, "limit devices of " + folder));
+    return false;
   }
+  return true;
 }
 
 }  // namespace
@@ -153,9 +155,10 @@ const CgroupMounts::Hierarchy* Cgroups::hierarchy(std::string_view controller) c
   return nullptr;
 }
 
-void Cgroups::set(const std::string& file, const std::string& value) const {
-  if (Result<void> written = write_value(file, value); !written.ok())
-    log_once(file, written.error());
+bool Cgroups::set(const std::string& file, const std::string& value) const {
+  Result<void> written = write_value(file, value);
+  if (!written.ok()) log_once(file, written.error());
+  return written.ok();
 }
 
 // v2: a group has the controllers that every group above it passes on.
@@ -180,8 +183,7 @@ Result<void> Cgroups::enable_controllers(const std::string& path) const {
   return {};
 }
 
-Result<void> Cgroups::create(const std::string& path, const Resources& resources,
-                             const std::vector<DeviceRule>* rules, bool leaf) const {
+Result<void> Cgroups::create(const std::string& path, const Resources& resources, bool leaf) const {
   for_each_folder(path, [](const std::string& group) {
     if (!make_path(group)) log_once(group, errno_error(errno, "mkdir " + group));
   });
@@ -192,7 +194,6 @@ Result<void> Cgroups::create(const std::string& path, const Resources& resources
       !resources.unified.contains("memory.oom.group")) {
     set(unified_folder(path) + "/memory.oom.group", "1");
   }
-  if (rules != nullptr) limit_devices(path, *rules);
   return {};
 }
 
@@ -222,16 +223,15 @@ Result<void> Cgroups::update(const std::string& path, const Resources& resources
   return {};
 }
 
-void Cgroups::limit_devices(const std::string& path, const std::vector<DeviceRule>& rules) const {
-  if (v2_only()) {
-    if (!mounts_.unified.empty()) attach_device_program(unified_folder(path), rules);
-    return;
-  }
+bool Cgroups::limit_devices(const std::string& path, const std::vector<DeviceRule>& rules) const {
   const CgroupMounts::Hierarchy* h = hierarchy("devices");
-  if (h == nullptr) return;
+  if (h == nullptr) {
+    return !mounts_.unified.empty() && attach_device_program(unified_folder(path), rules);
+  }
   std::string group = folder(h->mount_point, path);
-  set(group + "/devices.deny", "a");
+  if (!set(group + "/devices.deny", "a")) return false;
   for (const DeviceRule& rule : rules) set(group + "/devices.allow", rule.text());
+  return true;
 }
 
 void Cgroups::for_each_folder(const std::string& path,
@@ -242,14 +242,26 @@ void Cgroups::for_each_folder(const std::string& path,
 
 void Cgroups::kill(const std::string& path) const {
   if (!mounts_.unified.empty()) {
-    if (write_value(unified_folder(path) + "/cgroup.kill", "1").ok()) return;
-    kill_members(unified_folder(path));
-  } else if (const CgroupMounts::Hierarchy* h = hierarchy("pids")) {
+    bool at_once = write_value(unified_folder(path) + "/cgroup.kill", "1").ok();
+    if (!at_once) kill_members(unified_folder(path));
+  }
+  if (const CgroupMounts::Hierarchy* h = hierarchy("pids")) {
     kill_members(folder(h->mount_point, path));
   }
 }
 
-void Cgroups::remove(const std::string& path) const { for_each_folder(path, remove_folder); }
+void Cgroups::remove(const std::string& path) const {
+  kill(path);
+  for_each_folder(path, remove_folder);
+}
+
+std::set<std::string> Cgroups::children(const std::string& path) const {
+  std::set<std::string> names;
+  for_each_folder(path, [&](const std::string& group) {
+    for (std::string& name : subfolders(group)) names.insert(std::move(name));
+  });
+  return names;
+}
 
 std::vector<std::string> Cgroups::tasks_files(const std::string& path) const {
   std::vector<std::string> files;

@@ -2,11 +2,13 @@
 // root ("kubepods/burstable/pod<uid>/<container>") and exists in every hierarchy we use.
 //
 // What the kernel or the machine does not offer is left out, with one line in the log: a container
-// without a limit is better than none. Blocks (a little); any thread.
+// without a limit is better than none. Of devices the caller is told, because a limit that is not
+// there must be made up for. Blocks (a little); any thread.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,15 +42,17 @@ class Cgroups {
   const CgroupMounts& mounts() const { return mounts_; }
   bool v2_only() const { return mounts_.v1.empty(); }
 
-  // Makes the group and those above it, and sets its limits. `rules`: the devices it may use;
-  // nullptr: all.
-  Result<void> create(const std::string& path, const Resources& resources,
-                      const std::vector<DeviceRule>* rules, bool leaf) const;
+  // Makes the group and those above it, and sets its limits.
+  Result<void> create(const std::string& path, const Resources& resources, bool leaf) const;
+  // The devices that an existing group may use. False when this could not be brought into force.
+  bool limit_devices(const std::string& path, const std::vector<DeviceRule>& rules) const;
   Result<void> update(const std::string& path, const Resources& resources) const;
   // Kills what is in it and below.
   void kill(const std::string& path) const;
-  // The group and those below it; what is busy is killed first. Parents are left.
+  // The group and those below it; what is in them is killed first. Parents are left.
   void remove(const std::string& path) const;
+  // Names of the groups right below it, in any hierarchy.
+  std::set<std::string> children(const std::string& path) const;
   // Removes every group below our root, and the root.
   void remove_all() const { remove(""); }
 
@@ -64,8 +68,8 @@ class Cgroups {
   std::string folder(const std::string& mount_point, const std::string& path) const;
   const CgroupMounts::Hierarchy* hierarchy(std::string_view controller) const;
   Result<void> enable_controllers(const std::string& path) const;
-  void set(const std::string& file, const std::string& value) const;
-  void limit_devices(const std::string& path, const std::vector<DeviceRule>& rules) const;
+  // False when it was refused.
+  bool set(const std::string& file, const std::string& value) const;
   void for_each_folder(const std::string& path,
                        const std::function<void(const std::string&)>& fn) const;
 

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/filter.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -149,6 +151,28 @@ Result<void> become(const Identity& identity) {
   return {};
 }
 
+// Keys of its own: else every container would share the session keyring that the node was started
+// with. A further process finds the one of its container by name, which takes the right to search.
+Result<void> join_keyring(const std::string& id) {
+  constexpr uint32_t kPossessorAll = 0x3f000000;
+  constexpr uint32_t kOwnerViewReadSearchLink = 0x001b0000;
+  std::string name = "_ses." + id;
+  long ring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str(), 0, 0, 0);
+  if (ring < 0 && errno == ENOSYS) return {};
+  if (ring < 0) return errno_error(errno, "join session keyring " + name);
+  syscall(SYS_keyctl, KEYCTL_SETPERM, ring, kPossessorAll | kOwnerViewReadSearchLink, 0, 0);
+  return {};
+}
+
+// Before any path of the user's is followed: through /proc/self/fd it could reach whatever folder
+// of the host the shim holds open. Marking those to close at exec is too late for that.
+int keep_only_status(int status) {
+  constexpr int kStatus = 3;
+  if (status != kStatus && dup3(status, kStatus, O_CLOEXEC) < 0) _exit(1);
+  close_range(kStatus + 1, ~0U, 0);
+  return kStatus;
+}
+
 // Without no_new_privs only an administrator may load a filter, so it comes before the drop.
 Result<void> drop_privileges(const LaunchSpec& spec, const Identity& identity,
                              std::string_view seccomp) {
@@ -175,11 +199,30 @@ void set_default(std::vector<std::string>& env, std::string_view name, std::stri
   env.push_back(prefix + std::string(value));
 }
 
+// The kernel names a folder outside of the root "(unreachable)/...".
+Result<void> check_folder() {
+  char path[PATH_MAX];
+  if (syscall(SYS_getcwd, path, sizeof path) > 0 && path[0] == '/') return {};
+  return make_error(Code::kInvalid,
+                    "current working directory is outside of container mount namespace root -- "
+                    "possible container breakout detected");
+}
+
 Result<void> enter_folder(const std::string& cwd) {
-  if (chdir(cwd.c_str()) == 0) return {};
+  if (chdir(cwd.c_str()) == 0) return check_folder();
   return make_error(
       Code::kInvalid,
       fmt::format("chdir to cwd (\"{}\") set in config.json failed: {}", cwd, go_error(errno)));
+}
+
+// Root may enter where the user may not, and the other way round on a network file system.
+Result<void> enter_folder_and_drop(const LaunchSpec& spec, const Identity& identity,
+                                   std::string_view seccomp) {
+  bool entered = chdir(spec.cwd.c_str()) == 0;
+  if (entered) TRY(check_folder());
+  TRY(drop_privileges(spec, identity, seccomp));
+  if (!entered) TRY(enter_folder(spec.cwd));
+  return {};
 }
 
 // Does not return. What fails from here on the user sees in the container's own output.
@@ -205,14 +248,9 @@ Result<void> enter_folder(const std::string& cwd) {
   std::vector<std::string> env = spec.env;
   if (tty) set_default(env, "TERM", "xterm");
   set_default(env, "HOME", identity.home);
-  // Root may enter where the user may not, and the other way round on a network file system.
-  bool entered = chdir(spec.cwd.c_str()) == 0;
-  if (Result<void> r = drop_privileges(spec, identity, seccomp); !r.ok()) {
-    give_up(status, r.error());
-  }
-  if (!entered) {
-    if (Result<void> r = enter_folder(spec.cwd); !r.ok()) give_up(status, r.error());
-  }
+  Result<void> ready = join_keyring(spec.id);
+  if (ready.ok()) ready = enter_folder_and_drop(spec, identity, seccomp);
+  if (!ready.ok()) give_up(status, ready.error());
   Result<std::string> path = find_executable(argv[0], env);
   if (!path.ok()) give_up(status, path.error());
   start_program(*path, argv, env);
@@ -304,10 +342,9 @@ void run_container(const LaunchSpec& spec, std::string_view seccomp, const Proce
   prepare_process();
   Result<Identity> identity = prepare_container(spec, fds);
   if (!identity.ok()) give_up(fds.status, identity.error());
-  // The status pipe alone stays open till exec; all are marked to close there.
-  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-  report(fds.status, 'I', json::write(to_json(*identity)));
-  finish(spec, *identity, spec.argv, spec.tty, seccomp, fds.status);
+  int status = keep_only_status(fds.status);
+  report(status, 'I', json::write(to_json(*identity)));
+  finish(spec, *identity, spec.argv, spec.tty, seccomp, status);
 }
 
 void run_exec(const LaunchSpec& container, const Identity& identity, const ExecSpec& spec,
@@ -343,8 +380,7 @@ void run_exec(const LaunchSpec& container, const Identity& identity, const ExecS
     stdio = set_stdio(fds, identity);
   }
   if (!stdio.ok()) give_up(fds.status, stdio.error());
-  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-  finish(container, identity, spec.argv, spec.tty, seccomp, fds.status);
+  finish(container, identity, spec.argv, spec.tty, seccomp, keep_only_status(fds.status));
 }
 
 }  // namespace knarr::runtime

@@ -1,5 +1,6 @@
 #include "runtime/launch.h"
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -99,6 +100,9 @@ Result<LaunchSpec> make_launch_spec(const LaunchInput& input) {
   TRY_ASSIGN(spec.capabilities,
              capability_set(config.security.privileged, config.security.add_capabilities,
                             config.security.drop_capabilities));
+  if (!input.devices_limited && !config.security.privileged) {
+    spec.capabilities &= ~(uint64_t{1} << CAP_MKNOD);
+  }
   spec.mounts = config.mounts;
   spec.image_volumes = image_volumes(config, input.image, input.plan);
   spec.devices = config.devices;

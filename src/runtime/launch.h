@@ -30,6 +30,7 @@ struct LaunchInput {
   std::string folder;
   int64_t log_max_bytes = 0;
   int log_max_files = 0;
+  bool devices_limited = true;  // by its cgroup; if not, it may not make nodes of them either
 };
 
 Result<LaunchSpec> make_launch_spec(const LaunchInput& input);

@@ -45,6 +45,7 @@ struct Leftovers {
 // Blocking parts, for the pool. native_spawn.cc, native_adopt.cc.
 Result<base::UniqueFd> spawn_shim(const std::string& executable, const std::string& folder,
                                   const SandboxRecord& record);
+// Invalid when nobody listens there: the shim has ended.
 Result<base::UniqueFd> connect_shim(const std::string& folder);
 void unmount_shm(const SandboxRecord& record);
 Result<Leftovers> scan_state(const std::string& state_dir);
@@ -95,9 +96,12 @@ class NativeRuntime final : public Runtime {
   struct Sandbox {
     SandboxRecord record;
     std::shared_ptr<ShimClient> shim;
-    int pid = 0;  // of the shim
+    int pid = 0;           // of the shim
+    bool doubted = false;  // the connection was lost: it is looked whether the shim was, too
+    std::unique_ptr<Timer> patience;
     std::vector<std::function<void()>> on_gone;
-    bool ready() const { return shim != nullptr && shim->alive() && pid > 0; }
+    std::vector<std::function<void()>> when_sure;  // no longer doubted
+    bool ready() const { return shim != nullptr && shim->alive() && pid > 0 && !doubted; }
   };
   struct Container {
     ContainerRecord record;
@@ -120,11 +124,17 @@ class NativeRuntime final : public Runtime {
   void adopt_shim(const std::string& id, base::UniqueFd socket, Callback<void> done);
   void finish_list(Leftovers leftovers, Callback<Inventory> done);
   void sweep_snapshots();
+  void sweep_groups(std::function<void()> done);
   Inventory inventory() const;
   void on_shim_event(Message& message);
   void on_shim_gone(const std::string& id);
+  void look_again(const std::string& id);
+  void catch_up(const std::string& id, const Message& list);
+  void give_up_shim(const std::string& id);
+  void shim_ended(const std::string& id);
   void kill_orphans(const Sandbox& sandbox);
-  void end_execs(const std::string& sandbox_id);
+  void end_execs(const std::string& sandbox_id, const std::set<std::string>& running);
+  std::vector<std::string> containers_of(const std::string& sandbox_id) const;
   bool cgroup_in_use(const std::string& path) const;
   void container_ended(Container& container, ContainerProgress progress);
   void launch(const std::string& id, LaunchSpec spec, std::string seccomp,
@@ -149,6 +159,7 @@ class NativeRuntime final : public Runtime {
   std::mutex seccomp_mutex_;
   std::map<std::string, std::string> seccomp_cache_;            // guarded by seccomp_mutex_
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // late answers look at it
+  std::unique_ptr<Timer> listing_;
   std::unique_ptr<WorkPool> pool_;
 };
 

@@ -27,10 +27,12 @@ Message about(const std::string& id) {
   return message;
 }
 
-// Privileged containers may use every device: no rules at all.
-Result<void> make_cgroup(const Cgroups& cgroups, const std::string& path,
+// Privileged containers may use every device. Answers whether all others are kept from those that
+// are not theirs.
+Result<bool> make_cgroup(const Cgroups& cgroups, const std::string& path,
                          const ContainerConfig& config) {
-  if (config.security.privileged) return cgroups.create(path, config.resources, nullptr, true);
+  TRY(cgroups.create(path, config.resources, true));
+  if (config.security.privileged) return true;
   std::vector<DeviceRule> own;
   for (const Device& device : config.devices) {
     struct stat info;
@@ -39,8 +41,7 @@ Result<void> make_cgroup(const Cgroups& cgroups, const std::string& path,
                    static_cast<int64_t>(minor(info.st_rdev)),
                    device.permissions.empty() ? "rwm" : device.permissions});
   }
-  std::vector<DeviceRule> rules = device_rules(own);
-  return cgroups.create(path, config.resources, &rules, true);
+  return cgroups.limit_devices(path, device_rules(own));
 }
 
 }  // namespace
@@ -140,11 +141,12 @@ void NativeRuntime::start_container(const std::string& id, Callback<ContainerSta
     if (size_t slash = log.rfind('/'); slash != std::string::npos && slash > 0) {
       TRY(base::make_dirs(log.substr(0, slash)));
     }
-    TRY(make_cgroup(cgroups_, sandbox.cgroup_path + "/" + container.id, container.config));
+    TRY_ASSIGN(bool devices_limited,
+               make_cgroup(cgroups_, sandbox.cgroup_path + "/" + container.id, container.config));
     Launch launch;
     TRY_ASSIGN(launch.spec, make_launch_spec(LaunchInput{sandbox, container, image->config, plan,
                                                          cgroups_, folder, options_.log_max_bytes,
-                                                         options_.log_max_files}));
+                                                         options_.log_max_files, devices_limited}));
     TRY_ASSIGN(launch.seccomp,
                seccomp_program(container.config.security, launch.spec.capabilities));
     return launch;
@@ -235,6 +237,11 @@ void NativeRuntime::stop_container(const std::string& id, int64_t grace_ms, Call
   Container* container = find_container(id);
   if (container == nullptr || container->progress.state != ContainerState::kRunning)
     return done({});
+  if (Sandbox* sandbox = find_sandbox(container->record.sandbox_id); sandbox && sandbox->doubted) {
+    sandbox->when_sure.push_back(
+        [this, id, grace_ms, done = std::move(done)] { stop_container(id, grace_ms, done); });
+    return;
+  }
   std::shared_ptr<ShimClient> shim = shim_of(*container);
   if (shim == nullptr) return done({});
   container->on_exit.push_back([done = std::move(done)] { done({}); });
@@ -307,9 +314,9 @@ void NativeRuntime::update_resources(const std::string& id, Resources resources,
 void NativeRuntime::update_group(const std::string& group, Resources resources,
                                  Callback<void> done) {
   std::string path = group.empty() ? kPodsGroup : std::string(kPodsGroup) + "/" + group;
-  pool_->run<void>([cgroups = cgroups_, path,
-                    resources] { return cgroups.create(path, resources, nullptr, false); },
-                   std::move(done));
+  pool_->run<void>(
+      [cgroups = cgroups_, path, resources] { return cgroups.create(path, resources, false); },
+      std::move(done));
 }
 
 void NativeRuntime::reopen_log(const std::string& id, Callback<void> done) {

@@ -128,7 +128,8 @@ void NativeRuntime::exec(const std::string& id, ExecOptions options, StreamListe
                auto stream =
                    std::make_unique<ProcessStream>(*this, id, exec_id, std::move(*ends), listener);
                ProcessStream* started = stream.get();
-               loop_.defer([this, exec_id, started] {
+               loop_.defer([this, alive = alive_, exec_id, started] {
+                 if (!*alive) return;
                  auto found = execs_.find(exec_id);
                  if (found != execs_.end() && found->second == started) started->start();
                });

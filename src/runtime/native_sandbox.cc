@@ -26,7 +26,7 @@ void NativeRuntime::create_sandbox(SandboxConfig config, Callback<SandboxStatus>
 
   auto work = [record, folder = sandbox_folder(record.id), executable = options_.executable,
                cgroups = cgroups_]() -> Result<base::UniqueFd> {
-    TRY(cgroups.create(record.cgroup_path, record.config.resources, nullptr, false));
+    TRY(cgroups.create(record.cgroup_path, record.config.resources, false));
     return spawn_shim(executable, folder, record);
   };
   pool_->run<base::UniqueFd>(
@@ -60,30 +60,43 @@ void NativeRuntime::adopt_shim(const std::string& id, base::UniqueFd socket, Cal
   });
 }
 
+std::vector<std::string> NativeRuntime::containers_of(const std::string& sandbox_id) const {
+  std::vector<std::string> ids;
+  for (const auto& [id, container] : containers_) {
+    if (container.record.sandbox_id == sandbox_id) ids.push_back(id);
+  }
+  return ids;
+}
+
 // Normal after a stop. Otherwise somebody killed it: what it held has lost its parent, and goes.
-void NativeRuntime::on_shim_gone(const std::string& id) {
+void NativeRuntime::shim_ended(const std::string& id) {
   Sandbox* sandbox = find_sandbox(id);
   if (sandbox == nullptr) return;
   bool was_ready = sandbox->pid > 0;
   sandbox->pid = 0;
+  sandbox->doubted = false;
+  sandbox->patience.reset();
   std::vector<std::function<void()>> waiting = std::exchange(sandbox->on_gone, {});
+  std::vector<std::function<void()>> sure = std::exchange(sandbox->when_sure, {});
   if (was_ready && waiting.empty()) {
     base::log(base::Level::kWarning, "runtime", "shim of sandbox {} ended unasked", id);
     kill_orphans(*sandbox);
   }
-  end_execs(id);
-  for (auto& [container_id, container] : containers_) {
-    if (container.record.sandbox_id != id) continue;
-    if (container.progress.state != ContainerState::kRunning) continue;
-    ContainerProgress progress = container.progress;
+  end_execs(id, {});
+  // Whoever is told may remove containers, and the sandbox.
+  for (const std::string& container_id : containers_of(id)) {
+    Container* container = find_container(container_id);
+    if (container == nullptr || container->progress.state != ContainerState::kRunning) continue;
+    ContainerProgress progress = container->progress;
     progress.state = ContainerState::kExited;
     progress.exit_code = 137;
     progress.finished_at_ns = wall_clock_ns();
     [[maybe_unused]] Result<void> written = write_file(
         container_folder(container_id) + "/exit.json", json::write(to_json(progress)), false);
-    container_ended(container, std::move(progress));
+    container_ended(*container, std::move(progress));
   }
   for (std::function<void()>& fn : waiting) fn();
+  for (std::function<void()>& fn : sure) fn();
   if (was_ready && listener_ != nullptr) listener_->on_sandbox_exit(id);
 }
 
@@ -95,10 +108,11 @@ void NativeRuntime::kill_orphans(const Sandbox& sandbox) {
   }
 }
 
-// Their exit codes are lost with the shim.
-void NativeRuntime::end_execs(const std::string& sandbox_id) {
+// All but those that are known to run: their exit codes are lost.
+void NativeRuntime::end_execs(const std::string& sandbox_id, const std::set<std::string>& running) {
   std::vector<std::string> ids;
   for (const auto& [exec_id, stream] : execs_) {
+    if (running.contains(exec_id)) continue;
     Container* container = find_container(stream->container());
     if (container != nullptr && container->record.sandbox_id == sandbox_id) ids.push_back(exec_id);
   }
@@ -117,7 +131,8 @@ bool NativeRuntime::cgroup_in_use(const std::string& path) const {
 
 void NativeRuntime::stop_sandbox(const std::string& id, Callback<void> done) {
   Sandbox* sandbox = find_sandbox(id);
-  if (sandbox == nullptr || sandbox->shim == nullptr || !sandbox->shim->alive()) return done({});
+  if (sandbox == nullptr || sandbox->shim == nullptr) return done({});
+  if (!sandbox->shim->alive() && !sandbox->doubted) return done({});
   auto finish = [this, id, done = std::move(done)] {
     Sandbox* sandbox = find_sandbox(id);
     if (sandbox == nullptr) return done({});
@@ -129,16 +144,15 @@ void NativeRuntime::stop_sandbox(const std::string& id, Callback<void> done) {
         done);
   };
   sandbox->on_gone.push_back(std::move(finish));
-  if (sandbox->on_gone.size() == 1) sandbox->shim->tell("shutdown", Message());
+  if (sandbox->on_gone.size() > 1 || sandbox->doubted) return;  // or told when it is there again
+  sandbox->shim->tell("shutdown", Message());
 }
 
 void NativeRuntime::remove_sandbox(const std::string& id, Callback<void> done) {
   if (find_sandbox(id) == nullptr) return done({});
   stop_sandbox(id, [this, id, done = std::move(done)](const Result<void>&) {
-    std::deque<std::string> ids;
-    for (const auto& [container_id, container] : containers_) {
-      if (container.record.sandbox_id == id) ids.push_back(container_id);
-    }
+    std::vector<std::string> found = containers_of(id);
+    std::deque<std::string> ids(found.begin(), found.end());
     remove_containers(std::move(ids), [this, id, done](const Result<void>& removed) {
       Sandbox* sandbox = find_sandbox(id);
       if (!removed.ok() || sandbox == nullptr) return done(removed);

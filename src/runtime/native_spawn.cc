@@ -1,17 +1,23 @@
 // Starting a shim. Blocks; runs on the pool. The listening socket is made here, so that knarr can
 // connect at once and needs not wait for the shim to come up.
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/format.h"
+#include "base/log.h"
 #include "runtime/image/files.h"
 #include "runtime/native.h"
 #include "runtime/shim.h"
@@ -47,7 +53,30 @@ Result<base::UniqueFd> listen_in(const std::string& folder) {
   return fd;
 }
 
+// The program on a read-only mount that is nowhere attached. A container can reach the program of
+// its shim through /proc/PID/exe, and must not be able to write it (CVE-2019-5736). Invalid where
+// the kernel refuses.
+base::UniqueFd sealed_program(const std::string& executable) {
+  base::UniqueFd fd(static_cast<int>(
+      syscall(SYS_open_tree, AT_FDCWD, executable.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
+  if (fd.valid() && syscall(SYS_mount_setattr, fd.get(), "", AT_EMPTY_PATH, &attributes,
+                            sizeof attributes) == 0) {
+    return fd;
+  }
+  static std::atomic<bool> said = false;
+  Error error = errno_error(errno, "mount " + executable + " read-only");
+  if (!said.exchange(true)) {
+    base::log(base::Level::kWarning, "runtime", "shims run from the file itself: {}",
+              error.message);
+  }
+  return base::UniqueFd();
+}
+
 Result<void> run_shim(const std::string& executable, const std::string& folder, int listener) {
+  base::UniqueFd sealed = sealed_program(executable);
+  std::string program = sealed.valid() ? fmt::format("/proc/self/fd/{}", sealed.get()) : executable;
   std::string command = kShimCommand;
   std::string name = "knarr";
   char* argv[] = {name.data(), command.data(), const_cast<char*>(folder.c_str()), nullptr};
@@ -68,7 +97,7 @@ Result<void> run_shim(const std::string& executable, const std::string& folder, 
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   pid_t pid = 0;
-  int failed = posix_spawn(&pid, executable.c_str(), &actions, &attributes, argv, environ);
+  int failed = posix_spawn(&pid, program.c_str(), &actions, &attributes, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) return errno_error(failed, "run " + executable);
@@ -96,12 +125,12 @@ Result<void> mount_shm(const std::string& path) {
 Result<base::UniqueFd> connect_shim(const std::string& folder) {
   base::UniqueFd directory;
   TRY_ASSIGN(sockaddr_un address, socket_address(folder, directory));
-  base::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Not blocking: the queue of a shim that does not accept may be full.
+  base::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return errno_error(errno, "socket");
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    return errno_error(errno, "connect to the shim of " + folder);
-  }
-  return fd;
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
+  if (errno == ECONNREFUSED || errno == ENOENT) return base::UniqueFd();
+  return errno_error(errno, "connect to the shim of " + folder);
 }
 
 Result<base::UniqueFd> spawn_shim(const std::string& executable, const std::string& folder,
@@ -111,7 +140,9 @@ Result<base::UniqueFd> spawn_shim(const std::string& executable, const std::stri
   if (!record.shm_path.empty()) TRY(mount_shm(record.shm_path));
   TRY_ASSIGN(base::UniqueFd listener, listen_in(folder));
   TRY(run_shim(executable, folder, listener.get()));
-  return connect_shim(folder);
+  TRY_ASSIGN(base::UniqueFd socket, connect_shim(folder));
+  if (!socket.valid()) return make_error(Code::kInternalError, "the shim ended at its start");
+  return socket;
 }
 
 void unmount_shm(const SandboxRecord& record) {

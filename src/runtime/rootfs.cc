@@ -184,7 +184,8 @@ Result<void> Rootfs::gather_mounts() {
     TRY(set_attributes(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, 0,
                        propagation_of(mount->propagation)));
     if (mount->read_only) {
-      TRY(set_attributes(tree.get(), "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, 0));
+      unsigned depth = mount->recursive_read_only ? AT_RECURSIVE : 0;
+      TRY(set_attributes(tree.get(), "", AT_EMPTY_PATH | depth, MOUNT_ATTR_RDONLY, 0));
     }
     bool of_image = std::any_of(spec_.image_volumes.begin(), spec_.image_volumes.end(),
                                 [&](const Mount& v) { return &v == mount; });
@@ -371,6 +372,32 @@ Result<void> Rootfs::attach(const Source& source) {
   return copy_contents(source.initial.get(), volume.get());
 }
 
+namespace {
+
+// Opened once: a path could be made to lead elsewhere between a look at it and its use, and a mount
+// of the pod's may have put something else there (CVE-2025-31133).
+Result<base::UniqueFd> open_null_device() {
+  base::UniqueFd fd(open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info;
+  if (!fd.valid() || fstat(fd.get(), &info) != 0 || !S_ISCHR(info.st_mode) ||
+      info.st_rdev != makedev(1, 3)) {
+    return make_error(Code::kInvalid, "/dev/null of the container is not the null device");
+  }
+  return fd;
+}
+
+Result<void> mask_file(int null_device, const std::string& path) {
+  base::UniqueFd tree(
+      open_tree(null_device, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree.valid() ||
+      move_mount(tree.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return mount_error("mask", path);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> Rootfs::seal() {
   for (const std::string& path : spec_.read_only_paths) {
     if (access(path.c_str(), F_OK) != 0) continue;
@@ -379,6 +406,7 @@ Result<void> Rootfs::seal() {
     }
     TRY(set_attributes(AT_FDCWD, path.c_str(), AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0));
   }
+  base::UniqueFd null;
   for (const std::string& path : spec_.masked_paths) {
     struct stat info;
     if (stat(path.c_str(), &info) != 0) continue;
@@ -388,14 +416,10 @@ Result<void> Rootfs::seal() {
       }
       continue;
     }
-    // A mount of the pod's may have put something else there.
-    struct stat null;
-    if (stat("/dev/null", &null) != 0 || !S_ISCHR(null.st_mode) || null.st_rdev != makedev(1, 3)) {
-      return make_error(Code::kInvalid, "/dev/null of the container is not the null device");
+    if (!null.valid()) {
+      TRY_ASSIGN(null, open_null_device());
     }
-    if (mount("/dev/null", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-      return mount_error("mask", path);
-    }
+    TRY(mask_file(null.get(), path));
   }
   if (!spec_.security.read_only_root) return {};
   return set_attributes(AT_FDCWD, "/", 0, MOUNT_ATTR_RDONLY, 0);

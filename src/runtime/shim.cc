@@ -76,7 +76,8 @@ void set_default_sysctls(const SandboxConfig& config) {
   }
 }
 
-Result<void> make_namespaces(const SandboxConfig& config) {
+// Answers the process that is the first of the pod's own pid namespace; 0 when it has none.
+Result<int> make_namespaces(const SandboxConfig& config) {
   bool own_network = config.network != NamespaceMode::kNode;
   int flags = 0;
   if (own_network) flags |= CLONE_NEWNET | CLONE_NEWUTS;
@@ -92,12 +93,11 @@ Result<void> make_namespaces(const SandboxConfig& config) {
     set_default_sysctls(config);
   }
   for (const auto& [name, value] : config.sysctls) TRY(set_sysctl(name, value));
-  if (config.pid == NamespaceMode::kPod) {
-    int pid = fork_into(0, -1);
-    if (pid == 0) run_pause();
-    if (pid < 0) return errno_error(errno, "fork the pod's init");
-  }
-  return {};
+  if (config.pid != NamespaceMode::kPod) return 0;
+  int pid = fork_into(0, -1);
+  if (pid == 0) run_pause();
+  if (pid < 0) return errno_error(errno, "fork the pod's init");
+  return pid;
 }
 
 int open_signals() {
@@ -136,8 +136,8 @@ int shim_main(int argc, char** argv) {
   prctl(PR_SET_NAME, "knarr-shim", 0, 0, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   int signals = open_signals();
-  Result<void> setup = make_namespaces(record->config);
-  ShimServer server(std::move(*record), std::move(setup));
+  Result<int> init = make_namespaces(record->config);
+  ShimServer server(std::move(*record), init);
   int code = server.run(kListener, signals);
   unlink((folder + "/shim.sock").c_str());
   // Nothing to tidy: and what a sanitizer does at exit needs a thread, which a process whose

@@ -79,6 +79,9 @@ Result<void> ShimServer::dispatch(const Request& request, const std::string& op,
     json::Value& list = out.body.member("containers");
     list = json::Value::array();
     for (auto& [id, entry] : containers_) list.push_back(to_json(entry.container->progress()));
+    json::Value& execs = out.body.member("execs");
+    execs = json::Value::array();
+    for (const Exec& exec : execs_) execs.push_back(exec.spec.id);
     return {};
   }
   if (op == "shutdown") {
@@ -224,6 +227,8 @@ void ShimServer::reap() {
   // What a child reported before it ended is read first: its number may stand there. The helper of
   // an exec is reaped before its child can have ended, so the pipe is complete by then.
   for (int pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    // The kernel has killed all that was in its namespace, and lets nothing more be born there.
+    if (pid == init_) kill_everything();
     for (Exec& exec : execs_) {
       if (exec.status.is_open()) exec.status.drain();
       if (exec.pid == 0) exec.pid = exec.status.pid;
@@ -280,6 +285,10 @@ void ShimServer::answer_exec(Exec& exec) {
   }
   exec.answered = true;
   if (exec.pid == 0) exec.pid = exec.status.pid;
+  // Somebody killed the helper: there is no process whose end could be told.
+  if (exec.pid == 0 && exec.status.error.empty()) {
+    exec.status.error = "the process that was to start it has died";
+  }
   if (!exec.status.error.empty()) {
     exec.ended = exec.ended || exec.pid == 0;
     answer(exec.request, Message(), make_error(Code::kInvalid, exec.status.error));

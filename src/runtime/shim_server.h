@@ -1,10 +1,14 @@
 // The shim's requests and its children. See wire.h for the form, spec.h for the values:
 //
-//   hello                       -> pid                     list -> containers: [ContainerProgress]
-//   start    LaunchSpec, blob   -> ContainerProgress       signal, kill, close_stdin, reopen_log,
-//   forget exec     ExecSpec, fds      -> (tty: the master)       signal_exec attach   fds ->
-//   (input, if there is)    socket -> an unconnected TCP socket shutdown                    ->
-//   after all have ended; then the shim ends
+//   hello                        -> pid
+//   list                         -> containers: [ContainerProgress], execs: [id]
+//   start LaunchSpec, blob       -> ContainerProgress
+//   exec ExecSpec, fds           -> (tty: the master)
+//   attach fds                   -> (input, if there is)
+//   socket                       -> an unconnected TCP socket
+//   signal, kill, close_stdin, reopen_log, forget, signal_exec
+//   shutdown                     -> after all have ended; then the shim ends
+//
 // Unasked: "exit" with a ContainerProgress, "exec_exit" with id and code.
 #pragma once
 
@@ -24,9 +28,12 @@ namespace knarr::runtime {
 
 class ShimServer {
  public:
-  // An error of the set-up is every request's answer, and the end of the shim.
-  ShimServer(SandboxRecord sandbox, Result<void> setup)
-      : sandbox_(std::move(sandbox)), setup_(std::move(setup)) {}
+  // `init`: the first process of the pod's pid namespace, whose end is the sandbox's; 0: none. An
+  // error of the set-up is every request's answer, and the end of the shim.
+  ShimServer(SandboxRecord sandbox, const Result<int>& init)
+      : sandbox_(std::move(sandbox)), init_(init.ok() ? *init : 0) {
+    if (!init.ok()) setup_ = init.error();
+  }
 
   int run(int listener, int signals);
 
@@ -81,6 +88,7 @@ class ShimServer {
 
   SandboxRecord sandbox_;
   Result<void> setup_;
+  int init_;
   std::list<Connection> connections_;
   std::map<std::string, Entry> containers_;
   std::list<Exec> execs_;

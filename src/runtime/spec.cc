@@ -23,6 +23,7 @@ void fields(V& v, Like<Mount> auto& m) {
   v("container", m.container_path);
   v("readOnly", m.read_only);
   v("propagation", m.propagation);
+  v("recursiveReadOnly", m.recursive_read_only);
 }
 
 template <typename V>

@@ -79,13 +79,24 @@ TEST_CASE("flat files are read by key") {
   CHECK(flat_value("", "x") == 0);
 }
 
+TEST_CASE("a limit on devices that is not in force is told") {
+  CHECK_FALSE(Cgroups(CgroupMounts(), "none").limit_devices("a", device_rules({})));
+  CgroupMounts mounts;
+  mounts.v1.push_back({"/nowhere", "devices", {"devices"}});
+  CHECK_FALSE(Cgroups(mounts, "none").limit_devices("a", device_rules({})));
+  mounts = CgroupMounts();
+  mounts.unified = "/nowhere";
+  CHECK_FALSE(Cgroups(mounts, "none").limit_devices("a", device_rules({})));
+}
+
 TEST_CASE("the kernel takes the device program, and obeys it", "[root]") {
   CgroupMounts mounts = Cgroups::of_this_machine("").mounts();
   if (mounts.unified.empty()) return;
   mounts.v1.clear();
   Cgroups cgroups(mounts, "knarr-test-devices-" + std::to_string(getpid()));
   std::vector<DeviceRule> rules = device_rules({});
-  REQUIRE(cgroups.create("a/b", Resources(), &rules, true).ok());
+  REQUIRE(cgroups.create("a/b", Resources(), true).ok());
+  REQUIRE(cgroups.limit_devices("a/b", rules));
   int folder = open(cgroups.unified_folder("a/b").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   REQUIRE(folder >= 0);
   int pid = fork_into(0, folder);

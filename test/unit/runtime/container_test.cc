@@ -138,6 +138,20 @@ TEST_CASE("propagation: mounts made on the host come in", "[root]") {
   CHECK(system(("umount " + shared + "/sub && umount " + shared).c_str()) == 0);
 }
 
+TEST_CASE("read-only with all that is mounted below, when asked for", "[root]") {
+  TestNode node;
+  std::string volume = node.dir / "volume";
+  mkdir(volume.c_str(), 0755);
+  mkdir((volume + "/sub").c_str(), 0755);
+  REQUIRE(system(("mount -t tmpfs t " + volume + "/sub").c_str()) == 0);
+  ContainerConfig config =
+      node.shell("touch /top/sub/x && echo ok; touch /all/sub/x 2>&1 | grep -o 'Read-only.*'");
+  config.mounts = {{volume, "/top", true, Mount::Propagation::kPrivate},
+                   {volume, "/all", true, Mount::Propagation::kPrivate, true}};
+  CHECK(node.output(config) == "ok\nRead-only file system\n");
+  CHECK(system(("umount " + volume + "/sub").c_str()) == 0);
+}
+
 TEST_CASE("limits are what the cgroup says, and the kernel keeps them", "[root]") {
   TestNode node;
   std::string pod = node.sandbox();

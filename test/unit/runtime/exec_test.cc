@@ -1,9 +1,13 @@
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "node.h"
+#include "runtime/cgroup.h"
 
 using namespace knarr;
 using namespace knarr::runtime;
@@ -25,6 +29,13 @@ std::unique_ptr<Stream> open_exec(TestNode& node, const std::string& id, ExecOpt
       [&](auto done) { node.runtime().exec(id, options, recorder, done); });
   if (!stream.ok()) FAIL(stream.error().message);
   return std::move(*stream);
+}
+
+std::vector<int> members(const std::string& group) {
+  std::vector<int> pids;
+  std::ifstream file(group + "/cgroup.procs");
+  for (int pid; file >> pid;) pids.push_back(pid);
+  return pids;
 }
 
 }  // namespace
@@ -176,4 +187,34 @@ TEST_CASE("dial reaches what listens on localhost in the pod", "[root]") {
   CHECK(std::string(buffer) == "answer\n");
   owned.reset();
   CHECK_FALSE(node.await<int>([&](auto done) { node.runtime().dial(pod, 1, done); }).ok());
+}
+
+// A frozen group holds what starts in it at its very first step, where only SIGKILL reaches it.
+TEST_CASE("an exec whose helper is killed before it can report fails", "[root]") {
+  TestNode node;
+  Cgroups cgroups = Cgroups::of_this_machine(node.cgroup_root());
+  std::string id = node.run(node.sandbox(), node.shell("sleep 1000"));
+  std::string group = cgroups.unified_folder("kubepods/burstable/poduid-0/" + id);
+  if (access((group + "/cgroup.freeze").c_str(), W_OK) != 0) return;
+  REQUIRE(node.exec(id, {"true"}).ok());
+  int first = members(group).at(0);
+  std::ofstream(group + "/cgroup.freeze") << "1";
+  std::optional<Result<ExecResult>> answer;
+  node.runtime().exec_sync(id, {"true"}, 0,
+                           [&](Result<ExecResult> result) { answer = std::move(result); });
+  REQUIRE(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        return members(group).size() > 1;
+      },
+      kPatience_ms));
+  for (int pid : members(group)) {
+    if (pid != first) CHECK(kill(pid, SIGKILL) == 0);
+  }
+  bool came = node.loop.run_until([&] { return answer.has_value(); }, kPatience_ms);
+  std::ofstream(group + "/cgroup.freeze") << "0";
+  REQUIRE(came);
+  REQUIRE_FALSE(answer->ok());
+  CHECK(answer->error().message.find("the process that was to start it has died") !=
+        std::string::npos);
 }

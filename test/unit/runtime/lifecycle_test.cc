@@ -1,9 +1,17 @@
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <fstream>
 
+#include "base/file.h"
 #include "node.h"
+#include "runtime/cgroup.h"
 
 using namespace knarr;
 using namespace knarr::runtime;
@@ -13,6 +21,23 @@ namespace {
 bool exists(const std::string& path) {
   struct stat info;
   return stat(path.c_str(), &info) == 0;
+}
+
+// Breaks this process's connections to shims, as whatever both survive.
+void break_connections() {
+  for (int fd = 3; fd < 1024; fd++) {
+    sockaddr_un peer{};
+    socklen_t size = sizeof peer;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+    if (peer.sun_family != AF_UNIX || size <= sizeof(sa_family_t)) continue;
+    if (std::string(peer.sun_path).ends_with("shim.sock")) shutdown(fd, SHUT_RDWR);
+  }
+}
+
+int shim_pid(const Inventory& inventory) {
+  int pid = 0;
+  REQUIRE(sscanf(inventory.sandboxes[0].netns.c_str(), "/proc/%d/", &pid) == 1);
+  return pid;
 }
 
 const ContainerStatus* find(const Inventory& inventory, const std::string& id) {
@@ -103,6 +128,102 @@ TEST_CASE("a killed shim takes its pod along", "[root]") {
       },
       kPatience_ms));
   CHECK(node.gone.contains(pod));
+}
+
+TEST_CASE("a lost connection is no lost shim", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string id = node.run(pod, node.shell("sleep 1000"));
+  std::optional<Result<ExecResult>> running;
+  node.runtime().exec_sync(id, {"sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.02; done; exit 7"},
+                           0, [&](Result<ExecResult> result) { running = std::move(result); });
+  REQUIRE(node.exec(id, {"true"}).ok());
+  break_connections();
+  REQUIRE(node.loop.run_until(
+      [&] {
+        return node.exec(id, {"touch", "/tmp/go"}).ok();
+      },
+      kPatience_ms));
+  REQUIRE(node.loop.run_until([&] { return running.has_value(); }, kPatience_ms));
+  REQUIRE(running->ok());
+  CHECK((*running)->exit_code == 7);
+  CHECK(node.exits.empty());
+  CHECK(node.gone.empty());
+  // A stop that comes at that moment is no less one.
+  break_connections();
+  node.stop_sandbox(pod);
+  CHECK(node.wait(id).exit_code == 137);
+}
+
+TEST_CASE("a shim that does not answer is not waited for", "[root][slow]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string id = node.run(pod, node.shell("sleep 1000"));
+  node.stop_runtime();
+  int pid = shim_pid(node.start_runtime());
+  node.stop_runtime();
+  REQUIRE(kill(pid, SIGSTOP) == 0);
+  Inventory found = node.start_runtime();
+  CHECK(kill(pid, SIGCONT) == 0);
+  REQUIRE(found.sandboxes.size() == 1);
+  CHECK_FALSE(found.sandboxes[0].ready);
+  CHECK(find(found, id)->state == ContainerState::kExited);
+  CHECK(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        Result<std::string> line = base::read_file("/proc/" + std::to_string(pid) + "/cmdline");
+        return !line.ok() || line->empty();
+      },
+      kPatience_ms));
+}
+
+TEST_CASE("the end of a shared pid namespace is the sandbox's", "[root]") {
+  TestNode node;
+  SandboxConfig config;
+  config.pid = NamespaceMode::kPod;
+  std::string pod = node.sandbox(config);
+  std::string id = node.run(pod, node.shell("kill -TERM 1; sleep 1000"));
+  CHECK(node.wait(id).exit_code == 137);
+  CHECK(node.loop.run_until([&] { return node.gone.contains(pod); }, kPatience_ms));
+}
+
+TEST_CASE("groups of pods that nobody knows go, with what runs in them", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string id = node.run(pod, node.shell("sleep 1000"));
+  Cgroups cgroups = Cgroups::of_this_machine(node.cgroup_root());
+  REQUIRE(cgroups.create("kubepods/burstable/podstale/c", {}, true).ok());
+  std::vector<std::string> files = cgroups.tasks_files("kubepods/burstable/podstale/c");
+  std::string unified = cgroups.unified_folder("kubepods/burstable/podstale/c");
+  if (!unified.empty()) files.push_back(unified + "/cgroup.procs");
+  int lost = fork();
+  if (lost == 0) {
+    for (const std::string& path : files) {
+      int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+      if (fd >= 0) [[maybe_unused]]
+        ssize_t n = write(fd, "0", 1);
+    }
+    while (true) pause();
+  }
+  REQUIRE(lost > 0);
+  REQUIRE(node.loop.run_until(
+      [&] {
+        node.loop.defer([] {});
+        std::ifstream groups("/proc/" + std::to_string(lost) + "/cgroup");
+        size_t joined = 0;
+        for (std::string line; std::getline(groups, line);) {
+          joined += line.find("podstale") != std::string::npos ? 1 : 0;
+        }
+        return joined == files.size();
+      },
+      kPatience_ms));
+  node.stop_runtime();
+  node.start_runtime();
+  int status = 0;
+  REQUIRE(waitpid(lost, &status, 0) == lost);
+  CHECK(WIFSIGNALED(status));
+  CHECK(cgroups.children("kubepods/burstable") == std::set<std::string>{"poduid-0"});
+  CHECK(node.exec(id, {"true"})->exit_code == 0);
 }
 
 TEST_CASE("stopping and removing a sandbox leaves nothing", "[root]") {

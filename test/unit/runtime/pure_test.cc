@@ -181,3 +181,20 @@ TEST_CASE("seccomp profiles of the OCI's form") {
   rules->rules[0].arguments[0].op = "SCMP_CMP_NOPE";
   CHECK_FALSE(compile_seccomp(*rules).ok());
 }
+
+TEST_CASE("who is not kept from devices may not make nodes of them") {
+  SandboxRecord sandbox;
+  ContainerRecord container;
+  container.config.command = {"true"};
+  ImageConfig image;
+  MountPlan plan;
+  Cgroups cgroups(CgroupMounts(), "none");
+  auto capabilities = [&](bool limited, bool privileged) {
+    container.config.security.privileged = privileged;
+    LaunchInput input{sandbox, container, image, plan, cgroups, "/folder", 0, 0, limited};
+    return make_launch_spec(input)->capabilities;
+  };
+  CHECK(capabilities(true, false) == default_capabilities());
+  CHECK(capabilities(false, false) == (default_capabilities() & ~(uint64_t{1} << 27)));
+  CHECK(capabilities(false, true) == all_capabilities());
+}

@@ -1,7 +1,11 @@
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
+#include "base/format.h"
 #include "node.h"
 
 using namespace knarr;
@@ -81,4 +85,56 @@ TEST_CASE("a seccomp profile of the node's own", "[root]") {
   ContainerConfig config = node.shell("mkdir /tmp/x 2>&1 | grep -o 'not permitted'");
   config.security.seccomp = {SeccompProfile::Type::kLocalhost, "p.json"};
   CHECK(node.output(config) == "not permitted\n");
+}
+
+// Which number the shim's descriptors have is no contract: so all it can be.
+TEST_CASE("no descriptor of the shim leads a working folder out of the container", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  for (int fd = 3; fd < 24; fd++) {
+    ContainerConfig config = node.shell("pwd");
+    config.working_dir = fmt::format("/proc/self/fd/{}/../../../../../../../..", fd);
+    Result<std::string> id = node.create(pod, config);
+    REQUIRE(id.ok());
+    CHECK_FALSE(node.start(*id).ok());
+  }
+}
+
+TEST_CASE("a container has a session keyring, and what is run in it has the same", "[root]") {
+  if (access("/proc/keys", R_OK) != 0) return;
+  TestNode node;
+  ContainerConfig config = node.shell("sleep 1000");
+  config.security.unmasked_proc = true;
+  std::string id = node.run(node.sandbox(), config);
+  Result<ExecResult> keys = node.exec(id, {"grep", "-c", "_ses." + id, "/proc/keys"});
+  REQUIRE(keys.ok());
+  CHECK(keys->output == "1\n");
+}
+
+TEST_CASE("the program of a shim cannot be written through /proc", "[root]") {
+  TestNode node;
+  node.sandbox();
+  node.stop_runtime();
+  std::string netns = node.start_runtime().sandboxes[0].netns;
+  std::string program = netns.substr(0, netns.find("/ns/")) + "/exe";
+  struct statvfs info;
+  REQUIRE(statvfs(program.c_str(), &info) == 0);
+  CHECK((info.f_flag & ST_RDONLY) != 0);
+  CHECK((info.f_flag & ST_NOSUID) != 0);
+}
+
+TEST_CASE("files are masked with the null device itself, or not at all", "[root]") {
+  TestNode node;
+  std::string dev = node.dir / "dev";
+  mkdir(dev.c_str(), 0755);
+  REQUIRE(mknod((dev + "/real").c_str(), S_IFCHR | 0666, makedev(1, 3)) == 0);
+  REQUIRE(symlink("real", (dev + "/null").c_str()) == 0);
+  ContainerConfig config = node.shell("true");
+  config.mounts = {{dev, "/dev", false, Mount::Propagation::kPrivate}};
+  Result<std::string> id = node.create(node.sandbox(), config);
+  REQUIRE(id.ok());
+  Result<ContainerStatus> started = node.start(*id);
+  REQUIRE_FALSE(started.ok());
+  CHECK(started.error().message.find("/dev/null of the container is not the null device") !=
+        std::string::npos);
 }
