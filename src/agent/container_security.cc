@@ -69,7 +69,8 @@ Result<void> check_non_root(const Pod& pod, const ContainerSpec& container,
     return make_error(Code::kInvalid, "container's runAsUser breaks non-root policy " + where);
   }
   std::string name = image.user.substr(0, image.user.find(':'));
-  if (name.empty() || name == "0" || name == "root") {
+  bool zero = name.find_first_not_of('0') == std::string::npos;
+  if (zero || name == "root") {
     return make_error(Code::kInvalid,
                       "container has runAsNonRoot and image will run as root " + where);
   }

@@ -76,8 +76,8 @@ Value mounts_of(const Value& container) {
     Value mount = Value::object({{"name", m["name"]}, {"mountPath", m["mountPath"]}});
     if (m["readOnly"].as_bool()) {
       mount.set("readOnly", true);
-      const Value& recursive = m["recursiveReadOnly"];
-      mount.set("recursiveReadOnly", recursive.is_string() ? recursive : Value("Disabled"));
+      bool recursive = m["recursiveReadOnly"].as_string("Disabled") != "Disabled";
+      mount.set("recursiveReadOnly", recursive ? "Enabled" : "Disabled");
     }
     mounts.push_back(std::move(mount));
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <sched.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -89,6 +90,17 @@ class InNamespace {
   explicit InNamespace(base::UniqueFd home) : home_(std::move(home)) {}
   base::UniqueFd home_;
 };
+
+// The path names a process. If that has ended, its number may be one of the machine's own by now.
+Result<void> refuse_own_namespace(int target, const std::string& path) {
+  struct stat theirs;
+  struct stat ours;
+  if (fstat(target, &theirs) != 0 || stat("/proc/thread-self/ns/net", &ours) != 0) {
+    return errno_error(errno, "stat " + path);
+  }
+  if (theirs.st_ino != ours.st_ino) return {};
+  return make_error(Code::kConflict, path + " is the network namespace of the machine itself");
+}
 
 // In the pod's namespace. eth0 is there; all of this may have been done before.
 Result<void> set_up_inside(const PodLink& link, const api::IpAddress& address,
@@ -206,6 +218,7 @@ Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
   TRY_ASSIGN(api::IpAddress gateway, ip(link.gateway));
   base::UniqueFd target(open(link.netns.c_str(), O_RDONLY | O_CLOEXEC));
   if (!target.valid()) return errno_error(errno, "open " + link.netns);
+  TRY(refuse_own_namespace(target.get(), link.netns));
 
   VethPair pair;
   pair.name = host_link_name(link.sandbox_id);

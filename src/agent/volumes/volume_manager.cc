@@ -164,9 +164,10 @@ Result<std::vector<VolumeManager::Wanted>> VolumeManager::wanted_mounts(
       return make_error(Code::kInvalid,
                         "subPath \"" + path + "\" must be a path inside the volume");
     }
-    wanted.push_back({{volume->path(), m["mountPath"].text(),
-                       m["readOnly"].as_bool() || volume->read_only(), propagation_of(m)},
-                      path});
+    wanted.push_back(
+        {{volume->path(), m["mountPath"].text(), m["readOnly"].as_bool() || volume->read_only(),
+          propagation_of(m), m["recursiveReadOnly"].as_string("Disabled") != "Disabled"},
+         path});
   }
   return wanted;
 }

@@ -117,6 +117,8 @@ TEST_CASE("runAsNonRoot") {
   check("{\"runAsNonRoot\":true}", "1000:1000", "");
   check("{\"runAsNonRoot\":true}", "",
         "container has runAsNonRoot and image will run as root (pod: \"p_ns1(u1)\", container: c)");
+  check("{\"runAsNonRoot\":true}", "00:5",
+        "container has runAsNonRoot and image will run as root (pod: \"p_ns1(u1)\", container: c)");
   check("{\"runAsNonRoot\":true,\"runAsUser\":0}", "1000",
         "container's runAsUser breaks non-root policy (pod: \"p_ns1(u1)\", container: c)");
   check("{\"runAsNonRoot\":true}", "web",

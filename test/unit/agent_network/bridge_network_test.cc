@@ -215,6 +215,23 @@ TEST_CASE("pods reach each other, the host reaches them, and all is undone", "[r
   });
 }
 
+TEST_CASE("the machine's own network namespace is never taken for a pod's", "[root]") {
+  in_new_netns([] {
+    Folder folder;
+    Node node(folder.path);
+    FakePod reused;
+    reused.fd_.reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    REQUIRE(node.range().ok());
+    size_t links = link_count();
+    auto attached = node.attach("box-a", reused);
+    REQUIRE_FALSE(attached.ok());
+    CHECK(attached.error().message.find("is the network namespace of the machine itself") !=
+          std::string::npos);
+    CHECK(link_count() == links);
+    REQUIRE(remove_bridge_network(node.options).ok());
+  });
+}
+
 TEST_CASE("after a restart pods keep their addresses; what is gone is freed", "[root]") {
   in_new_netns([] {
     Folder folder;
