@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "agent/admission.h"
+#include "agent/volumes/mount_point.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 // A dead file system keeps those who touch it: others must go on.
 constexpr int kThreads = 16;
+constexpr int64_t kInventoryRetryMs = 1000;
 
 NodeFacts facts_of(const NodeOptions& node, const MachineFacts& machine) {
   NodeFacts facts;
@@ -95,14 +97,21 @@ void Agent::start() {
     registered_ = true;
     maybe_ready();
   });
+  take_inventory();
+}
+
+// Pods are looked at only when what runs is known: else each would be started a second time.
+void Agent::take_inventory() {
   std::weak_ptr<bool> alive = alive_;
   runtime_.list([this, alive](Result<runtime::Inventory> inventory) {
     if (alive.expired()) return;
-    if (inventory.ok()) {
-      found_ = *std::move(inventory);
-    } else {
+    if (!inventory.ok()) {
       base::log(base::Level::kError, "agent", "list containers: {}", inventory.error().message);
+      inventory_timer_ = loop_.timer([this] { take_inventory(); });
+      inventory_timer_->start(kInventoryRetryMs);
+      return;
     }
+    found_ = *std::move(inventory);
     watch_ =
         client_.watch({"", "v1", "pods", "", "", "spec.nodeName=" + options_.node.name}, *this);
   });
@@ -164,12 +173,18 @@ void Agent::gone(const NamespacedName& name) {
     PodRef pod = it->second.machine->pod();
     auto wipe = [files = options_.data_dir + "/pods/" + pod->uid(),
                  logs = configurer_.log_folder(*pod)]() -> Result<void> {
+      // What is still mounted there is not ours to remove.
+      TRY(unmount_below(files));
       std::error_code ignored;
       std::filesystem::remove_all(files, ignored);
       std::filesystem::remove_all(logs, ignored);
       return {};
     };
-    offload_.run(pod->uid(), wipe, [](const Result<void>&) {});
+    offload_.run(pod->uid(), wipe, [name](const Result<void>& wiped) {
+      if (wiped.ok()) return;
+      base::log(base::Level::kWarning, "agent", "files of pod {}/{}: {}", name.ns, name.name,
+                wiped.error().message);
+    });
     statuses_.forget(pod->uid());
     PodRef next = it->second.next;
     slots_.erase(it);

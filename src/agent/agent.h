@@ -85,6 +85,7 @@ class Agent final : public client::WatchHandler,
   void clean_up_strangers();
   NodeRoom room_without(const std::string& pod_uid) const;
   void maybe_ready();
+  void take_inventory();
   Housekeeper::Deps housekeeping();
 
   base::Loop& loop_;
@@ -110,6 +111,7 @@ class Agent final : public client::WatchHandler,
   runtime::Inventory found_;
   std::map<NamespacedName, Slot> slots_;
   std::unique_ptr<client::Watch> watch_;
+  std::unique_ptr<Timer> inventory_timer_;
   bool registered_ = false, synced_ = false;
   bool room_told_ = false;  // a look at deferred resizes is to come
   std::function<void()> ready_fn_;

@@ -272,8 +272,9 @@ runtime::Resources Configurer::resources(const Pod& pod, const ContainerSpec& co
 
 std::string Configurer::termination_message(const Pod& pod, const ContainerSpec& container,
                                             const runtime::ContainerStatus& status) {
-  auto file = base::read_file(message_path(pod, container.name, status.attempt));
-  std::string message = file.ok() ? *std::move(file) : std::string();
+  // The container may have made it as large as it likes.
+  std::string message =
+      end_of(message_path(pod, container.name, status.attempt), kMaxTerminationMessage);
   bool fall_back =
       (*container.spec)["terminationMessagePolicy"].as_string() == "FallbackToLogsOnError";
   if (message.empty() && fall_back && status.exit_code != 0) {

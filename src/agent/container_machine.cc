@@ -267,7 +267,9 @@ void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) 
       if (passed) break;
       bool again = spec().restart_policy != RestartPolicy::kNever;
       record_.killed = true;
-      stop(pod_, pod_->grace_seconds() * 1000,
+      const json::Value& probe = (*spec().spec)[std::string(failed_probe) + "Probe"];
+      int64_t grace_s = probe["terminationGracePeriodSeconds"].as_int(pod_->grace_seconds());
+      stop(pod_, grace_s * 1000,
            fmt::format("Container {} failed {} probe{}", spec().name, failed_probe,
                        again ? ", will be restarted" : ""));
       return;
@@ -277,8 +279,16 @@ void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) 
 }
 
 void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::string& why) {
-  if (!running()) return;
   pod_ = pod;
+  // Nothing is there yet: the answers under way come too late.
+  if (state_ == State::kPulling || state_ == State::kConfiguring) return move(State::kIdle);
+  int64_t deadline_ms = services_.clock.monotonic_ms() + grace_ms;
+  if (state_ == State::kStopping && deadline_ms < stop_deadline_ms_) {
+    stop_deadline_ms_ = deadline_ms;
+    return signal_stop(grace_ms);
+  }
+  if (!running()) return;
+  stop_deadline_ms_ = deadline_ms;
   services_.prober.stop(record_.current->id);
   services_.events.normal(*pod_, spec().field_path, "Killing", why);
   const json::Value& hook = (*spec().spec)["lifecycle"]["preStop"];
@@ -288,15 +298,14 @@ void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::stri
     signal_stop(grace_ms);
     return;
   }
-  int64_t begun_ms = services_.clock.monotonic_ms();
-  services_.hooks.run(at, hook, grace_ms, guarded([this, grace_ms, begun_ms](Result<void> done) {
+  services_.hooks.run(at, hook, grace_ms, guarded([this](Result<void> done) {
                         if (!done.ok()) {
                           services_.events.warning(*pod_, spec().field_path, "FailedPreStopHook",
                                                    done.error().message);
                         }
                         // What the hook used is gone; the signal gets two seconds at least.
-                        int64_t used_ms = services_.clock.monotonic_ms() - begun_ms;
-                        signal_stop(std::max<int64_t>(grace_ms - used_ms, 2000));
+                        int64_t left_ms = stop_deadline_ms_ - services_.clock.monotonic_ms();
+                        signal_stop(std::max<int64_t>(left_ms, 2000));
                       }));
 }
 

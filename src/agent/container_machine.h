@@ -57,7 +57,8 @@ class ContainerMachine {
   void start(const PodRef& pod, const std::string& sandbox_id,
              const std::vector<std::string>& pod_ips);
   // With the preStop hook, then the stop signal, then SIGKILL. `why` is the Killing event's
-  // message.
+  // message. Called again while it stops, it can only shorten the time. What is not created yet
+  // will not be.
   void stop(const PodRef& pod, int64_t grace_ms, const std::string& why);
   // Stopped to be started anew.
   void restart(const PodRef& pod, const std::string& why);
@@ -106,6 +107,7 @@ class ContainerMachine {
   int next_attempt_ = 0;
   Backoff backoff_;
   int64_t may_start_ms_ = 0;
+  int64_t stop_deadline_ms_ = 0;  // monotonic; of kStopping
   std::unique_ptr<Timer> timer_;        // the end of a wait
   std::unique_ptr<Timer> shown_timer_;  // when CrashLoopBackOff is shown
   std::shared_ptr<int> epoch_ = std::make_shared<int>(0);

@@ -28,6 +28,7 @@ constexpr Move kMoves[] = {
 
 constexpr int64_t kFirstRetryMs = 500;
 constexpr int64_t kMostRetryMs = 122 * 1000;
+constexpr int64_t kLeastSidecarGraceMs = 2000;
 
 bool before_stopping(State s) {
   return s == State::kVolumes || s == State::kSandbox || s == State::kNetwork ||
@@ -316,16 +317,21 @@ void PodMachine::containers_changed() {
 void PodMachine::stop_containers(int64_t grace_ms) {
   if (failed_.ok() && forgotten_) grace_ms = 0;
   if (most_grace_ms_ >= 0) grace_ms = std::min(grace_ms, most_grace_ms_);
+  // All containers share one grace period; sidecars, which end last, get two seconds at least.
+  int64_t now_ms = services_.clock.monotonic_ms();
+  stop_deadline_ms_ = std::min(stop_deadline_ms_, now_ms + grace_ms);
+  int64_t left_ms = std::max<int64_t>(stop_deadline_ms_ - now_ms, 0);
+  int64_t sidecar_ms = grace_ms <= 0 ? 0 : std::max<int64_t>(left_ms, kLeastSidecarGraceMs);
   bool main_left = false;
   for (size_t i = 0; i < containers_.size(); i++) {
     if (pod_->containers()[i].kind == ContainerKind::kSidecar) continue;
-    containers_[i]->stop(pod_, grace_ms, "Stopping container " + pod_->containers()[i].name);
+    containers_[i]->stop(pod_, left_ms, "Stopping container " + pod_->containers()[i].name);
     main_left |= containers_[i]->busy() || containers_[i]->running();
   }
   if (main_left) return;
   for (size_t i = containers_.size(); i-- > 0;) {
     if (pod_->containers()[i].kind != ContainerKind::kSidecar) continue;
-    containers_[i]->stop(pod_, grace_ms, "Stopping container " + pod_->containers()[i].name);
+    containers_[i]->stop(pod_, sidecar_ms, "Stopping container " + pod_->containers()[i].name);
     if (containers_[i]->busy() || containers_[i]->running()) return;
   }
 }

@@ -89,6 +89,10 @@ void ContainerProber::Worker::probe() {
 }
 
 void ContainerProber::Worker::result(const HandlerResult& r) {
+  // Results may come several at once, and one of them may have stopped this container's probes.
+  auto it = owner_.containers_.find(container_.target.container_id);
+  if (it == owner_.containers_.end() || it->second.get() != &container_) return;
+  std::shared_ptr<Container> alive = it->second;
   timer_->start(settings_.period_ms);
   const Pod& pod = *container_.target.pod;
   const std::string& field_path = container_.target.container->field_path;
@@ -106,7 +110,6 @@ void ContainerProber::Worker::result(const HandlerResult& r) {
   // A startup probe begins as not passed: its final failure is no change, and is told all the same.
   bool startup_over = kind_ == ProbeKind::kStartup && !success && counter_.failed_for_good();
   if (!changed && !startup_over) return;
-  std::shared_ptr<Container> alive = owner_.containers_[container_.target.container_id];
   alive->verdict(kind_, success, r.output);  // may stop this container's probes
   bool stopped = owner_.containers_.count(alive->target.container_id) == 0;
   if (!stopped && kind_ == ProbeKind::kStartup && success) {

@@ -67,7 +67,8 @@ class Claim final : public Volume {
     } else if (!base::file_exists(path)) {
       return make_error(Code::kNotFound, fmt::format("path \"{}\" does not exist", path));
     }
-    return give_to_group(path, owner);
+    // A host's folder stays its owner's; a local volume is the pod's.
+    return local ? give_to_group(path, owner) : Result<void>();
   }
 
   VolumeContext context_;

@@ -71,6 +71,7 @@ class FakeRuntime final : public runtime::Runtime {
   }
   void stop_container(const std::string& id, int64_t grace_ms, Done<void> done) override {
     stopped.push_back(containers[id].name + " " + std::to_string(grace_ms));
+    if (stubborn) return;
     clock_.defer([this, id, done] {
       exit(id, 143);
       done({});
@@ -155,6 +156,7 @@ class FakeRuntime final : public runtime::Runtime {
   std::map<std::string, runtime::ContainerStatus> containers;
   std::map<std::string, int64_t> images;  // sizes by id
   std::vector<std::string> started, stopped;
+  bool stubborn = false;             // containers heed no signal
   std::vector<std::string> updated;  // names of containers, "group"
   std::map<std::string, runtime::Resources> groups;
   uint64_t memory_used = 0;
@@ -255,10 +257,16 @@ class FakeImages final : public agent::ImagePuller {
  public:
   void ensure(const agent::PodRef&, const agent::ContainerSpec&,
               std::function<void(Outcome)> done) override {
-    done(outcome);
+    if (holds) {
+      held.push_back(std::move(done));
+    } else {
+      done(outcome);
+    }
   }
   void forget(const std::string&) override {}
   Outcome outcome;
+  bool holds = false;  // answers wait in `held`
+  std::vector<std::function<void(Outcome)>> held;
 };
 
 class FakeRoom final : public agent::NodeRoomBook {

@@ -90,6 +90,50 @@ TEST_CASE("a deleted pod is stopped with its grace period, then everything goes"
   CHECK(node.runtime.sandboxes.empty());
 }
 
+TEST_CASE("a pod deleted while its image is pulled is never started") {
+  Node node(spec_of({container("a")}));
+  node.images.holds = true;
+  node.start();
+  node.machine->update(make_pod(node.spec, true, 30));
+  node.clock.settle();
+  CHECK(node.machine->state() == State::kDone);
+  node.images.held.at(0)(node.images.outcome);
+  node.clock.settle();
+  CHECK(node.runtime.containers.empty());
+}
+
+TEST_CASE("a second stop shortens the first, and sidecars get what is left") {
+  Value side = container("side");
+  side.set("restartPolicy", "Always");
+  Value spec = spec_of({container("a")});
+  spec.set("initContainers", Value::array({side}));
+  Node node(spec);
+  node.start();
+  node.runtime.stubborn = true;
+  node.machine->update(make_pod(node.spec, true, 600));
+  node.machine->update(make_pod(node.spec, true, 600));
+  node.clock.settle();
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 600000"});
+  node.clock.advance(10000);
+  node.machine->update(make_pod(node.spec, true, 30));
+  CHECK(node.runtime.stopped.back() == "a 30000");
+  node.clock.advance(20000);
+  node.exit("a", 137);
+  CHECK(node.runtime.stopped.back() == "side 10000");
+  node.machine->forget();
+  CHECK(node.runtime.stopped.back() == "side 0");
+}
+
+TEST_CASE("a probe may have a grace period of its own") {
+  Value c = container("a");
+  c.set("livenessProbe", Value::object({{"terminationGracePeriodSeconds", 5}}));
+  Node node(spec_of({c}));
+  node.start();
+  auto verdict = node.prober.verdicts.begin()->second;
+  verdict(ProbeKind::kLiveness, false, "");
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 5000"});
+}
+
 TEST_CASE("a pod past its deadline is stopped and has failed") {
   Value spec = spec_of({container("a")});
   spec.set("activeDeadlineSeconds", 30);
