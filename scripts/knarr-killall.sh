@@ -54,7 +54,8 @@ await_end() {  # PID...: ten seconds, then no more asking
 # Processes that run a knarr with the run folder, or one below it, among their arguments: shims.
 shims() {
   for process in /proc/[0-9]*; do
-    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
+    # The process may have ended: then the shell itself complains that there is no such file.
+    case $({ tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null) in
       "knarr "*"$run_dir/"*) echo "${process#/proc/}" ;;
     esac
   done

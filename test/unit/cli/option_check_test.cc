@@ -44,7 +44,10 @@ TEST_CASE("what a server cannot start with is named") {
        "--node-name: Not A Name: must be lower case letters, digits, '-' and '.', as names of "
        "machines are"},
       {[](O& o) { o.node_label = {"shelf"}; }, "--node-label: shelf: not a label: KEY=VALUE"},
-      {[](O& o) { o.node_label = {"a/b=c", "shelf=up"}; }, ""},
+      {[](O& o) {
+         o.node_label = {"a/b=c", "shelf=up"};
+       },
+       ""},
       {[](O& o) { o.bridge = "a-name-that-is-long"; },
        "--bridge: a-name-that-is-long: names of links have 1 to 15 bytes"},
   };
