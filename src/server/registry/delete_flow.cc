@@ -306,6 +306,7 @@ void Registry::remove_collection(RequestPtr request, Body body, const ListQuery&
   if (!options.ok()) return done(std::move(options).error());
   Result<void> checked = check_options(*options);
   if (!checked.ok()) return done(checked.error());
+  request->dry_run = request->dry_run || options->dry_run;
   warn_of_orphans(*request, *options);
   Result<ListPage> page = list(*request, query);
   if (!page.ok()) return done(std::move(page).error());

@@ -258,6 +258,8 @@ void create_eviction(Registry& registry, RequestPtr request, const Value& evicti
   auto inner = std::make_shared<Request>(*request);
   inner->sub = nullptr;
   inner->resource = pods;
+  // Before the budget is asked: a dry run spends none of it.
+  inner->dry_run = inner->dry_run || !eviction["deleteOptions"]["dryRun"].empty();
   Result<ObjectRef> pod = registry.get(*inner);
   if (!pod.ok()) return done(std::move(pod).error());
   Result<Value> value = json::parse((*pod)->json);

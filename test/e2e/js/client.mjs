@@ -120,8 +120,12 @@ async function api() {
   check(applied.metadata.managedFields[0].operation === 'Apply', 'apply');
   const missing = await core.readNamespacedConfigMap({ namespace, name: 'none' }).catch((e) => e);
   check(missing.code === 404, `missing: ${missing.code}`);
-  await core.deleteCollectionNamespacedConfigMap({ namespace, labelSelector: 'suite=js' });
-  const left = await core.listNamespacedConfigMap({ namespace, labelSelector: 'suite=js' });
+  const all = { namespace, labelSelector: 'suite=js' };
+  await core.deleteCollectionNamespacedConfigMap({ ...all, body: { dryRun: ['All'] } });
+  const still = await core.listNamespacedConfigMap(all);
+  check(still.items.length === 5, `a dry run deleted: ${still.items.length}`);
+  await core.deleteCollectionNamespacedConfigMap(all);
+  const left = await core.listNamespacedConfigMap(all);
   check(left.items.length === 0, `left: ${left.items.length}`);
   console.log('all as it should be');
 }
