@@ -1,5 +1,7 @@
 #include "runtime/image/http_client.h"
 
+// select() writes past its set when a descriptor is 1024 or more.
+#define CPPHTTPLIB_USE_POLL
 #include <httplib.h>
 #include <netdb.h>
 #include <openssl/err.h>
