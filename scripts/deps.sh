@@ -2,8 +2,9 @@
 # Installs what knarr is built from: Debian 12 packages, and the static libraries that are not linked as
 # Debian ships them:
 #   cpp-httplib   Debian has a shared library only: built from Debian's own source package
-#   SQLite, zstd  built from Debian's source packages without what knarr does not use, half the size
+#   SQLite, zstd, RE2   built from Debian's source packages, small and without what knarr does not use
 #                 (where no source package is served, Debian's libraries are taken)
+#   Boost.JSON    built from its headers, so that what is not used can be left out
 #   OpenSSL, ...  Debian's libraries in C, without the tables by which exceptions pass through them
 #
 #   deps.sh run     what knarr needs to run
@@ -99,6 +100,17 @@ trimmed_zstd() {  # FOLDER
     ar rcs libzstd.a ./*.o)
 }
 
+# Without exceptions and RTTI, which it does not use. Its tables of Unicode are made with Debian's data
+# when that builds the package: they come from Debian's library.
+trimmed_re2() {  # FOLDER
+  (cd "$1" && g++ -std=c++17 -Os -fno-pie -ffunction-sections -fdata-sections -fno-exceptions \
+    -fno-rtti -fno-asynchronous-unwind-tables -DNDEBUG -I"$(echo re2-*/)" \
+    -c re2-*/re2/{bitstate,compile,dfa,mimics_pcre,nfa,onepass,parse,prog,re2,regexp,simplify}.cc \
+    re2-*/re2/{stringpiece,tostring}.cc re2-*/util/{rune,strutil}.cc &&
+    ar x "$(gcc -print-file-name=libre2.a)" unicode_groups.o unicode_casefold.o perl_groups.o &&
+    ar rcs libre2.a ./*.o)
+}
+
 from_source_or_debian() {  # NAME SOURCE-PACKAGE LIBRARY FOLDER VERSION
   if fetch_source "$2=$5" "$4" && "trimmed_$1" "$4"; then
     mv "$4/lib$3.a" "$deps/lib/lib$3.a"
@@ -111,6 +123,15 @@ from_source_or_debian() {  # NAME SOURCE-PACKAGE LIBRARY FOLDER VERSION
 
 build_sqlite() { from_source_or_debian sqlite sqlite3 sqlite3 "$@"; }
 build_zstd() { from_source_or_debian zstd libzstd zstd "$@"; }
+build_re2() { from_source_or_debian re2 re2 re2 "$@"; }
+
+build_json() {  # FOLDER
+  echo '#include <boost/json/src.hpp>' |
+    g++ -std=c++20 -O2 -fno-pie -ffunction-sections -fdata-sections -DBOOST_JSON_STATIC_LINK \
+      -x c++ -c - -o "$1/json.o"
+  ar rcs "$1/libboost_json.a" "$1/json.o"
+  mv "$1/libboost_json.a" "$deps/lib"
+}
 
 without_unwinding() {  # LIBRARY...
   local library
@@ -133,7 +154,7 @@ static_library() {  # NAME PACKAGE: by build_NAME, unless that was done for this
   [ "$(cat "$stamp" 2>/dev/null)" != "$version $recipe" ] || return 0
   rm -f "$stamp"
   folder=$(mktemp -d)
-  "build_$1" "$folder" "$version"
+  "build_$1" "$folder" "$(dpkg-query -W -f '${source:Version}' "$2")"
   rm -rf "$folder"
   [ -z "$complete" ] || echo "$version $recipe" >"$stamp"
 }
@@ -153,6 +174,8 @@ static_library openssl libssl-dev
 static_library nghttp2 libnghttp2-dev
 static_library zlib zlib1g-dev
 static_library zstd libzstd-dev
+static_library re2 libre2-dev
+static_library json libboost-json1.81-dev
 static_library seccomp libseccomp-dev
 static_library uv libuv1-dev
 static_library libc libc6-dev

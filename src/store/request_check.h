@@ -14,7 +14,8 @@ bool is_volatile(std::string_view key, const Options& options);
 // Whether a key lies in [begin, end), where an empty end means the one key `begin`.
 bool in_range(std::string_view key, std::string_view begin, std::string_view end);
 
-// The keys of `state`, all of them in the range, that its limit leaves; `newest` is the store's revision.
+// The keys of `state`, all of them in the range, that its limit leaves; `newest` is the store's
+// revision.
 RangeResult take_range(std::map<std::string, KeyValue> state, const Range& range, Revision newest);
 
 Error compacted_error(Revision asked, Revision compacted);
