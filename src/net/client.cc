@@ -282,10 +282,11 @@ void ClientState::went_idle(const std::string& origin, ClientConnection* connect
     if (pooled.connection.get() == connection) pooled.idle_since_ms = loop->monotonic_ms();
   }
   if (!idle_timer->active()) idle_timer->start(options.idle_timeout_ms);
-  if (pool.waiting.empty()) return;
-  auto next = pool.waiting.front().lock();
-  pool.waiting.pop_front();
-  if (next && !next->over) place(next, false);
+  while (!pool.waiting.empty()) {
+    auto next = pool.waiting.front().lock();
+    pool.waiting.pop_front();
+    if (next && !next->over) return place(next, false);  // the others were canceled
+  }
 }
 
 void ClientState::drop(const std::string& origin, ClientConnection* connection) {

@@ -76,8 +76,21 @@ class Http1Client final : public ClientConnection,
   bool carries(uint64_t serial) const { return busy_ && !closed_ && serial == serial_; }
   bool sending(uint64_t serial) const { return carries(serial) && !sent_; }
   void sent() { sent_ = true; }
+  void pause() {
+    paused_ = true;
+    socket_->pause();
+  }
+  void resume() {
+    paused_ = false;
+    socket_->resume();
+    // The socket may be another's by then.
+    socket_->later([weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->go_on();
+    });
+  }
 
  private:
+  void go_on();
   void on_data(std::string_view bytes);
   void on_head();
   void on_end();
@@ -103,6 +116,7 @@ class Http1Client final : public ClientConnection,
   Http1Parser parser_;
   std::weak_ptr<Attempt> attempt_;
   std::string input_;
+  bool paused_ = false;
   bool busy_ = false;  // an answer is outstanding
   bool sent_ = true;   // the request's body is complete
   bool closed_ = false;
@@ -115,10 +129,10 @@ class Http1Carrier final : public Carrier {
       : connection_(std::move(connection)), serial_(serial) {}
   ~Http1Carrier() override { connection_->canceled(serial_); }
   void pause() override {
-    if (connection_->carries(serial_)) connection_->socket()->pause();
+    if (connection_->carries(serial_)) connection_->pause();
   }
   void resume() override {
-    if (connection_->carries(serial_)) connection_->socket()->resume();
+    if (connection_->carries(serial_)) connection_->resume();
   }
   bool write(Buffers bytes) override {
     if (!connection_->sending(serial_)) return false;
@@ -139,6 +153,7 @@ class Http1Carrier final : public Carrier {
 std::unique_ptr<Carrier> Http1Client::carry(const std::shared_ptr<Attempt>& attempt) {
   attempt_ = attempt;
   busy_ = true;
+  paused_ = false;
   attempt->reused = serial_++ > 0;
   parser_.reset();
   if (attempt->request.method == "HEAD") parser_.expect_no_body();
@@ -163,7 +178,8 @@ void Http1Client::on_data(std::string_view bytes) {
   std::function<void(std::string_view)> on_body = [this](std::string_view part) {
     if (auto attempt = attempt_.lock()) attempt->on_data(part);
   };
-  while (!closed_ && busy_ && !bytes.empty()) {
+  while (!closed_ && busy_ && !paused_ && !bytes.empty()) {
+    if (parser_.done()) return complete();
     bool had_head = parser_.head_done();
     Result<size_t> used = parser_.feed(bytes, on_body);
     if (!used.ok()) return fail(make_error(Code::kServiceUnavailable, used.error().message));
@@ -191,10 +207,21 @@ void Http1Client::on_data(std::string_view bytes) {
       on_head();
       if (closed_) return;
     }
-    if (parser_.done()) return complete();
+    if (parser_.done() && !paused_) return complete();
     if (*used == 0) break;
   }
   input_ += bytes;
+}
+
+// After a pause: what was read before it took effect, and the end of the answer.
+void Http1Client::go_on() {
+  auto keep = shared_from_this();
+  if (!busy_ || closed_ || paused_) return;
+  if (!input_.empty()) {
+    on_data({});
+  } else if (parser_.done()) {
+    complete();
+  }
 }
 
 void Http1Client::on_head() {

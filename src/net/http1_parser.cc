@@ -17,6 +17,7 @@ class Parser final : public http::basic_parser<kRequest> {
  public:
   Http1Parser::Head head;
   const std::function<void(std::string_view)>* sink = nullptr;
+  bool gave = false;  // a part of the body
 
  private:
   void on_request_impl(http::verb, string_view method, string_view target, int version,
@@ -30,12 +31,16 @@ class Parser final : public http::basic_parser<kRequest> {
     head.version = version;
   }
   void on_field_impl(http::field, string_view name, string_view value, error_code&) override {
+    if (this->is_header_done()) return;  // a trailer field: it must not pass for one of the head
     head.headers.add(view(name), view(value));
   }
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<uint64_t>&, error_code&) override {}
   size_t on_body_impl(string_view bytes, error_code&) override {
-    if (!bytes.empty()) (*sink)(view(bytes));
+    if (!bytes.empty()) {
+      gave = true;
+      (*sink)(view(bytes));
+    }
     return bytes.size();
   }
   void on_chunk_header_impl(uint64_t, string_view, error_code&) override {}
@@ -101,6 +106,7 @@ Result<size_t> Http1Parser::feed(std::string_view bytes,
                                  const std::function<void(std::string_view)>& on_body) {
   return impl_->with([&](auto& parser) -> Result<size_t> {
     parser.sink = &on_body;
+    parser.gave = false;
     bool had_head = parser.is_header_done();
     size_t used = 0;
     while (used < bytes.size() && !parser.is_done()) {
@@ -116,7 +122,11 @@ Result<size_t> Http1Parser::feed(std::string_view bytes,
         TRY(impl_->check_head(parser));
         break;
       }
-      if (error == http::error::need_more) break;
+      if (error == http::error::need_more || parser.gave) break;
+    }
+    // The head's limit holds for a chunk's header and for the trailers too.
+    if (used == 0 && had_head && !parser.is_done() && bytes.size() > impl_->header_limit) {
+      return make_error(Code::kRequestEntityTooLarge, "http: chunk header or trailers too large");
     }
     return used;
   });

@@ -34,9 +34,10 @@ class Http1Parser {
   Http1Parser(const Http1Parser&) = delete;
   Http1Parser& operator=(const Http1Parser&) = delete;
 
-  // Reads on; the number of bytes used. Stops after the head, and after the message; 0 means that
-  // more bytes are needed (what was not used must come again). Errors: kBadRequest, or
-  // kRequestEntityTooLarge when the head passes the limit.
+  // Reads on; the number of bytes used. Stops after the head, after each part of the body, and
+  // after the message; 0 means that more bytes are needed (what was not used must come again).
+  // Trailer fields are dropped. Errors: kBadRequest, or kRequestEntityTooLarge when the head, a
+  // chunk's header or the trailers pass the limit.
   Result<size_t> feed(std::string_view bytes, const std::function<void(std::string_view)>& on_body);
   bool head_done() const;
   bool done() const;

@@ -4,6 +4,8 @@
 //   kIdle -> kHead -> kBody -> kAnswer -> kIdle ...      (kHead: the first byte has come)
 //   any   -> kLinger   an error was answered: input is thrown away so that the answer arrives
 //   any   -> kClosed
+//
+// Between requests nothing is read while the peer leaves more than kHighWater of answers unread.
 #include <algorithm>
 
 #include "knarr/check.h"
@@ -76,6 +78,7 @@ class Http1Connection final : public ServerConnection,
     info_ = std::make_shared<const ConnectionInfo>(socket_->info());
   }
   ~Http1Connection() override {
+    drop_body();
     if (exchange_ != nullptr) std::exchange(exchange_, nullptr)->closed();
   }
 
@@ -84,7 +87,8 @@ class Http1Connection final : public ServerConnection,
     events.on_data = [this](std::string_view bytes) { on_data(bytes); };
     events.on_end = [this] { close(); };
     events.on_drain = [this] {
-      if (exchange_ != nullptr) exchange_->drained();
+      if (exchange_ != nullptr) return exchange_->drained();
+      if (state_ == State::kIdle) read_next();
     };
     events.on_close = [this](const Error&) { close(); };
     socket_->listen(std::move(events));
@@ -112,7 +116,12 @@ class Http1Connection final : public ServerConnection,
   void on_data(std::string_view bytes);
   std::string_view parse(std::string_view bytes, std::string& pipelined);
   bool on_head();
+  void on_body(std::string_view part);
+  void drop_body();
   void dispatch();
+  void read_next();
+  // true: the answers wait for the peer; on_drain comes.
+  bool crowded() { return socket_->queued_bytes() > kHighWater && !socket_->write(Buffers()); }
   void refuse(int status);
   void linger();
   void close() {
@@ -130,7 +139,7 @@ class Http1Connection final : public ServerConnection,
   State state_ = State::kIdle;
   std::string input_;  // not parsed yet
   std::string body_;
-  bool too_large_ = false;
+  int refusal_ = 0;  // the status that the body is refused with
   size_t lingered_ = 0;
   Http1Exchange* exchange_ = nullptr;
   bool parsing_ = false;
@@ -163,15 +172,13 @@ void Http1Connection::on_data(std::string_view bytes) {
 // lie in `pipelined`.
 std::string_view Http1Connection::parse(std::string_view bytes, std::string& pipelined) {
   parsing_ = true;
-  std::function<void(std::string_view)> on_body = [this](std::string_view part) {
-    if (body_.size() + part.size() > core_.limits.body_bytes) {
-      too_large_ = true;
-    } else {
-      body_ += part;
-    }
-  };
+  std::function<void(std::string_view)> on_body = [this](std::string_view p) { this->on_body(p); };
   while (!bytes.empty() && state_ < State::kAnswer) {
     if (state_ == State::kIdle) {
+      if (crowded()) {
+        socket_->pause();
+        break;
+      }
       state_ = State::kHead;
       core_.set_deadline(*this, core_.limits.header_timeout_ms);
     }
@@ -181,8 +188,8 @@ std::string_view Http1Connection::parse(std::string_view bytes, std::string& pip
       break;
     }
     bytes.remove_prefix(*used);
-    if (too_large_) {
-      refuse(413);
+    if (refusal_ != 0) {
+      refuse(refusal_);
       break;
     }
     if (state_ == State::kHead && parser_.head_done() && !on_head()) break;
@@ -219,20 +226,39 @@ bool Http1Connection::on_head() {
   return true;
 }
 
+void Http1Connection::on_body(std::string_view part) {
+  if (body_.size() + part.size() > core_.limits.body_bytes) {
+    refusal_ = 413;
+  } else if (!core_.buffered(static_cast<int64_t>(part.size()))) {
+    core_.buffered(-static_cast<int64_t>(part.size()));
+    refusal_ = 429;
+  } else {
+    body_ += part;
+  }
+}
+
+void Http1Connection::drop_body() {
+  if (body_.empty()) return;
+  core_.buffered(-static_cast<int64_t>(body_.size()));
+  body_ = std::string();
+}
+
 void Http1Connection::dispatch() {
   Http1Parser::Head& head = parser_.head();
   core_.set_deadline(*this, 0);
+  Request request;
+  if (!split_target(head.target, request)) return refuse(400);
   auto exchange = std::make_shared<Http1Exchange>(this, head.method == "HEAD", head.keep_alive,
                                                   head.version == 11);
-  Request& request = exchange->request;
-  if (!split_target(head.target, request)) return refuse(400);
   state_ = State::kAnswer;
   exchange_ = exchange.get();
   request.method = std::move(head.method);
   request.headers = std::move(head.headers);
+  core_.buffered(-static_cast<int64_t>(body_.size()));
   request.body = std::exchange(body_, {});
   request.version = head.version;
   request.connection = info_;
+  exchange->request = std::move(request);
   core_.handler(std::move(exchange));
 }
 
@@ -243,9 +269,14 @@ void Http1Connection::answered(bool keep) {
   parser_.reset();
   state_ = State::kIdle;
   core_.set_deadline(*this, core_.limits.idle_timeout_ms);
+  if (!parsing_) read_next();  // else parse() goes on
+}
+
+// A pipelined request is parsed from the top of the stack: through the socket, at the turn's end.
+void Http1Connection::read_next() {
+  if (crowded()) return socket_->pause();
   socket_->resume();
-  // A pipelined request is parsed from the top of the stack: through the socket, at the turn's end.
-  if (!parsing_ && !input_.empty()) socket_->unread(std::exchange(input_, {}));
+  socket_->unread(std::exchange(input_, {}));
 }
 
 std::unique_ptr<ByteStream> Http1Connection::take_socket() {
@@ -263,9 +294,9 @@ void Http1Connection::refuse(int status) {
   std::string reason(reason_phrase(status));
   std::string body = std::to_string(status) + " " + reason;
   socket_->write("HTTP/1.1 " + body +
-                 "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-                 "Content-Length: " +
-                 std::to_string(body.size()) + "\r\n\r\n" + body);
+                 "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n" +
+                 (status == 429 ? "Retry-After: 1\r\n" : "") +
+                 "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   linger();
 }
 
@@ -273,7 +304,8 @@ void Http1Connection::refuse(int status) {
 // the answer could be lost with it.
 void Http1Connection::linger() {
   state_ = State::kLinger;
-  input_.clear();
+  input_ = std::string();
+  drop_body();
   socket_->finish();
   socket_->resume();
   core_.set_deadline(*this, kLingerMs);

@@ -1,6 +1,10 @@
 // One HTTP/2 connection of a server: each stream becomes a request when its body is complete.
+//
+// A stream is incomplete from the first byte of its head to the last of its body, and due at the
+// head's time, then at the body's. The connection's deadline is the earliest of them; with none, a
+// connection without streams is idle, and one that answers has no deadline.
 #include <algorithm>
-#include <unordered_set>
+#include <vector>
 
 #include "knarr/check.h"
 #include "net/http2_session.h"
@@ -10,7 +14,7 @@ namespace knarr::net {
 
 namespace {
 
-constexpr size_t kBufferedBytes = 32 * 1024 * 1024;  // bodies of all streams of a connection
+constexpr size_t kBufferedBytes = 8 * 1024 * 1024;  // bodies of all streams of a connection
 
 class Http2Connection;
 
@@ -67,8 +71,7 @@ class Http2Exchange final : public Exchange {
 // A request that is being read, then answered. Owns itself: deleted when its stream is closed.
 class ServerStream final : public Http2Stream::User {
  public:
-  ServerStream(Http2Connection* connection, Http2Stream& stream)
-      : connection_(connection), stream_(stream) {}
+  ServerStream(Http2Connection* connection, Http2Stream& stream);
   ~ServerStream() override;
 
   void on_headers(bool end) override;
@@ -88,13 +91,18 @@ class ServerStream final : public Http2Stream::User {
     delete this;
   }
   void refuse(int status);
+  int64_t due_ms() const { return due_ms_; }
+  bool head_done() const { return stream_.head_done; }
 
  private:
+  void drop_body();
+
   Http2Connection* connection_;  // outlives its streams
   Http2Stream& stream_;
   std::weak_ptr<Http2Exchange> exchange_;
   std::string body_;
   bool refused_ = false;
+  int64_t due_ms_ = 0;  // while incomplete
 };
 
 class Http2Connection final : public ServerConnection,
@@ -119,38 +127,21 @@ class Http2Connection final : public ServerConnection,
     core_.set_deadline(*this, core_.limits.idle_timeout_ms);
   }
   void drain() override { session_->goaway(); }
-  void expire() override {
-    if (incomplete_.empty()) return session_->goaway();
-    auto late = incomplete_;
-    for (ServerStream* stream : late) {
-      if (incomplete_.count(stream) != 0) stream->refuse(408);
-    }
-  }
+  void expire() override;
 
   ServerCore& core() { return core_; }
   const std::shared_ptr<const ConnectionInfo>& info() const { return info_; }
-  void incomplete(ServerStream* stream, bool is) {
-    if (is) {
-      incomplete_.insert(stream);
-      core_.set_deadline(*this, core_.limits.body_timeout_ms);
-    } else {
-      incomplete_.erase(stream);
-    }
-  }
+  void incomplete(ServerStream* stream) { incomplete_.push_back(stream); }
+  void complete(ServerStream* stream) { std::erase(incomplete_, stream); }
   // Counts bytes of bodies that are being read. false: too many at once.
   bool buffered(int64_t change) {
     buffered_ += change;
-    return buffered_ <= static_cast<int64_t>(kBufferedBytes);
+    bool all = core_.buffered(change);
+    return all && buffered_ <= static_cast<int64_t>(kBufferedBytes);
   }
 
  private:
-  void update_deadline() {
-    bool idle = session_->streams() == 0;
-    if (idle && core_.draining) session_->goaway();
-    if (!incomplete_.empty() || idle == idle_) return;
-    idle_ = idle;
-    core_.set_deadline(*this, idle ? core_.limits.idle_timeout_ms : 0);
-  }
+  void update_deadline();
   void close() {
     auto keep = shared_from_this();
     core_.remove(this);
@@ -159,14 +150,62 @@ class Http2Connection final : public ServerConnection,
   ServerCore& core_;
   std::shared_ptr<const ConnectionInfo> info_;
   std::shared_ptr<Http2Session> session_;
-  std::unordered_set<ServerStream*> incomplete_;
+  std::vector<ServerStream*> incomplete_;
   int64_t buffered_ = 0;
+  // What the deadline was last set for.
   bool idle_ = true;
+  int64_t due_ms_ = 0;  // of the first incomplete stream; 0: there is none
 };
 
+// At the end of each turn in which something came or went.
+void Http2Connection::update_deadline() {
+  bool idle = session_->streams() == 0;
+  if (idle && core_.draining) session_->goaway();
+  int64_t due = 0;
+  for (ServerStream* stream : incomplete_) {
+    if (due == 0 || stream->due_ms() < due) due = stream->due_ms();
+  }
+  if (idle == idle_ && due == due_ms_) return;
+  idle_ = idle;
+  due_ms_ = due;
+  if (due != 0) {
+    core_.set_deadline(*this, std::max<int64_t>(1, due - core_.now_ms()));
+  } else {
+    core_.set_deadline(*this, idle ? core_.limits.idle_timeout_ms : 0);
+  }
+}
+
+void Http2Connection::expire() {
+  if (incomplete_.empty()) return session_->goaway();
+  int64_t now = core_.now_ms();
+  auto late = incomplete_;
+  std::erase_if(late, [now](ServerStream* stream) { return stream->due_ms() > now; });
+  for (ServerStream* stream : late) {
+    // Nothing else may come on the connection before that head is complete (RFC 9113, 6.10).
+    if (!stream->head_done()) {
+      session_->goaway();
+      return close();
+    }
+    stream->refuse(408);
+  }
+  due_ms_ = -1;
+  update_deadline();
+}
+
+ServerStream::ServerStream(Http2Connection* connection, Http2Stream& stream)
+    : connection_(connection), stream_(stream) {
+  due_ms_ = connection_->core().now_ms() + connection_->core().limits.header_timeout_ms;
+  connection_->incomplete(this);
+}
+
 ServerStream::~ServerStream() {
+  drop_body();
+  connection_->complete(this);
+}
+
+void ServerStream::drop_body() {
   connection_->buffered(-static_cast<int64_t>(body_.size()));
-  connection_->incomplete(this, false);
+  body_ = std::string();
 }
 
 const std::string& ServerStream::date() { return connection_->core().date(); }
@@ -174,7 +213,7 @@ const std::string& ServerStream::date() { return connection_->core().date(); }
 void ServerStream::on_headers(bool end) {
   if (stream_.too_large) return refuse(431);
   if (end) return;
-  connection_->incomplete(this, true);
+  due_ms_ = connection_->core().now_ms() + connection_->core().limits.body_timeout_ms;
   std::string_view length = stream_.head.get("content-length");
   if (length.size() > 18 ||
       strtoull(std::string(length).c_str(), nullptr, 10) > connection_->core().limits.body_bytes) {
@@ -190,12 +229,10 @@ void ServerStream::on_data(std::string_view bytes) {
 }
 
 void ServerStream::on_end() {
-  connection_->incomplete(this, false);
+  connection_->complete(this);
   if (refused_) return;
-  auto exchange = std::make_shared<Http2Exchange>(&stream_);
-  Request& request = exchange->request;
+  Request request;
   if (!split_target(stream_.path, request)) return refuse(400);
-  exchange_ = exchange;
   request.method = std::move(stream_.method);
   request.headers = std::move(stream_.head);
   if (!request.headers.has("host")) request.headers.add("host", stream_.authority);
@@ -203,18 +240,21 @@ void ServerStream::on_end() {
   request.body = std::exchange(body_, {});
   request.version = 20;
   request.connection = connection_->info();
+  auto exchange = std::make_shared<Http2Exchange>(&stream_);
+  exchange->request = std::move(request);
+  exchange_ = exchange;
   connection_->core().handler(std::move(exchange));
 }
 
 void ServerStream::refuse(int status) {
   if (std::exchange(refused_, true)) return;
-  connection_->incomplete(this, false);
-  connection_->buffered(-static_cast<int64_t>(body_.size()));
-  body_ = std::string();
+  connection_->complete(this);
+  drop_body();
   std::string text = std::to_string(status) + " " + std::string(reason_phrase(status));
   Headers headers{{":status", std::to_string(status)},
                   {"content-type", "text/plain; charset=utf-8"},
                   {"content-length", std::to_string(text.size())}};
+  if (status == 429) headers.add("retry-after", "1");
   stream_.session->respond(stream_, headers, true);
   stream_.session->write(stream_, std::move(text));
   stream_.session->finish(stream_);

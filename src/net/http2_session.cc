@@ -75,7 +75,9 @@ struct Http2Session::Callbacks {
     auto stream = std::make_unique<Http2Stream>();
     stream->id = frame->hd.stream_id;
     stream->session = &session;
-    session.streams_.emplace(stream->id, std::move(stream));
+    Http2Stream* begun = stream.get();
+    session.streams_.emplace(begun->id, std::move(stream));
+    if (session.events_.on_stream) session.events_.on_stream(*begun);
     return 0;
   }
 
@@ -123,9 +125,6 @@ struct Http2Session::Callbacks {
         return 0;
       }
       stream->head_done = true;
-      if (session.role_ == Role::kServer && session.events_.on_stream) {
-        session.events_.on_stream(*stream);
-      }
       if (stream->user != nullptr) stream->user->on_headers(end);
       stream = find(user, frame->hd.stream_id);
     }

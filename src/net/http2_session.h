@@ -59,7 +59,7 @@ class Http2Session final : public TurnTask, public std::enable_shared_from_this<
   enum class Role { kServer, kClient };
   // What the session tells its connection.
   struct Events {
-    std::function<void(Http2Stream&)> on_stream;       // a server's: set `user`
+    std::function<void(Http2Stream&)> on_stream;       // a server's, its head begins: set `user`
     std::function<void()> on_activity;                 // streams came or went
     std::function<void(const Error& error)> on_close;  // the connection ended: the last one
   };

@@ -2,6 +2,9 @@
 // that is armed only while there is one.
 #include "net/server.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <ctime>
 
 #include "net/server_core.h"
@@ -62,6 +65,13 @@ class Newcomer final : public ServerConnection, public std::enable_shared_from_t
   std::string first_;
 };
 
+// The other half is for what requests need: files, pods, connections to elsewhere.
+size_t half_of_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return SIZE_MAX;
+  return limit.rlim_cur / 2;
+}
+
 }  // namespace
 
 void ServerCore::set_deadline(ServerConnection& connection, int64_t delay_ms) {
@@ -69,16 +79,14 @@ void ServerCore::set_deadline(ServerConnection& connection, int64_t delay_ms) {
     connection.deadline_ms_ = 0;
     return;
   }
-  // The loop's own time is exact enough here, and costs no system call.
-  int64_t now = static_cast<int64_t>(uv_now(loop->uv()));
-  connection.deadline_ms_ = now + delay_ms;
+  connection.deadline_ms_ = now_ms() + delay_ms;
   if (sweep->active() && sweep_at_ms <= connection.deadline_ms_) return;
   sweep_at_ms = connection.deadline_ms_ + kSweepSlackMs;
   sweep->start(delay_ms + kSweepSlackMs);
 }
 
 void ServerCore::sweep_now() {
-  int64_t now = static_cast<int64_t>(uv_now(loop->uv()));
+  int64_t now = now_ms();
   std::vector<std::shared_ptr<ServerConnection>> expired;
   int64_t next = 0;
   for (auto& [key, connection] : connections) {
@@ -183,6 +191,7 @@ Server::Server(base::Loop& loop, ServerLimits limits) : impl_(std::make_unique<I
   ServerCore& core = impl_->core;
   core.loop = &loop;
   core.limits = limits;
+  core.limits.connections = std::min(limits.connections, half_of_descriptors());
   core.turns = std::make_shared<TurnQueue>(loop.uv());
   core.sweep = loop.timer([&core] { core.sweep_now(); });
 }

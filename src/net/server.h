@@ -17,14 +17,16 @@
 namespace knarr::net {
 
 struct ServerLimits {
-  size_t header_bytes = 64 * 1024;      // past it 431
-  size_t body_bytes = 3 * 1024 * 1024;  // past it 413
+  size_t header_bytes = 64 * 1024;           // past it 431
+  size_t body_bytes = 3 * 1024 * 1024;       // past it 413
+  size_t buffered_bytes = 64 * 1024 * 1024;  // of all bodies that are being read; past it 429
   int64_t handshake_timeout_ms = 10000;
   int64_t header_timeout_ms = 32000;  // from a request's first byte to the end of its headers
   int64_t body_timeout_ms = 60000;    // from there to the end of its body
   int64_t idle_timeout_ms = 180000;   // between requests
   uint32_t http2_streams = 250;       // at once, a connection
-  size_t connections = 65536;         // past it the newest is closed at once
+  // Past it, or past half of the process's descriptors, the newest is closed at once.
+  size_t connections = 65536;
 };
 
 class Server {

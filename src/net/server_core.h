@@ -31,9 +31,17 @@ struct ServerCore {
   void set_deadline(ServerConnection& connection, int64_t delay_ms);
   void sweep_now();
   void remove(ServerConnection* connection);
-  const std::string& date();  // "Date: ...\r\n", made once a second
+  // On the deadlines' clock. The loop's own time is exact enough, and costs no system call.
+  int64_t now_ms() const { return static_cast<int64_t>(uv_now(loop->uv())); }
+  // Counts bytes of bodies that are being read, of all connections. false: too many at once.
+  bool buffered(int64_t change) {
+    buffered_ += change;
+    return buffered_ <= static_cast<int64_t>(limits.buffered_bytes);
+  }
+  const std::string& date();  // as in a Date header, made once a second
 
  private:
+  int64_t buffered_ = 0;
   int64_t date_s_ = 0;
   std::string date_;
 };
@@ -50,7 +58,6 @@ class ServerConnection {
   int64_t deadline_ms_ = 0;
 };
 
-// `input` is what was read before it was known which protocol it is.
 std::shared_ptr<ServerConnection> make_http1_connection(ServerCore& core,
                                                         std::unique_ptr<Socket> socket);
 std::shared_ptr<ServerConnection> make_http2_connection(ServerCore& core,

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "net/event_slot.h"
+#include "net/socket.h"
 
 namespace knarr::net {
 
@@ -99,8 +100,11 @@ void SpdyConnection::State::on_data(std::string_view bytes) {
 void SpdyConnection::State::on_frame(SpdyFrame& f) {
   if (f.kind == SpdyFrame::Kind::kSynStream) return on_syn(f);
   if (f.kind == SpdyFrame::Kind::kPing) {
-    // Ours would be answered; a peer's ids have the other parity.
-    if ((f.stream % 2 == 1) == server) send(SpdyFrame::Kind::kPing, f.stream, 0);
+    // Ours would be answered; a peer's ids have the other parity. A peer that pings and does not
+    // read gets no answers: they would queue without end.
+    bool theirs = (f.stream % 2 == 1) == server;
+    bool reads = stream != nullptr && stream->queued_bytes() <= kHighWater;
+    if (theirs && reads) send(SpdyFrame::Kind::kPing, f.stream, 0);
     return;
   }
   if (f.kind == SpdyFrame::Kind::kSettings || f.kind == SpdyFrame::Kind::kWindowUpdate) {

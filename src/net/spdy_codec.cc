@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kControlLimit = 256 * 1024;  // of a control frame
 constexpr size_t kHeaderLimit = 256 * 1024;   // of a header block, inflated
+constexpr size_t kFieldOverhead = 32;         // what a field counts beside its text
 constexpr uint16_t kVersion = 3;
 
 enum Type : uint16_t {
@@ -95,6 +96,10 @@ Result<Headers> SpdyCodec::Impl::inflate_headers(std::string_view block) {
     while (true) {
       size_t nul = pair[1].find('\0');
       headers.add(pair[0], pair[1].substr(0, nul));
+      // The name counts once a value: a short block can name very much.
+      if (headers.bytes() + headers.size() * kFieldOverhead > kHeaderLimit) {
+        return bad("header block too large");
+      }
       if (nul == std::string_view::npos) break;
       pair[1].remove_prefix(nul + 1);
     }

@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "knarr/check.h"
 #include "net/event_slot.h"
+#include "net/socket.h"
 
 namespace knarr::net {
 
@@ -31,6 +32,7 @@ struct WebSocket::State : std::enable_shared_from_this<State> {
   }
   void over(uint16_t code, std::string_view reason) {
     if (std::exchange(told, true)) return;
+    flush();
     stream->finish();
     events.call(&Events::on_close, code, reason);
   }
@@ -38,12 +40,10 @@ struct WebSocket::State : std::enable_shared_from_this<State> {
     auto keep = shared_from_this();
     if (told) return;
     Result<std::vector<WebSocketMessage>> messages = codec.feed(bytes);
-    if (!messages.ok()) {
-      flush();
-      return over(1006, messages.error().message);
-    }
+    if (!messages.ok()) return over(1006, messages.error().message);
     for (WebSocketMessage& m : *messages) pending.push_back(std::move(m));
-    flush();
+    // Answers to a peer that does not read wait in the codec, where there is only ever one.
+    if (stream->queued_bytes() <= kHighWater) flush();
     deliver();
   }
   void deliver() {
@@ -62,7 +62,10 @@ struct WebSocket::State : std::enable_shared_from_this<State> {
     ByteStream::Events e;
     e.on_data = [this](std::string_view bytes) { on_data(bytes); };
     e.on_end = [this] { over(1006, "unexpected EOF"); };
-    e.on_drain = [this] { events.call(&Events::on_drain); };
+    e.on_drain = [this] {
+      flush();
+      events.call(&Events::on_drain);
+    };
     e.on_close = [this](const Error& error) { over(1006, error.message); };
     stream->listen(std::move(e));
   }

@@ -1,6 +1,6 @@
-// WebSocket (RFC 6455), both sides. WebSocketCodec is the framing without I/O (wslay does the
-// work); WebSocket runs it over a ByteStream; WebSocketChannels splits one WebSocket into
-// ByteStreams, each message led by a byte that names its channel. Loop thread only.
+// WebSocket (RFC 6455), both sides. WebSocketCodec is the framing without I/O; WebSocket runs it
+// over a ByteStream; WebSocketChannels splits one WebSocket into ByteStreams, each message led by a
+// byte that names its channel. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ class WebSocketCodec {
   WebSocketCodec& operator=(const WebSocketCodec&) = delete;
 
   // Whole messages in order of arrival. An error ends the connection; output() then holds the close
-  // frame that says so. Pings are answered by themselves.
+  // frame that says so. Pings are answered by themselves: of those that came since the last
+  // output(), the last one.
   Result<std::vector<WebSocketMessage>> feed(std::string_view bytes);
   void queue(const WebSocketMessage& message);
   std::string output();  // frames to send, taken out

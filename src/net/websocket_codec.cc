@@ -3,6 +3,7 @@
 #include <openssl/rand.h>
 
 #include <cstring>
+#include <optional>
 
 #include "net/websocket.h"
 
@@ -53,17 +54,23 @@ struct WebSocketCodec::Impl {
   Role role;
   size_t limit;
   std::string input;
+  size_t used = 0;  // of the input
   std::string output;
-  std::string message;       // fragments so far
-  uint8_t message_kind = 0;  // opcode of the first fragment; 0: none is open
-  bool closed = false;       // a close frame was sent, or the input is broken
-  uint8_t masks[256];        // random bytes for a client's frames
+  std::optional<std::string> pong;  // the answer to the last ping
+  std::string message;              // fragments so far
+  uint8_t message_kind = 0;         // opcode of the first fragment; 0: none is open
+  bool closed = false;              // a close frame was sent, or the input is broken
+  uint8_t masks[256];               // random bytes for a client's frames
   size_t masks_left = 0;
 
   Error fail(uint16_t code, const char* why) {
     send_close(code, why);
-    input.clear();
+    drop_input();
     return make_error(Code::kBadRequest, std::string("websocket: ") + why);
+  }
+  void drop_input() {
+    input.clear();
+    used = 0;
   }
   void send_close(uint16_t code, std::string_view reason) {
     if (std::exchange(closed, true)) return;
@@ -118,8 +125,9 @@ void WebSocketCodec::Impl::frame(uint8_t opcode, std::string_view payload) {
 
 // One frame off the input; false: it is not complete yet.
 Result<bool> WebSocketCodec::Impl::next(std::vector<WebSocketMessage>& out) {
-  const auto* b = reinterpret_cast<const unsigned char*>(input.data());
-  if (input.size() < 2) return false;
+  std::string_view in = std::string_view(input).substr(used);
+  const auto* b = reinterpret_cast<const unsigned char*>(in.data());
+  if (in.size() < 2) return false;
   uint8_t opcode = b[0] & 15;
   bool fin = (b[0] & 0x80) != 0;
   bool masked = (b[1] & 0x80) != 0;
@@ -130,7 +138,7 @@ Result<bool> WebSocketCodec::Impl::next(std::vector<WebSocketMessage>& out) {
   if (opcode >= 8 && (size > 125 || !fin)) return fail(1002, "bad control frame");
   if (size >= 126) {
     size_t bytes = size == 126 ? 2 : 8;
-    if (input.size() < head + bytes) return false;
+    if (in.size() < head + bytes) return false;
     size = 0;
     for (size_t i = 0; i < bytes; i++) size = size << 8 | b[head + i];
     head += bytes;
@@ -140,14 +148,14 @@ Result<bool> WebSocketCodec::Impl::next(std::vector<WebSocketMessage>& out) {
   }
   size_t mask_at = head;
   if (masked) head += 4;
-  if (input.size() < head || input.size() - head < size) return false;
-  std::string payload = input.substr(head, size);
+  if (in.size() < head || in.size() - head < size) return false;
+  std::string payload(in.substr(head, size));
   if (masked) {
     for (size_t i = 0; i < payload.size(); i++) {
       payload[i] = static_cast<char>(payload[i] ^ b[mask_at + (i & 3)]);
     }
   }
-  input.erase(0, head + size);
+  used += head + size;
   TRY(take(opcode, fin, std::move(payload), out));
   return true;
 }
@@ -174,7 +182,7 @@ Result<void> WebSocketCodec::Impl::take(uint8_t opcode, bool fin, std::string pa
 Result<void> WebSocketCodec::Impl::control(uint8_t opcode, std::string payload,
                                            std::vector<WebSocketMessage>& out) {
   if (opcode == kPing) {
-    if (!closed) frame(kPong, payload);
+    pong = payload;
     out.push_back({WebSocketMessage::Kind::kPing, std::move(payload), 0});
   } else if (opcode == kPong) {
     out.push_back({WebSocketMessage::Kind::kPong, std::move(payload), 0});
@@ -209,9 +217,12 @@ Result<std::vector<WebSocketMessage>> WebSocketCodec::feed(std::string_view byte
   impl_->input += bytes;
   while (true) {
     TRY_ASSIGN(bool more, impl_->next(out));
-    if (!more) return out;
+    if (!more) {
+      impl_->input.erase(0, std::exchange(impl_->used, 0));
+      return out;
+    }
     if (!out.empty() && out.back().kind == WebSocketMessage::Kind::kClose) {
-      impl_->input.clear();  // nothing after it counts
+      impl_->drop_input();  // nothing after it counts
       return out;
     }
   }
@@ -228,6 +239,10 @@ void WebSocketCodec::queue(const WebSocketMessage& message) {
   }
 }
 
-std::string WebSocketCodec::output() { return std::exchange(impl_->output, {}); }
+std::string WebSocketCodec::output() {
+  auto pong = std::exchange(impl_->pong, std::nullopt);
+  if (pong && !impl_->closed) impl_->frame(kPong, *pong);
+  return std::exchange(impl_->output, {});
+}
 
 }  // namespace knarr::net

@@ -138,6 +138,41 @@ TEST_CASE("a big answer streams with back pressure on both ends") {
   }
 }
 
+TEST_CASE("a paused call is told nothing, not even the end") {
+  for (const Mode& mode : kModes) {
+    INFO(mode.name);
+    Fixture f(mode, [](ExchangePtr exchange) {
+      exchange->start(200, {});
+      for (int i = 0; i < 5; i++) exchange->write("part");
+      exchange->finish();
+    });
+    std::unique_ptr<Call> call;
+    std::string got;
+    bool ended = false;
+    ResponseEvents events;
+    events.on_headers = [&](int, const Headers&) { call->pause(); };
+    events.on_data = [&](std::string_view bytes) {
+      got += bytes;
+      call->pause();
+    };
+    events.on_end = [&](const Headers&) { ended = true; };
+    ClientRequest request;
+    request.url = f.origin + "/";
+    call = f.client->send(std::move(request), std::move(events));
+    f.loop.run_until([&] { return ended; }, 50);
+    CHECK(got.empty());
+    CHECK_FALSE(ended);
+    for (int i = 0; i < 10 && !ended; i++) {
+      size_t before = got.size();
+      call->resume();
+      REQUIRE(f.loop.run_until([&] { return ended || got.size() > before; }, 5000));
+      CHECK(got.size() - before <= (mode.http2 ? 20 : 4));
+    }
+    CHECK(ended);
+    CHECK(got.size() == 20);
+  }
+}
+
 TEST_CASE("a canceled call is told to the server, the connection of the others stays") {
   for (const Mode& mode : kModes) {
     INFO(mode.name);

@@ -13,6 +13,22 @@ using Kind = WebSocketMessage::Kind;
 
 namespace {
 
+// A peer that never reads.
+class Stuck final : public ByteStream {
+ public:
+  Events events;
+  size_t queued = 0;
+  void listen(Events e) override { events = std::move(e); }
+  bool write(Buffers bytes) override {
+    queued += bytes.size();
+    return queued <= 256 * 1024;
+  }
+  size_t queued_bytes() const override { return queued; }
+  void finish() override {}
+  void pause() override {}
+  void resume() override {}
+};
+
 struct Upgrading {
   base::Loop loop;
   Server server{loop};
@@ -102,6 +118,36 @@ TEST_CASE("WebSocket: fragments join, with control frames between them") {
   CHECK(got->at(1).kind == Kind::kText);
 }
 
+TEST_CASE("pings of a peer that does not read are answered within bounds") {
+  auto stuck = std::make_unique<Stuck>();
+  Stuck& peer = *stuck;
+  SECTION("WebSocket") {
+    WebSocket socket(std::move(stuck), WebSocketCodec::Role::kServer, "", 1000);
+    socket.listen({});
+    WebSocketCodec client(WebSocketCodec::Role::kClient, 1000);
+    client.queue({Kind::kPing, std::string(125, 'p'), 0});
+    std::string ping = client.output();
+    for (int i = 0; i < 10000; i++) peer.events.on_data(ping);
+    CHECK(peer.queued > 0);
+    CHECK(peer.queued < 300 * 1024);
+    size_t before = peer.queued;
+    socket.close(1000, "");
+    CHECK(peer.queued > before);
+  }
+  SECTION("SPDY") {
+    SpdyConnection session(std::move(stuck), SpdyConnection::Role::kServer);
+    session.listen({});
+    SpdyCodec client;
+    SpdyFrame ping;
+    ping.kind = SpdyFrame::Kind::kPing;
+    ping.stream = 1;
+    std::string bytes = client.encode(ping);
+    for (int i = 0; i < 100000; i++) peer.events.on_data(bytes);
+    CHECK(peer.queued > 0);
+    CHECK(peer.queued < 300 * 1024);
+  }
+}
+
 TEST_CASE("WebSocket channels are byte streams, and half-close by signal") {
   std::unique_ptr<WebSocketChannels> channels;
   std::vector<std::unique_ptr<ByteStream>> at_server;
@@ -188,6 +234,18 @@ TEST_CASE("SPDY frames survive a round trip, headers compressed over many of the
   CHECK(syns == 50);
   CHECK(data == 250000);
   CHECK(fins == 50);
+}
+
+TEST_CASE("SPDY: a name counts once for each of its values") {
+  SpdyFrame syn;
+  syn.kind = SpdyFrame::Kind::kSynStream;
+  syn.stream = 1;
+  for (size_t name : {1, 100000}) {
+    SpdyCodec a, b;
+    syn.headers = Headers();
+    syn.headers.add(std::string(name, 'n'), std::string(100000, '\0'));
+    CHECK_FALSE(b.feed(a.encode(syn)).ok());
+  }
 }
 
 TEST_CASE("SPDY streams carry bytes both ways, half-close, reset and hold back") {
