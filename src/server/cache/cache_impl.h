@@ -25,7 +25,8 @@ struct WatchState {
   bool started = false;
 
   bool shows(const ObjectRef& object) const;
-  void tell(const std::shared_ptr<const Change>& change, const Restamp& restamp);
+  // past: the change was there before the watch started.
+  void tell(const std::shared_ptr<const Change>& change, const Restamp& restamp, bool past);
 };
 
 struct Resource {
@@ -82,7 +83,7 @@ struct Cache::Impl final : kv::Watcher, std::enable_shared_from_this<Cache::Impl
 
   // Watches.
   void tell(Resource& resource, const std::shared_ptr<const Change>& change);
-  void start(const std::shared_ptr<WatchState>& watch);
+  void start(std::shared_ptr<WatchState> watch);
   void bookmarks_due();
 
   kv::Store& store;

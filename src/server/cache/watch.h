@@ -62,8 +62,9 @@ class Change {
 struct WatchEvent {
   EventType type = EventType::kAdded;
   std::shared_ptr<const Change> change;
-  bool initial = false;  // part of the state sent first, not a change: exempt it from queue limits
+  bool initial = false;              // part of the state sent first, not a change
   const Restamp* restamp = nullptr;  // the cache's; valid during the call
+  bool past = false;                 // told by start(), all at once: exempt it from queue limits
 
   ObjectRef object() const { return change->shown(type, *restamp); }
   Encoded encoded(int encoding, const Change::Encode& encode) const {

@@ -27,7 +27,8 @@ bool WatchState::shows(const ObjectRef& object) const {
          (!options.matches || options.matches(*object));
 }
 
-void WatchState::tell(const std::shared_ptr<const Change>& change, const Restamp& restamp) {
+void WatchState::tell(const std::shared_ptr<const Change>& change, const Restamp& restamp,
+                      bool past) {
   if (sink == nullptr || change->revision() <= after) return;
   if (!in_scope(options, change->name())) return;
   bool was = shows(change->previous());
@@ -35,7 +36,7 @@ void WatchState::tell(const std::shared_ptr<const Change>& change, const Restamp
   if (!was && !is) return;
   told = change->revision();
   EventType type = !is ? EventType::kDeleted : was ? EventType::kModified : EventType::kAdded;
-  sink->on_event({type, change, false, &restamp});
+  sink->on_event({type, change, false, &restamp, past});
 }
 
 // What an owner holds.
@@ -47,7 +48,10 @@ class WatchHandle final : public Watch {
     state_->sink = nullptr;
     hub_(true);
   }
-  void start() override { hub_(false); }
+  void start() override {
+    auto hub = hub_;  // a sink that is told may destroy the handle
+    hub(false);
+  }
 
  private:
   std::shared_ptr<WatchState> state_;
@@ -81,7 +85,7 @@ Result<std::unique_ptr<Watch>> Cache::watch(const GroupResource& name, WatchOpti
   return std::unique_ptr<Watch>(std::make_unique<WatchHandle>(state, std::move(hub)));
 }
 
-void Cache::Impl::start(const std::shared_ptr<WatchState>& watch) {
+void Cache::Impl::start(std::shared_ptr<WatchState> watch) {
   Resource* resource = find(watch->resource);
   if (resource == nullptr || watch->started || watch->sink == nullptr) return;
   watch->started = true;
@@ -93,7 +97,8 @@ void Cache::Impl::start(const std::shared_ptr<WatchState>& watch) {
       return;
     }
     for (const auto& change : resource->window.since(watch->after)) {
-      watch->tell(change, options.restamp);
+      watch->tell(change, options.restamp, true);
+      change->drop_encodings();  // the window keeps the change
     }
     return;
   }
@@ -106,7 +111,7 @@ void Cache::Impl::start(const std::shared_ptr<WatchState>& watch) {
   for (const ObjectRef& object : objects) {
     if (watch->sink == nullptr) return;
     auto change = std::make_shared<const Change>(object->revision, object, nullptr);
-    watch->sink->on_event({EventType::kAdded, change, true, &options.restamp});
+    watch->sink->on_event({EventType::kAdded, change, true, &options.restamp, true});
   }
   if (watch->sink != nullptr && watch->options.initial_bookmark) {
     watch->sink->on_bookmark(watch->told, true);
@@ -116,7 +121,7 @@ void Cache::Impl::start(const std::shared_ptr<WatchState>& watch) {
 void Cache::Impl::tell(Resource& resource, const std::shared_ptr<const Change>& change) {
   std::vector<std::shared_ptr<WatchState>> watches = resource.watches;
   for (const auto& watch : watches) {
-    if (watch->started) watch->tell(change, options.restamp);
+    if (watch->started) watch->tell(change, options.restamp, false);
   }
   change->drop_encodings();
 }

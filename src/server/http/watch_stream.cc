@@ -1,5 +1,7 @@
 #include "server/http/watch_stream.h"
 
+#include <algorithm>
+
 #include "api/codec/encode.h"
 #include "api/protobuf/protobuf.h"
 #include "base/log.h"
@@ -10,7 +12,8 @@ namespace {
 
 using json::Value;
 
-// A reader that lets this much wait, beyond the initial state, is cut off and lists again.
+// A reader that lets this much wait, beyond what it was sent at the start, is cut off and lists
+// again.
 constexpr size_t kQueueLimit = 8 * 1024 * 1024;
 
 // Numbers of shared encodings; the rest is made for each watcher.
@@ -65,12 +68,13 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
     timer_->start(timeout_ms);
     watch_ = *std::move(watch);
     watch_->start();
+    start_bytes_ = exchange->queued_bytes();
   }
 
   void on_event(const WatchEvent& event) override {
     if (over_) return;
     if (reply_.wanted.form == Form::kPartialList) return;
-    if (!event.initial && reply_.exchange->queued_bytes() > kQueueLimit) {
+    if (!event.past && too_slow()) {
       base::log(base::Level::kInfo, "http", "watch of {}: reader too slow, closed",
                 resource_.plural);
       auto self = shared_from_this();
@@ -116,6 +120,12 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
   }
 
  private:
+  bool too_slow() {
+    size_t queued = reply_.exchange->queued_bytes();
+    start_bytes_ = std::min(start_bytes_, queued);
+    return queued > start_bytes_ + kQueueLimit;
+  }
+
   std::string line(std::string_view type, std::string_view object) const {
     return frame(reply_.wanted.protobuf, type, object);
   }
@@ -160,6 +170,7 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
   const api::ResourceInfo& resource_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<Timer> timer_;
+  size_t start_bytes_ = 0;  // at most so much of the start still waits
   bool over_ = false;
   bool told_columns_ = false;
 };

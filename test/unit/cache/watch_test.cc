@@ -138,6 +138,21 @@ TEST_CASE("a sink may end and begin watches while it is told", "[cache]") {
   CHECK(late.seen == Seen{"ADDED @3 a/2"});
 }
 
+TEST_CASE("a sink may end its watch while it is told what was before", "[cache]") {
+  Fixture f;
+  f.create(kPods, "a/1").value();
+  f.create(kPods, "a/2").value();
+  WatchOptions state;
+  state.initial_state = true;
+  for (const WatchOptions& options : {from(1), state}) {
+    Sink sink;
+    std::unique_ptr<Watch> watch = std::move(f.cache->watch(kPods, options, sink)).value();
+    sink.then = [&] { watch.reset(); };
+    watch->start();
+    CHECK(sink.seen.size() == 1);
+  }
+}
+
 TEST_CASE("watchers are told before the writer is answered, all in one order", "[cache]") {
   Fixture f;
   Sink a, b;
@@ -154,8 +169,10 @@ TEST_CASE("watchers are told before the writer is answered, all in one order", "
 TEST_CASE("one event is encoded once an encoding", "[cache]") {
   struct Encoder final : WatchSink {
     int* made;
+    int past = 0;
     std::vector<Encoded> frames;
     void on_event(const WatchEvent& event) override {
+      past += event.past;
       frames.push_back(event.encoded(0, [this](EventType, const Object& object) {
         ++*made;
         return object.json;
@@ -166,8 +183,8 @@ TEST_CASE("one event is encoded once an encoding", "[cache]") {
   };
   Fixture f;
   int made = 0;
-  Encoder a, b;
-  a.made = b.made = &made;
+  Encoder a, b, late;
+  a.made = b.made = late.made = &made;
   auto w1 = std::move(f.cache->watch(kPods, {}, a)).value();
   auto w2 = std::move(f.cache->watch(kPods, {}, b)).value();
   w1->start();
@@ -178,6 +195,12 @@ TEST_CASE("one event is encoded once an encoding", "[cache]") {
   CHECK(a.frames[0] == b.frames[0]);
   CHECK(*a.frames[0] == "@2 a/1");
   CHECK(a.frames[0].use_count() == 2);  // the event keeps none
+  CHECK(a.past == 0);
+  auto w3 = std::move(f.cache->watch(kPods, from(1), late)).value();
+  w3->start();
+  REQUIRE(late.frames.size() == 1);
+  CHECK(late.frames[0].use_count() == 1);
+  CHECK(late.past == 1);
 }
 
 TEST_CASE("bookmarks follow the revision, and only it", "[cache]") {
