@@ -67,7 +67,10 @@ Result<void> write_file(const std::string& path, std::string_view content, mode_
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     return errno_error(errno, "rename " + temporary + " to " + path);
   }
-  if (durability == Durability::kPlain) return {};
+  return durability == Durability::kPlain ? Result<void>() : sync_folder_of(path);
+}
+
+Result<void> sync_folder_of(const std::string& path) {
   UniqueFd folder(::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid() || fsync(folder.get()) != 0) {
     return errno_error(errno, "fsync the folder of " + path);

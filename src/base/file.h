@@ -19,6 +19,9 @@ enum class Durability { kSynced, kPlain };
 Result<void> write_file(const std::string& path, std::string_view content, mode_t mode = 0644,
                         Durability durability = Durability::kSynced);
 
+// Makes what was created or renamed at the path be there after a power cut: fsyncs its folder.
+Result<void> sync_folder_of(const std::string& path);
+
 // Every missing folder of the path. What exists keeps its mode.
 Result<void> make_dirs(const std::string& path, mode_t mode = 0755);
 

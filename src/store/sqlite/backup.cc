@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
 
 namespace knarr::kv {
@@ -43,6 +44,7 @@ Result<bool> Backup::step() {
     return sqlite_error(copy_.raw(), code, "back up to " + path_);
   }
   TRY(copy_.close());
+  TRY(base::sync_folder_of(path_));
   complete_ = true;
   return true;
 }

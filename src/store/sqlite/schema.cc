@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "store/sqlite/engine.h"
 #include "store/sqlite/wal_vfs.h"
@@ -27,15 +28,6 @@ constexpr const char* kTables =
     "  create_revision INTEGER, mod_revision INTEGER, lease INTEGER);"
     "CREATE TABLE lease(id INTEGER PRIMARY KEY AUTOINCREMENT, ttl_ms INTEGER NOT NULL);"
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
-
-Result<void> sync_parent(const std::string& path) {
-  size_t slash = path.rfind('/');
-  std::string parent =
-      slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-  base::UniqueFd dir(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!dir.valid() || ::fsync(dir.get()) != 0) return errno_error(errno, "sync " + parent);
-  return {};
-}
 
 }  // namespace
 
@@ -70,7 +62,7 @@ Result<void> Engine::lock_file() {
                       fmt::format("open store {}: another process is using it", path));
   }
   if (::fchmod(file_.get(), 0600) != 0) return errno_error(errno, "set mode of " + path);
-  if (!existed) TRY(sync_parent(path));
+  if (!existed) TRY(base::sync_folder_of(path));
   return {};
 }
 

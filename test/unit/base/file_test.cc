@@ -23,6 +23,9 @@ TEST_CASE("a file is replaced whole, with its mode") {
   CHECK((st.st_mode & 0777) == 0600);
   CHECK(read_file(deep + "/none").error().code == knarr::Code::kNotFound);
   CHECK_FALSE(write_file(deep + "/no/such/folder", "x").ok());
+  CHECK(sync_folder_of(path).ok());
+  CHECK(sync_folder_of("name-alone").ok());
+  CHECK_FALSE(sync_folder_of(deep + "/no/such/file").ok());
   unlink(path.c_str());
   rmdir(deep.c_str());
   rmdir((std::string(folder) + "/a").c_str());
