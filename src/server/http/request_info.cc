@@ -21,6 +21,17 @@ Result<std::vector<std::string>> segments_of(std::string_view path) {
   return out;
 }
 
+// The path behind that many segments, as it was sent: who it is passed on to decodes it.
+std::string raw_tail(std::string_view path, size_t segments) {
+  size_t at = path.find_first_not_of('/');
+  for (; segments > 1 && at != std::string_view::npos; segments--) {
+    at = path.find('/', at);
+    if (at != std::string_view::npos) at++;
+  }
+  if (at != std::string_view::npos) at = path.find('/', at);
+  return at == std::string_view::npos ? std::string() : std::string(path.substr(at));
+}
+
 std::string lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(),
@@ -81,8 +92,7 @@ Result<RequestInfo> parse_request(std::string_view method, std::string_view path
   if (s.size() > at + 2) info.subresource = s[at + 2];
   if (s.size() > at + 3) {
     if (info.subresource == "proxy") {
-      for (size_t i = at + 3; i < s.size(); i++) info.rest += "/" + s[i];
-      if (path.back() == '/') info.rest += "/";
+      info.rest = raw_tail(path, at + 3);
     } else {
       info.too_deep = true;
     }

@@ -20,7 +20,7 @@ struct RequestInfo {
   std::string resource;
   std::string name;
   std::string subresource;
-  std::string rest;  // behind the subresource, as of proxy requests: "/metrics"
+  std::string rest;  // behind a proxy subresource, as sent: "/metrics"
   // More segments than a resource has: nothing is served there.
   bool too_deep = false;
 };

@@ -49,6 +49,26 @@ TEST_CASE("what a URL asks for") {
   CHECK(!parse_request("GET", "/api/v1/pods/%zz", {}).ok());
 }
 
+TEST_CASE("what is proxied keeps its path as it was sent") {
+  struct Row {
+    const char* path;
+    const char* rest;
+  };
+  const Row rows[] = {
+      {"/api/v1/nodes/n/proxy", ""},
+      {"/api/v1/nodes/n/proxy/metrics", "/metrics"},
+      {"/api/v1/nodes/n/proxy/a%2Fb/c%20d%0d%0aX/", "/a%2Fb/c%20d%0d%0aX/"},
+      {"/api/v1/namespaces/x/pods/p%2Dq:80/proxy/a//%3Fb", "/a//%3Fb"},
+      {"//api/v1/namespaces/x/services/s/proxy/a", "/a"},
+  };
+  for (const Row& row : rows) {
+    Result<RequestInfo> info = parse_request("GET", row.path, {});
+    REQUIRE(info.ok());
+    CHECK(info->subresource == "proxy");
+    CHECK(info->rest == row.rest);
+  }
+}
+
 TEST_CASE("which form an Accept header asks for") {
   struct Row {
     const char* accept;
