@@ -13,7 +13,7 @@ namespace knarr::cli {
 namespace {
 
 // Above what the API accepts, so that it is the API that refuses, with a Status.
-constexpr size_t kMaxBodyBytes = 8 * 1024 * 1024;
+constexpr size_t kMaxBodyBytes = 4 * 1024 * 1024;
 
 bool is_address(const std::string& text) { return api::IpAddress::parse(text).has_value(); }
 

@@ -1,8 +1,10 @@
 // knarr server: a whole cluster in this process, until SIGTERM or SIGINT. Pods stay when it ends.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -53,6 +55,14 @@ void notify_service_manager(const char* state) {
   socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
   sendto(fd.get(), state, std::strlen(state), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
          size);
+}
+
+// Every watch is a descriptor: the soft limit, often 1024, is for programs that use select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min<rlim_t>(limit.rlim_max, 1048576));
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 class Process {
@@ -139,6 +149,7 @@ int server_command(const Args& args) {
   }
   if (options.debug) base::set_log_level(base::Level::kDebug);
   signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
   return Process(options).run();
 }
 
