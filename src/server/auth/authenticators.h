@@ -1,5 +1,5 @@
 // The ways to prove who one is: a client certificate, a bearer token of the token file, a service
-// account token. Who shows nothing is nobody: system:anonymous is let in nowhere.
+// account token. Who shows nothing has no user here; the front takes him for system:anonymous.
 #pragma once
 
 #include <memory>
