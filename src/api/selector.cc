@@ -260,7 +260,7 @@ class Parser {
     }
     if (look().token == Token::kClose) {
       take();
-      return out;
+      return std::vector<std::string>{""};
     }
     if (value_token() != Token::kIdentifier && look().token != Token::kComma) {
       return bad(fmt::format("found '{}', expected: ',', ')' or identifier", look().literal));

@@ -11,6 +11,7 @@
 namespace knarr::server {
 namespace {
 
+constexpr std::string_view kPrefix = "Impersonate-";
 constexpr std::string_view kUser = "Impersonate-User";
 constexpr std::string_view kUid = "Impersonate-Uid";
 constexpr std::string_view kGroup = "Impersonate-Group";
@@ -146,7 +147,11 @@ bool all_allowed(const std::vector<Attributes>& parts, Authorizer& authorizer) {
 
 bool asks_to_impersonate(const net::Headers& headers) {
   for (net::Headers::Field field : headers) {
-    if (field.value.empty() || field.name.size() < kUid.size()) continue;
+    // Every request comes by here: nothing is copied for those that do not ask.
+    if (field.value.empty() || field.name.size() < kUid.size() ||
+        !net::equal_ignoring_case(field.name.substr(0, kPrefix.size()), kPrefix)) {
+      continue;
+    }
     std::string name = lower(field.name);
     if (name == "impersonate-user" || name == "impersonate-uid" || name == "impersonate-group" ||
         name.starts_with(kExtra)) {

@@ -38,9 +38,7 @@ TEST_CASE("label selector: parse and print") {
       {"a!=1", "a!=1"},
       {"a in (y, x)", "a in (x,y)"},
       {"a notin (x)", "a notin (x)"},
-      {"a in ()",
-       "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' "
-       "operators, values set can't be empty"},
+      {"a in ()", "a in ()"},
       {"a in (,)", "a in ()"},
       {"a=", "a="},
       {"n>4", "n>4"},

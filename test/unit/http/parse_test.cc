@@ -103,7 +103,8 @@ TEST_CASE("which form an Accept header asks for") {
     }
     CHECK(got == row.expected);
   }
-  CHECK(!negotiate("application/vnd.kubernetes.protobuf", Accepts::kStream).ok());
+  CHECK(negotiate("application/vnd.kubernetes.protobuf", Accepts::kStream)->protobuf);
+  CHECK(!negotiate("application/yaml", Accepts::kStream).ok());
 }
 
 TEST_CASE("media types of bodies") {
