@@ -1,6 +1,6 @@
-#include "cli/kubectl/explain_text.h"
-
 #include <catch2/catch.hpp>
+
+#include "cli/kubectl/explain_text.h"
 
 using namespace knarr;
 
