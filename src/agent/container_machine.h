@@ -107,7 +107,7 @@ class ContainerMachine {
   int next_attempt_ = 0;
   Backoff backoff_;
   int64_t may_start_ms_ = 0;
-  int64_t stop_deadline_ms_ = 0;  // monotonic; of kStopping
+  int64_t stop_deadline_ms_ = 0;        // monotonic; of kStopping
   std::unique_ptr<Timer> timer_;        // the end of a wait
   std::unique_ptr<Timer> shown_timer_;  // when CrashLoopBackOff is shown
   std::shared_ptr<int> epoch_ = std::make_shared<int>(0);

@@ -107,7 +107,7 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   Admission rejected_;
   Admission failed_;
   int64_t stop_deadline_ms_ = INT64_MAX;  // monotonic; of the whole pod, once it is being stopped
-  int64_t most_grace_ms_ = -1;  // of an eviction; -1: what the pod says
+  int64_t most_grace_ms_ = -1;            // of an eviction; -1: what the pod says
   uint32_t sandbox_attempt_ = 0;
   std::string sandbox_id_;
   std::string netns_;

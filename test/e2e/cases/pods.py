@@ -59,15 +59,15 @@ def test_users_and_file_systems(cluster, registry):
     start(cluster, "modest", busybox(registry), {
         "securityContext": {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False,
                             "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "work", "mountPath": "/work"}]},
-          volumes=[{"name": "work", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+        "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
+          volumes=[{"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
           securityContext={"runAsUser": 1000, "runAsGroup": 3000, "fsGroup": 2000,
                            "supplementalGroups": [4000], "runAsNonRoot": True})
     cluster.wait_for("pod/modest")
     assert run_in(cluster, "modest", "id -u; id -g; id -G").split("\n") == ["1000", "3000", "3000 2000 4000"]
     assert "Read-only file system" in run_in(cluster, "modest", "touch /x 2>&1; true")
-    assert run_in(cluster, "modest", "touch /work/x && stat -c %g /work/x /work") == "2000\n2000"
-    assert "No space left" in run_in(cluster, "modest", "dd if=/dev/zero of=/work/y bs=1M count=2 2>&1; true")
+    assert run_in(cluster, "modest", "touch /scratch/x && stat -c %g /scratch/x /scratch") == "2000\n2000"
+    assert "No space left" in run_in(cluster, "modest", "dd if=/dev/zero of=/scratch/y bs=1M count=2 2>&1; true")
     assert run_in(cluster, "modest", "grep CapEff /proc/self/status").split()[1] == "0" * 16
     assert run_in(cluster, "modest", "grep NoNewPrivs /proc/self/status").split()[1] == "1"
 
