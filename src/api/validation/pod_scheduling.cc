@@ -1,10 +1,13 @@
 // Where a pod may run: affinity, tolerations, spreading.
+#include <map>
+#include <set>
+
 #include "api/validation/pod.h"
 
 namespace knarr::api::rules {
 namespace {
 
-void requirement(const Value& requirement, const Path& path, ErrorList& errors) {
+void requirement(const Value& requirement, bool check_values, const Path& path, ErrorList& errors) {
   std::string_view op = requirement["operator"].as_string();
   const Value& values = requirement["values"];
   if (op == "In" || op == "NotIn") {
@@ -25,6 +28,11 @@ void requirement(const Value& requirement, const Path& path, ErrorList& errors) 
     errors.invalid(path / "operator", op, "not a valid selector operator");
   }
   qualified_name(requirement["key"], path / "key", errors);
+  if (!check_values) return;
+  size_t i = 0;
+  for (const Value& value : values.elements()) {
+    errors.invalid_all((path / "values")[i++], value, check_label_value(value.as_string()));
+  }
 }
 
 void field_requirement(const Value& requirement, const Path& path, ErrorList& errors) {
@@ -47,6 +55,45 @@ void field_requirement(const Value& requirement, const Path& path, ErrorList& er
   }
 }
 
+void label_keys(const Value& keys, const Value& selector, const Path& path, ErrorList& errors) {
+  if (keys.empty()) return;
+  if (selector.is_null()) {
+    return errors.forbidden(path, "must not be specified when labelSelector is not set");
+  }
+  size_t i = 0;
+  for (const Value& key : keys.elements()) qualified_name(key, path[i++], errors);
+}
+
+// By now the keys of a pod stand in its selector, too.
+void match_label_keys(const Value& term, const Path& path, ErrorList& errors) {
+  const Value& match = term["matchLabelKeys"];
+  const Value& mismatch = term["mismatchLabelKeys"];
+  const Value& selector = term["labelSelector"];
+  label_keys(match, selector, path / "matchLabelKeys", errors);
+  label_keys(mismatch, selector, path / "mismatchLabelKeys", errors);
+  std::map<std::string_view, size_t> places;
+  size_t i = 0;
+  for (const Value& key : match.elements()) places[key.as_string()] = i++;
+  std::set<std::string_view> selected;
+  for (auto [key, value] : selector["matchLabels"].members()) selected.insert(key);
+  for (const Value& expression : selector["matchExpressions"].elements()) {
+    std::string_view key = expression["key"].as_string();
+    auto it = places.find(key);
+    if (!selected.insert(key).second && it != places.end()) {
+      errors.invalid(path[it->second], key, "exists in both matchLabelKeys and labelSelector");
+    }
+  }
+  i = 0;
+  for (const Value& key : match.elements()) {
+    Path at = (path / "matchLabelKeys")[i++];
+    for (const Value& other : mismatch.elements()) {
+      if (key != other) continue;
+      errors.invalid(at, key, "exists in both matchLabelKeys and mismatchLabelKeys");
+      break;
+    }
+  }
+}
+
 void weight(const Value& term, const Path& path, ErrorList& errors) {
   int64_t value = term["weight"].as_int();
   if (value < 1 || value > 100) {
@@ -58,6 +105,7 @@ void pod_affinity_term(const Value& term, const Path& path, ErrorList& errors) {
   label_selector(term["labelSelector"], path / "labelSelector", errors);
   label_selector(term["namespaceSelector"], path / "namespaceSelector", errors);
   for (const Value& ns : term["namespaces"].elements()) dns_label(ns, path / "namespace", errors);
+  match_label_keys(term, path, errors);
   if (term["topologyKey"].as_string().empty()) {
     errors.required(path / "topologyKey", "can not be empty");
   }
@@ -81,16 +129,14 @@ void pod_affinity(const Value& affinity, const Path& path, ErrorList& errors) {
 
 }  // namespace
 
-void node_selector_term(const Value& term, bool fields_allowed, const Path& path,
-                        ErrorList& errors) {
+void node_selector_term(const Value& term, bool check_values, const Path& path, ErrorList& errors) {
   size_t i = 0;
   for (const Value& one : term["matchExpressions"].elements()) {
-    requirement(one, (path / "matchExpressions")[i++], errors);
+    requirement(one, check_values, (path / "matchExpressions")[i++], errors);
   }
   i = 0;
   for (const Value& one : term["matchFields"].elements()) {
-    if (fields_allowed) field_requirement(one, (path / "matchFields")[i], errors);
-    i++;
+    field_requirement(one, (path / "matchFields")[i++], errors);
   }
 }
 
@@ -119,7 +165,7 @@ void affinity(const Value& affinity, const Path& path, ErrorList& errors) {
       if (term["weight"].as_int() <= 0 || term["weight"].as_int() > 100) {
         errors.invalid(at / "weight", term["weight"].as_int(), "must be in the range 1-100");
       }
-      node_selector_term(term["preference"], true, at / "preference", errors);
+      node_selector_term(term["preference"], false, at / "preference", errors);
     }
   }
   pod_affinity(affinity["podAffinity"], path / "podAffinity", errors);
@@ -145,11 +191,14 @@ void tolerations(const Value& list, const Path& path, ErrorList& errors) {
                      "effect must be 'NoExecute' when `tolerationSeconds` is set");
     }
     if (op.empty() || op == "Equal") {
-      errors.invalid_all(at / "operator", value, check_label_value(value));
+      Problems problems = check_label_value(value);
+      if (!problems.empty()) errors.invalid(at / "operator", value, joined(problems, ";"));
     } else if (op == "Exists") {
       if (!value.empty()) {
         errors.invalid(at / "operator", value, "value must be empty when `operator` is 'Exists'");
       }
+    } else if (op == "Lt" || op == "Gt") {  // a feature that is off
+      errors.not_supported(at / "operator", op, {"Equal", "Exists", "Lt", "Gt"});
     } else {
       errors.not_supported(at / "operator", op, {"Equal", "Exists"});
     }
@@ -168,8 +217,6 @@ void topology_spread(const Value& constraints, const Path& path, ErrorList& erro
     }
     if (constraint["topologyKey"].as_string().empty()) {
       errors.required(at / "topologyKey", "can not be empty");
-    } else {
-      qualified_name(constraint["topologyKey"], at / "topologyKey", errors);
     }
     std::string_view action = constraint["whenUnsatisfiable"].as_string();
     if (!contains({"DoNotSchedule", "ScheduleAnyway"}, action)) {
@@ -179,14 +226,16 @@ void topology_spread(const Value& constraints, const Path& path, ErrorList& erro
       const Value& other = constraints[j];
       if (other["topologyKey"] == constraint["topologyKey"] &&
           other["whenUnsatisfiable"] == constraint["whenUnsatisfiable"]) {
-        errors.duplicate(path[j], "{" + constraint["topologyKey"].text() + ", " +
-                                      constraint["whenUnsatisfiable"].text() + "}");
+        errors.duplicate(at / "{topologyKey, whenUnsatisfiable}",
+                         "{" + constraint["topologyKey"].text() + ", " +
+                             constraint["whenUnsatisfiable"].text() + "}");
+        break;
       }
     }
     const Value& domains = constraint["minDomains"];
     if (!domains.is_null()) {
       if (domains.as_int() <= 0) {
-        errors.invalid(at / "minDomains", domains, "must be greater than 0");
+        errors.invalid(at / "minDomains", domains, "must be greater than zero");
       }
       if (action != "DoNotSchedule") {
         errors.invalid(at / "minDomains", domains,
@@ -198,6 +247,7 @@ void topology_spread(const Value& constraints, const Path& path, ErrorList& erro
                  errors);
     maybe_one_of(constraint["nodeTaintsPolicy"], {"Honor", "Ignore"}, at / "nodeTaintsPolicy",
                  errors);
+    match_label_keys(constraint, at, errors);
     label_selector(constraint["labelSelector"], at / "labelSelector", errors);
     i++;
   }

@@ -126,8 +126,7 @@ void pod_spec(const Value& spec, const Value& metadata, const Path& path, ErrorL
 // Conditions of a resource's container: requests, limits, names. Shared with claims.
 void container_resources(const Value& resources, const Path& path, ErrorList& errors);
 void node_selector(const Value& selector, const Path& path, ErrorList& errors);
-void node_selector_term(const Value& term, bool fields_allowed, const Path& path,
-                        ErrorList& errors);
+void node_selector_term(const Value& term, bool check_values, const Path& path, ErrorList& errors);
 void tolerations(const Value& list, const Path& path, ErrorList& errors);
 // "example.com/name", of signing requests and of volumes.
 void signer_name(const Value& value, const Path& path, ErrorList& errors);
