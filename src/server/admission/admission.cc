@@ -38,6 +38,7 @@ std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps) {
   chain->add(make_certificate_signing(deps));
   chain->add(make_certificate_subject_restriction());
   chain->add(make_default_ingress_class(deps));
+  chain->add(make_pod_resize(deps));
   chain->add(make_pod_topology_labels(deps));
   chain->add(make_resource_quota(deps));  // last: what it charges is to be stored
   return chain;

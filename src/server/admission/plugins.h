@@ -18,6 +18,7 @@ std::unique_ptr<AdmissionPlugin> make_default_toleration_seconds();
 std::unique_ptr<AdmissionPlugin> make_default_storage_class(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_storage_object_in_use_protection();
 std::unique_ptr<AdmissionPlugin> make_runtime_class(const AdmissionDeps& deps);
+std::unique_ptr<AdmissionPlugin> make_pod_resize(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_certificate_approval(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_certificate_signing(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_certificate_subject_restriction();

@@ -77,8 +77,12 @@ Result<json::Value> PatchBody::apply(const api::Type& kind, const json::Value& l
   return result;
 }
 
+json::Value PatchBody::ordered(json::Value patched) const {
+  return is_strategic() ? std::move(patched) : sorted_along(patched, patch_);
+}
+
 std::string PatchBody::shown(const json::Value& patched) const {
-  return is_strategic() ? api::go_text(patch_) : json::write(sorted_along(patched, patch_));
+  return is_strategic() ? api::go_text(patch_) : json::write(patched);
 }
 
 }  // namespace knarr::server

@@ -19,7 +19,9 @@ class PatchBody {
   bool is_strategic() const { return type_ == client::PatchType::kStrategicMerge; }
   // Its duplicate fields.
   const std::vector<std::string>& strict_errors() const { return strict_errors_; }
-  // What errors show: the patched object, or the patch itself where upstream never writes the
+  // The members of a patched object in the order in which upstream reads them.
+  json::Value ordered(json::Value patched) const;
+  // What errors show: the ordered object, or the patch itself where upstream never writes the
   // object down.
   std::string shown(const json::Value& patched) const;
 

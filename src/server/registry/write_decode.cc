@@ -1,6 +1,8 @@
 // From what a client sent to a value of its kind: bodies and patched objects decoded, names checked
 // against the URL, and who the writer is.
 
+#include <algorithm>
+
 #include "api/codec/decode.h"
 #include "api/schema/defaults.h"
 #include "base/format.h"
@@ -73,11 +75,15 @@ Result<void> WriteFlow::check_kind(json::Value& patched, const PatchBody& body) 
 
 Result<json::Value> WriteFlow::decode_patched(json::Value patched, const PatchBody& body) {
   const api::Type& type = is_scale() ? *request_->sub->type : *resource_.type;
+  patched = body.ordered(std::move(patched));
   std::string shown = body.shown(patched);
   if (!patched.empty()) TRY(check_kind(patched, body));
   Result<api::Decoded> decoded = api::decode_value(
       type, patched, body.is_strategic() ? api::ErrorWords::kConverter : api::ErrorWords::kJson);
   if (!decoded.ok()) return refused_patch(shown, decoded.error().message);
+  if (body.is_strategic()) {
+    std::sort(decoded->strict_errors.begin(), decoded->strict_errors.end());
+  }
   std::vector<std::string> problems = body.strict_errors();
   for (std::string& p : decoded->strict_errors) problems.push_back(std::move(p));
   TRY(strict(std::move(problems), shown));

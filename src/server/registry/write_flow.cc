@@ -163,8 +163,8 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
   }
-  warn(api::warnings_of(target(), object, json::Value()));
   TRY(strategy_.allocate(ctx, object, nullptr));
+  warn(api::warnings_of(target(), object, json::Value()));
   if (request_->name.empty()) {
     errors.required(api::Path("metadata") / "name", "name or generateName is required");
     return api::invalid_error(stored_.group, stored_.kind, "", errors);
@@ -357,12 +357,12 @@ Result<void> WriteFlow::admit_and_validate(json::Value& now, const json::Value& 
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
   }
+  if (request_->sub == nullptr) TRY(strategy_.allocate(ctx, now, &old));
   if (is_status()) {
     warn(api::status_warnings(target(), now));
   } else if (request_->sub == nullptr || is_scale()) {
     warn(api::warnings_of(target(), now, old));
   }
-  if (request_->sub == nullptr) TRY(strategy_.allocate(ctx, now, &old));
   return registry_.deps_.admission.validate(admission(Operation::kUpdate, &now, &old));
 }
 
