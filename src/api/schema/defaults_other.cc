@@ -19,6 +19,7 @@ void default_rbac_v1_Subject(json::Value& subject) {
 }
 
 void default_apiextensions_v1_CustomResourceDefinition(json::Value& crd) {
+  json::Value& status = crd.member("status");  // first: a new member moves the others
   json::Value& spec = crd.member("spec");
   json::Value& names = spec.member("names");
   std::string kind = names["kind"].text();
@@ -29,7 +30,6 @@ void default_apiextensions_v1_CustomResourceDefinition(json::Value& crd) {
   }
   if (!kind.empty()) fill_blank(names, "listKind", kind + "List");
   fill(spec, "conversion", json::Value::object({{"strategy", "None"}}));
-  json::Value& status = crd.member("status");
   if (!status["storedVersions"].empty()) return;
   for (const json::Value& version : spec["versions"].elements()) {
     if (!version["storage"].as_bool()) continue;

@@ -81,12 +81,12 @@ void ResourceQuotaController::reconcile(const NamespacedName& key, const PassRef
   ObjectRef object = context_.get(kResourceQuotas, key);
   if (object == nullptr) return;
   json::Value changed = api::decode(*object);
+  json::Value& status = changed.member("status");  // first: a new member moves the others
   const json::Value& spec = changed["spec"];
   api::Quantities used;
   for (const DeletableResource& r : discover_()) {
     if (r.namespaced) count(context_, r, key.ns, spec, now_us(), used);
   }
-  json::Value& status = changed.member("status");
   api::Quantities told = api::quantities_of(status["used"]);
   bool same_hard = status["hard"] == spec["hard"];
   if (same_hard && status["used"].is_object() && told == used) return;

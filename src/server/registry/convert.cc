@@ -68,6 +68,8 @@ bool is_cpu(const Value& metric, const char* part) {
 }
 
 void hpa_to_v2(Value& v) {
+  // All three before one is used: a new member moves the others.
+  for (const char* part : {"metadata", "spec", "status"}) v.member(part);
   Value& meta = v.member("metadata");
   Value& spec = v.member("spec");
   Value metrics = take_annotation(meta, kMetrics);

@@ -49,11 +49,11 @@ class ServiceStrategy final : public Strategy {
   }
 
   void prepare_update(StrategyContext&, Value& now, const Value& old) const override {
-    Value& spec = now.member("spec");
     const Value& before = old["spec"];
-    if (spec["type"].as_string() != "LoadBalancer") {
+    if (now["spec"]["type"].as_string() != "LoadBalancer") {
       now.member("status").set("loadBalancer", Value::object());
     }
+    Value& spec = now.member("spec");
     if (external(spec)) {
       drop_addresses(spec, before);
     } else if (!external(before)) {
