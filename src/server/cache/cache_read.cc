@@ -113,9 +113,9 @@ void Cache::for_each(const GroupResource& name, const std::string& ns,
 void Cache::for_each_owned(
     const std::string& owner_uid,
     const std::function<void(const GroupResource&, const ObjectRef&)>& visit) const {
-  for (const auto& [name, resource] : impl_->resources) {
-    resource->table.walk_owned(owner_uid, [&](const ObjectRef& object) {
-      visit(name, object);
+  for (const auto& entry : impl_->resources) {
+    entry.second->table.walk_owned(owner_uid, [&](const ObjectRef& object) {
+      visit(entry.first, object);
       return true;
     });
   }
