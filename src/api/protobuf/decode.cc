@@ -15,6 +15,10 @@ using json::Value;
 
 constexpr int kMaxDepth = 200;
 
+// The years 1 to 9999, in seconds of 1970.
+constexpr int64_t kFirstSecond = -62135596800;
+constexpr int64_t kLastSecond = 253402300799;
+
 // One field of a message: a number and either a varint (or fixed) or bytes.
 struct Piece {
   int number = 0;
@@ -33,7 +37,9 @@ class Reader {
   std::optional<Piece> next() {
     Piece p;
     uint64_t tag = varint();
-    p.number = static_cast<int>(tag >> 3);
+    // Numbers have 29 bits: one of more, cast, could be negative.
+    if (tag >> 3 >= 1U << 29) failed_ = true;
+    p.number = static_cast<int>(tag >> 3 & ((1U << 29) - 1));
     p.wire = static_cast<int>(tag & 7);
     if (p.wire == 0) {
       p.number_value = varint();
@@ -196,6 +202,10 @@ class Decoder {
       case TypeKind::kTime:
       case TypeKind::kMicroTime: {
         if (bytes.empty()) return {};
+        if (numbers[1] < kFirstSecond || numbers[1] > kLastSecond) {
+          failed_ = true;
+          return {};
+        }
         int64_t us = numbers[1] * 1000000 + numbers[2] / 1000;
         return type.kind == TypeKind::kTime ? base::format_time(us) : base::format_micro_time(us);
       }

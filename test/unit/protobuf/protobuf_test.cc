@@ -70,6 +70,15 @@ TEST_CASE("damaged documents are refused") {
   CHECK(refusal(std::string_view("k8s\0", 4)) == "empty body");
   CHECK(refusal("k8s").starts_with("provided data does not appear to be a protobuf message"));
   CHECK(refusal(std::string_view("k8s\0\xff\xff\xff", 7)) == "unexpected EOF");
+  // status.startTime of a Pod: a field's number past 29 bits, then a second past the year 9999.
+  expected = {"", "v1", "Pod"};
+  CHECK(
+      refusal(std::string_view("k8s\0\x12\x10\x1a\x0e:\x0c\x12\x00\xd0\xef\xef\xef\xc5\xf3\xf1\x00"
+                               "\x10\x00",
+                               22)) == "unexpected EOF");
+  CHECK(refusal(std::string_view("k8s\0\x12\x0b\x1a\x09:\x07\x08\xff\xff\xff\xff\xff\x7f", 17)) ==
+        "unexpected EOF");
+  expected = {"", "v1", "ConfigMap"};
   for (size_t n = 5; n + 4 < bytes.size(); n++) {
     static_cast<void>(api::decode_protobuf(std::string_view(bytes).substr(0, n), expected));
   }
