@@ -45,17 +45,12 @@ Result<json::Value> WriteFlow::decode(const Body& body) {
 Result<void> WriteFlow::check_kind(json::Value& patched, const PatchBody& body) const {
   std::string version = is_scale() ? "autoscaling/v1" : resource_.api_version();
   std::string_view kind = is_scale() ? std::string_view("Scale") : resource_.kind;
+  // Strategic merge never asks; elsewhere only what is named is looked at.
+  bool asks = !body.is_strategic();
+  if (!asks || patched["kind"].as_string().empty()) patched.set("kind", kind);
+  if (!asks || patched["apiVersion"].as_string().empty()) patched.set("apiVersion", version);
   std::string_view given_kind = patched["kind"].as_string();
   std::string_view given_version = patched["apiVersion"].as_string();
-  // Strategic merge never asks; elsewhere only what is named is looked at.
-  if (body.is_strategic() || given_kind.empty() || given_version.empty()) {
-    patched.set("kind", body.is_strategic() || given_kind.empty() ? kind : given_kind);
-    patched.set("apiVersion", body.is_strategic() || given_version.empty()
-                                  ? version
-                                  : std::string(given_version));
-    given_kind = patched["kind"].as_string();
-    given_version = patched["apiVersion"].as_string();
-  }
   if (given_kind == kind && given_version == version) return {};
   size_t slash = given_version.find('/');
   bool core = slash == std::string_view::npos;
