@@ -82,7 +82,7 @@ def test_shared_processes_and_names(cluster, registry):
     assert run_in(cluster, "shared", "hostname -f") == "inner.group.default.svc.cluster.local"
     assert "10.9.8.7\telsewhere" in run_in(cluster, "shared", "cat /etc/hosts")
     assert run_in(cluster, "shared", "cat /etc/resolv.conf").split("\n") == [
-        "nameserver 10.43.0.10", "search one.example", "options ndots:2"]
+        "search one.example", "nameserver 10.43.0.10", "options ndots:2"]
 
 
 def test_deadline(cluster, registry):

@@ -22,9 +22,8 @@ def limit(cluster):
 
 def resize(cluster, resources):
     body = {"spec": {"containers": [{"name": "c", "resources": resources}]}}
-    status, answer = cluster.api.call("PATCH", "/api/v1/namespaces/default/pods/sized/resize", body,
-                                      "application/strategic-merge-patch+json")
-    assert status == 200, answer
+    return cluster.api.call("PATCH", "/api/v1/namespaces/default/pods/sized/resize", body,
+                            "application/strategic-merge-patch+json")
 
 
 def conditions(pod):
@@ -39,7 +38,9 @@ def test_limits(cluster, registry):
 
 def test_resize_in_place(cluster, registry):
     before = cluster.pod("sized")["status"]["containerStatuses"][0]
-    resize(cluster, {"requests": {"memory": "24Mi"}, "limits": {"memory": "64Mi", "cpu": "300m"}})
+    status, answer = resize(cluster, {"requests": {"memory": "24Mi"},
+                                      "limits": {"memory": "64Mi", "cpu": "300m"}})
+    assert status == 200, answer
     pod = cluster.wait_pod("sized", lambda p: p["status"]["containerStatuses"][0].get(
         "resources", {}).get("limits", {}).get("memory") == "64Mi" and
         "PodResizeInProgress" not in conditions(p))
@@ -50,11 +51,10 @@ def test_resize_in_place(cluster, registry):
 
 
 def test_resize_that_never_fits(cluster, registry):
-    resize(cluster, {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}})
-    pod = cluster.wait_pod("sized", lambda p: conditions(p).get("PodResizePending") == "Infeasible")
-    assert pod["status"]["containerStatuses"][0]["allocatedResources"]["cpu"] == "100m"
-    resize(cluster, {"requests": {"cpu": "100m"}, "limits": {"cpu": "300m"}})
-    cluster.wait_pod("sized", lambda p: "PodResizePending" not in conditions(p))
+    status, answer = resize(cluster, {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}})
+    assert status == 403 and "node didn't have enough allocatable resources: cpu" in answer["message"], answer
+    pod = cluster.pod("sized")
+    assert pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "100m", pod["spec"]
 
 
 def test_resized_pod_stays_so(cluster, registry):
