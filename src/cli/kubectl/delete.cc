@@ -12,13 +12,7 @@ namespace {
 
 constexpr int64_t kWeekUs = 7LL * 24 * 3600 * 1000000;
 
-constexpr FlagSpec kFlags[] = {
-    list_flag("filename", 'f', "files, folders or URLs that name the objects"),
-    bool_flag("recursive", 'R', "folders in folders as well"),
-    text_flag("selector", 'l', "label selector"),
-    text_flag("field-selector", 0, "field selector"),
-    bool_flag("all", 0, "every object of the types"),
-    bool_flag("all-namespaces", 'A', "in every namespace"),
+constexpr FlagSpec kOwnFlags[] = {
     text_flag("grace-period", 0, "seconds a pod gets to end"),
     bool_flag("now", 0, "the same as --grace-period=1"),
     bool_flag("force", 0, "with --grace-period=0: do not wait for pods to end"),
@@ -29,6 +23,7 @@ constexpr FlagSpec kFlags[] = {
     text_flag("output", 'o', "name"),
     bare_flag("dry-run", 0, "unchanged", "none, client or server"),
 };
+constexpr auto kFlags = joined(kSelectionFlags, kOwnFlags);
 
 Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 

@@ -9,20 +9,15 @@ namespace knarr::kubectl {
 
 namespace {
 
-constexpr FlagSpec kLabel[] = {
+constexpr FlagSpec kLabelOnly[] = {
     bool_flag("overwrite", 0, "change what is there already"),
-    list_flag("filename", 'f', "files that name the objects"),
-    bool_flag("recursive", 'R', "folders in folders as well"),
-    text_flag("selector", 'l', "label selector"),
-    text_flag("field-selector", 0, "field selector"),
-    bool_flag("all", 0, "every object of the types"),
-    bool_flag("all-namespaces", 'A', "in every namespace"),
     bool_flag("list", 0, "print what is there"),
     text_flag("resource-version", 0, "only if the object is of this version"),
     text_flag("output", 'o', "json, yaml, name, ..."),
     bare_flag("dry-run", 0, "unchanged", "none, client or server"),
     text_flag("field-manager", 0, "name of the owner of the fields"),
 };
+constexpr auto kLabel = joined(kSelectionFlags, kLabelOnly);
 
 constexpr FlagSpec kPatch[] = {
     text_flag("patch", 'p', "the patch, as JSON or YAML"),

@@ -3,6 +3,8 @@
 // anywhere between the words. Pure.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -34,6 +36,25 @@ constexpr FlagSpec list_flag(const char* name, char letter, const char* help) {
 }
 constexpr FlagSpec bare_flag(const char* name, char letter, const char* bare, const char* help) {
   return {name, letter, FlagSpec::Kind::kText, bare, help};
+}
+
+// The objects that a verb is for: named in files, or chosen among those there are.
+inline constexpr FlagSpec kSelectionFlags[] = {
+    list_flag("filename", 'f', "files, folders or URLs that name the objects"),
+    bool_flag("recursive", 'R', "folders in folders as well"),
+    text_flag("selector", 'l', "label selector"),
+    text_flag("field-selector", 0, "field selector"),
+    bool_flag("all", 0, "every object of the types"),
+    bool_flag("all-namespaces", 'A', "in every namespace"),
+};
+
+template <size_t N, size_t M>
+constexpr std::array<FlagSpec, N + M> joined(const FlagSpec (&first)[N],
+                                             const FlagSpec (&second)[M]) {
+  std::array<FlagSpec, N + M> all{};
+  for (size_t i = 0; i < N; i++) all[i] = first[i];
+  for (size_t i = 0; i < M; i++) all[N + i] = second[i];
+  return all;
 }
 
 class Flags {

@@ -14,17 +14,12 @@ namespace {
 constexpr int64_t kDefaultNs = 30LL * 1000000000;
 constexpr int64_t kWeekNs = 7LL * 24 * 3600 * 1000000000;
 
-constexpr FlagSpec kFlags[] = {
-    list_flag("filename", 'f', "files that name the objects"),
-    bool_flag("recursive", 'R', "folders in folders as well"),
-    text_flag("selector", 'l', "label selector"),
-    text_flag("field-selector", 0, "field selector"),
-    bool_flag("all", 0, "every object of the types"),
-    bool_flag("all-namespaces", 'A', "in every namespace"),
+constexpr FlagSpec kOwnFlags[] = {
     text_flag("for", 0, "delete, create, condition=NAME[=VALUE] or jsonpath='{...}'[=VALUE]"),
     text_flag("timeout", 0, "how long (30s); 0: look once; negative: a week"),
     text_flag("output", 'o', "name"),
 };
+constexpr auto kFlags = joined(kSelectionFlags, kOwnFlags);
 
 Error timed_out(const Target& target) {
   return make_error(Code::kBadRequest, fmt::format("timed out waiting for the condition on {}/{}",
