@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/deletion.h"
 #include "cli/kubectl/output.h"
 #include "cli/kubectl/verbs.h"
@@ -24,8 +25,6 @@ constexpr FlagSpec kOwnFlags[] = {
     bare_flag("dry-run", 0, "unchanged", "none, client or server"),
 };
 constexpr auto kFlags = joined(kSelectionFlags, kOwnFlags);
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 std::string deleted_text(const Target& target, const Flags& flags, DryRun mode) {
   if (flags.text("output") == "name") return target.text() + "\n";

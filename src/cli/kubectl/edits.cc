@@ -2,6 +2,7 @@
 #include "api/codec/yaml.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/output.h"
 #include "cli/kubectl/verbs.h"
 
@@ -43,8 +44,6 @@ constexpr FlagSpec kScale[] = {
     text_flag("timeout", 0, "how long to wait"),
     bare_flag("dry-run", 0, "unchanged", "none, client or server"),
 };
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 // "a=b" and "a-" at the end of the words, as a merge patch of labels or annotations: null removes.
 struct PairEdits {

@@ -5,6 +5,7 @@
 
 #include "api/duration.h"
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 
 namespace knarr::kubectl {
 
@@ -29,8 +30,6 @@ const FlagSpec* by_letter(Tables tables, char letter) {
   }
   return nullptr;
 }
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 // One "-abc" bundle; `i` moves on when a value is taken from the next argument.
 Result<void> read_letters(Tables tables, const std::vector<std::string>& args, size_t& i,

@@ -6,6 +6,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 
 namespace knarr::kubectl {
 
@@ -13,8 +14,6 @@ namespace {
 
 using json::Value;
 using Words = std::vector<std::string>;
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 Value object_of(const char* api_version, const char* kind, const std::string& name) {
   return Value::object(

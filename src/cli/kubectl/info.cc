@@ -5,6 +5,7 @@
 
 #include "api/codec/yaml.h"
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/json_text.h"
 #include "cli/kubectl/tab_writer.h"
 #include "cli/kubectl/verbs.h"
@@ -34,8 +35,6 @@ constexpr FlagSpec kConfig[] = {
     bool_flag("raw", 0, "view: with secrets"),
     bool_flag("minify", 0, "view: taken, without effect"),
 };
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 std::string joined(const std::vector<std::string>& list) {
   std::string out;

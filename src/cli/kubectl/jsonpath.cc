@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/json_text.h"
 
 namespace knarr::kubectl {
@@ -24,8 +25,6 @@ namespace {
 using Node = std::shared_ptr<const PathNode>;
 using Nodes = std::vector<Node>;
 using Kind = PathNode::Kind;
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 bool ends_name(char c) {
   return c == '.' || c == '[' || c == ']' || c == ' ' || c == ')' || c == '=' || c == '!' ||

@@ -11,13 +11,12 @@
 #include "api/selector.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "net/url.h"
 
 namespace knarr::kubectl {
 
 namespace {
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 Result<std::string> read_stdin() {
   std::string text;

@@ -3,14 +3,13 @@
 #include "api/codec/yaml.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/json_text.h"
 #include "cli/kubectl/tab_writer.h"
 
 namespace knarr::kubectl {
 
 namespace {
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 void drop_managed_fields(json::Value& object) {
   if (json::Value* metadata = object.find("metadata")) metadata->erase("managedFields");

@@ -1,13 +1,12 @@
 #include "cli/kubectl/resources.h"
 
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/manifest.h"
 
 namespace knarr::kubectl {
 
 namespace {
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 std::string word_list(const std::vector<std::string>& words) {
   std::string out;

@@ -6,6 +6,7 @@
 #include "api/schema/schema.h"
 #include "base/format.h"
 #include "base/time.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/deletion.h"
 #include "cli/kubectl/describe_text.h"
 #include "cli/kubectl/output.h"
@@ -37,8 +38,6 @@ constexpr FlagSpec kFlags[] = {
 };
 
 using Revisions = std::vector<RolloutRevision>;
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 // "deployments.apps".
 std::string plural_name(const ApiResource& resource) {

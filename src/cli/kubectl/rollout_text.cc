@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/tab_writer.h"
 
 namespace knarr::kubectl {
@@ -10,8 +11,6 @@ namespace knarr::kubectl {
 namespace {
 
 constexpr char kRevision[] = "deployment.kubernetes.io/revision";
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 bool is_observed(const json::Value& object) {
   return object["metadata"]["generation"].as_int() <=

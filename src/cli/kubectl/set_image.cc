@@ -1,5 +1,6 @@
 // kubectl set image TYPE/NAME CONTAINER=IMAGE...: new images for the containers of a template.
 #include "base/format.h"
+#include "cli/kubectl/bad.h"
 #include "cli/kubectl/output.h"
 #include "cli/kubectl/verbs.h"
 
@@ -18,8 +19,6 @@ constexpr FlagSpec kFlags[] = {
 };
 
 using Images = std::vector<std::pair<std::string, std::string>>;
-
-Error bad(std::string message) { return make_error(Code::kBadRequest, std::move(message)); }
 
 // The containers of `list` that get another image, as a strategic merge patch's list.
 json::Value changed_containers(const json::Value& list, const Images& images,
