@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "knarr/borrows.h"
 #include "knarr/check.h"
 
 namespace knarr {
@@ -76,29 +77,29 @@ class [[nodiscard]] Result {
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & {
+  T& value() & KNARR_BORROWS {
     if (!ok()) check_failed("Result::ok()", state_error().message.c_str(), 0);
     return *std::get_if<0>(&state_);
   }
-  const T& value() const& {
+  const T& value() const& KNARR_BORROWS {
     if (!ok()) check_failed("Result::ok()", state_error().message.c_str(), 0);
     return *std::get_if<0>(&state_);
   }
-  T&& value() && {
+  T&& value() && KNARR_BORROWS {
     if (!ok()) check_failed("Result::ok()", state_error().message.c_str(), 0);
     return std::move(*std::get_if<0>(&state_));
   }
-  T& operator*() & { return value(); }
-  const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
-  T* operator->() { return &value(); }
-  const T* operator->() const { return &value(); }
+  T& operator*() & KNARR_BORROWS { return value(); }
+  const T& operator*() const& KNARR_BORROWS { return value(); }
+  T&& operator*() && KNARR_BORROWS { return std::move(*this).value(); }
+  T* operator->() KNARR_BORROWS { return &value(); }
+  const T* operator->() const KNARR_BORROWS { return &value(); }
 
-  const Error& error() const& {
+  const Error& error() const& KNARR_BORROWS {
     if (ok()) check_failed("!Result::ok()", __FILE__, __LINE__);
     return *std::get_if<1>(&state_);
   }
-  Error&& error() && {
+  Error&& error() && KNARR_BORROWS {
     if (ok()) check_failed("!Result::ok()", __FILE__, __LINE__);
     return std::move(*std::get_if<1>(&state_));
   }
@@ -123,11 +124,11 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return error_ == nullptr; }
   explicit operator bool() const { return ok(); }
-  const Error& error() const& {
+  const Error& error() const& KNARR_BORROWS {
     if (ok()) check_failed("!Result::ok()", __FILE__, __LINE__);
     return *error_;
   }
-  Error&& error() && {
+  Error&& error() && KNARR_BORROWS {
     if (ok()) check_failed("!Result::ok()", __FILE__, __LINE__);
     return std::move(*error_);
   }

@@ -41,6 +41,39 @@ bj::object& make_object(bj::value& v) { return v.is_object() ? v.as_object() : v
 
 bj::array& make_array(bj::value& v) { return v.is_array() ? v.as_array() : v.emplace_array(); }
 
+// A container with room to grow adds in place, and what borrows from it works on until the day the
+// room is used up. Where the address sanitizer looks on, everything moves at every addition.
+#if defined(__SANITIZE_ADDRESS__)
+#define KNARR_MOVES_MEMBERS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KNARR_MOVES_MEMBERS 1
+#endif
+#endif
+
+#ifdef KNARR_MOVES_MEMBERS
+constexpr size_t kMovedAtMost = 256;  // so that big ones stay linear
+
+void before_addition(bj::object& o, bj::string_view key) {
+  if (o.size() > kMovedAtMost || o.contains(key)) return;
+  bj::object moved(o.storage());
+  moved.reserve(o.size() + 1);
+  for (auto& pair : o) moved.emplace(pair.key(), std::move(pair.value()));
+  o = std::move(moved);
+}
+
+void before_addition(bj::array& a) {
+  if (a.size() > kMovedAtMost) return;
+  bj::array moved(a.storage());
+  moved.reserve(a.size() + 1);
+  for (bj::value& element : a) moved.push_back(std::move(element));
+  a = std::move(moved);
+}
+#else
+void before_addition(bj::object&, bj::string_view) {}
+void before_addition(bj::array&) {}
+#endif
+
 bj::string_view view(std::string_view s) { return {s.data(), s.size()}; }
 
 }  // namespace
@@ -141,23 +174,31 @@ size_t Value::size() const noexcept {
   return 0;
 }
 
-const Value* Value::find(std::string_view key) const noexcept {
+bool Value::empty() const noexcept {
+  const bj::string* s = get(*this).if_string();
+  if (s != nullptr) return s->empty();
+  return (is_null() || is_array() || is_object()) && size() == 0;
+}
+
+const Value* Value::find(std::string_view key) const& noexcept {
   const bj::object* o = get(*this).if_object();
   return o != nullptr ? Access::wrap(o->if_contains(view(key))) : nullptr;
 }
 
-Value* Value::find(std::string_view key) noexcept {
+Value* Value::find(std::string_view key) & noexcept {
   bj::object* o = get(*this).if_object();
   return o != nullptr ? Access::wrap(o->if_contains(view(key))) : nullptr;
 }
 
-const Value& Value::operator[](std::string_view key) const noexcept {
+const Value& Value::operator[](std::string_view key) const& noexcept {
   const Value* v = find(key);
   return v != nullptr ? *v : null_value();
 }
 
 Value& Value::member(std::string_view key) {
-  return *Access::wrap(&make_object(get(*this))[view(key)]);
+  bj::object& o = make_object(get(*this));
+  before_addition(o, view(key));
+  return *Access::wrap(&o[view(key)]);
 }
 
 Value& Value::set(std::string_view key, Value value) {
@@ -174,14 +215,14 @@ bool Value::erase(std::string_view key) {
   return true;
 }
 
-Members Value::members() {
+Members Value::members() & {
   bj::object* o = get(*this).if_object();
   if (o == nullptr || o->empty()) return {nullptr, nullptr};
   auto* begin = reinterpret_cast<unsigned char*>(&*o->begin());
   return {begin, begin + o->size() * sizeof(bj::key_value_pair)};
 }
 
-Members Value::members() const { return const_cast<Value*>(this)->members(); }
+Members Value::members() const& { return const_cast<Value*>(this)->members(); }
 
 Member Members::Iterator::operator*() const {
   auto* pair = reinterpret_cast<bj::key_value_pair*>(at_);
@@ -194,7 +235,7 @@ Members::Iterator& Members::Iterator::operator++() {
   return *this;
 }
 
-const Value& Value::operator[](size_t i) const noexcept {
+const Value& Value::operator[](size_t i) const& noexcept {
   const bj::array* a = get(*this).if_array();
   return a != nullptr && i < a->size() ? *Access::wrap(a->data() + i) : null_value();
 }
@@ -206,12 +247,14 @@ Value& Value::at(size_t i) {
 
 Value& Value::push_back(Value value) {
   bj::array& a = make_array(get(*this));
+  before_addition(a);
   a.push_back(std::move(get(value)));
   return *Access::wrap(&a.back());
 }
 
 void Value::insert(size_t i, Value value) {
   bj::array& a = make_array(get(*this));
+  before_addition(a);
   CHECK(i <= a.size());
   a.insert(a.begin() + static_cast<ptrdiff_t>(i), std::move(get(value)));
 }
@@ -222,13 +265,13 @@ void Value::erase_at(size_t i) {
   a.erase(a.begin() + static_cast<ptrdiff_t>(i));
 }
 
-Elements Value::elements() {
+Elements Value::elements() & {
   bj::array* a = get(*this).if_array();
   if (a == nullptr) return {nullptr, nullptr};
   return {Access::wrap(a->data()), Access::wrap(a->data() + a->size())};
 }
 
-Elements Value::elements() const { return const_cast<Value*>(this)->elements(); }
+Elements Value::elements() const& { return const_cast<Value*>(this)->elements(); }
 
 bool Value::operator==(const Value& other) const noexcept { return get(*this) == get(other); }
 

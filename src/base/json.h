@@ -2,6 +2,11 @@
 // json.cc. Objects keep the order of their members. Numbers are int64, uint64 or double, and stay
 // what they were. Reading is forgiving (a missing member reads as null), so that walking an object
 // needs no ladder of ifs; kind() tells where it matters.
+//
+// What is read from a value borrows from it. References and views into an object or array, to its
+// members as to what they hold, end when a member or element is added to it or erased: sanitizer
+// builds move the members at every addition, so that a use of what was held shows at once. Values
+// that nobody named lend nothing to loops or pointers: that does not compile.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "knarr/borrows.h"
 #include "knarr/result.h"
 
 namespace knarr::json {
@@ -60,34 +66,55 @@ class Value {
   bool as_bool(bool fallback = false) const noexcept;
   int64_t as_int(int64_t fallback = 0) const noexcept;
   double as_double(double fallback = 0) const noexcept;
-  std::string_view as_string(std::string_view fallback = {}) const noexcept;
+  std::string_view as_string(std::string_view fallback = {}) const noexcept KNARR_BORROWS;
   std::string text() const { return std::string(as_string()); }
 
   size_t size() const noexcept;  // of an array or object, else 0
-  bool empty() const noexcept { return size() == 0; }
+  // Nothing is in it: null, "", [] or {}. Numbers and booleans are something.
+  bool empty() const noexcept;
 
   // Objects. operator[] on what is absent, or not an object, is a null that lives forever.
-  const Value* find(std::string_view key) const noexcept;
-  Value* find(std::string_view key) noexcept;
-  const Value& operator[](std::string_view key) const noexcept;
-  const Value& operator[](const char* key) const noexcept { return (*this)[std::string_view(key)]; }
+  const Value* find(std::string_view key) const& noexcept KNARR_BORROWS;
+  Value* find(std::string_view key) & noexcept KNARR_BORROWS;
+  const Value* find(std::string_view key) const&& = delete;
+  const Value& operator[](std::string_view key) const& noexcept KNARR_BORROWS;
+  const Value& operator[](const char* key) const& noexcept KNARR_BORROWS {
+    return (*this)[std::string_view(key)];
+  }
+  const Value&& operator[](std::string_view key) const&& noexcept KNARR_BORROWS {
+    return static_cast<const Value&&>((*this)[key]);
+  }
+  const Value&& operator[](const char* key) const&& noexcept KNARR_BORROWS {
+    return static_cast<const Value&&>((*this)[std::string_view(key)]);
+  }
   bool has(std::string_view key) const noexcept { return find(key) != nullptr; }
   // The member, made (null) when absent; a value that is not an object becomes one.
-  Value& member(std::string_view key);
-  Value& set(std::string_view key, Value value);  // returns *this
-  bool erase(std::string_view key);               // keeps the order of the rest
-  Members members();
-  Members members() const;
+  Value& member(std::string_view key) KNARR_BORROWS;
+  Value& set(std::string_view key, Value value) KNARR_BORROWS;  // returns *this
+  bool erase(std::string_view key);                             // keeps the order of the rest
+  Members members() & KNARR_BORROWS;
+  Members members() const& KNARR_BORROWS;
+  Members members() const&& = delete;
 
   // Arrays.
-  const Value& operator[](size_t i) const noexcept;  // null past the end
-  const Value& operator[](int i) const noexcept { return (*this)[static_cast<size_t>(i)]; }
-  Value& at(size_t i);
-  Value& push_back(Value value);  // returns the new element; what is not an array becomes one
+  const Value& operator[](size_t i) const& noexcept KNARR_BORROWS;  // null past the end
+  const Value&& operator[](size_t i) const&& noexcept KNARR_BORROWS {
+    return static_cast<const Value&&>((*this)[i]);
+  }
+  const Value& operator[](int i) const& noexcept KNARR_BORROWS {
+    return (*this)[static_cast<size_t>(i)];
+  }
+  const Value&& operator[](int i) const&& noexcept KNARR_BORROWS {
+    return static_cast<const Value&&>((*this)[static_cast<size_t>(i)]);
+  }
+  Value& at(size_t i) KNARR_BORROWS;
+  // Returns the new element; what is not an array becomes one.
+  Value& push_back(Value value) KNARR_BORROWS;
   void insert(size_t i, Value value);
   void erase_at(size_t i);
-  Elements elements();
-  Elements elements() const;
+  Elements elements() & KNARR_BORROWS;
+  Elements elements() const& KNARR_BORROWS;
+  Elements elements() const&& = delete;
 
   // Deep; objects without regard to order; 1 and 1.0 differ.
   bool operator==(const Value& other) const noexcept;

@@ -210,11 +210,8 @@ void update_managed_fields(const Type& type, const json::Value& live, json::Valu
     now.member("metadata").erase("managedFields");
     return;
   }
-  bool creating = live["metadata"]["name"].empty() && live["metadata"]["uid"].is_null();
   bool tracked = live["metadata"].has("managedFields");
-  if (!creating && !tracked && given == nullptr && !live["metadata"]["uid"].is_null()) {
-    return;
-  }
+  if (!tracked && given == nullptr && !live["metadata"]["uid"].is_null()) return;
   bool readable = given != nullptr && can_be_read(*given);
   Entries entries = read_entries(readable ? now : live);
   FieldChanges changes = compare_objects(type, live, now);

@@ -91,7 +91,7 @@ json::Value lay_over(const Type& type, const Field* field, json::Value live,
 }
 
 json::Value take_out(const Type& type, const Field* field, json::Value value, const FieldSet& set) {
-  if (owned_whole(type, field) || value.empty()) return value;
+  if (owned_whole(type, field) || value.size() == 0) return value;
   if (type.kind == TypeKind::kList) {
     json::Value out = json::Value::array();
     for (json::Value& element : value.elements()) {

@@ -36,7 +36,8 @@ const json::Value& healthy(const json::Value& object) {
   for (const json::Value& condition : object["conditions"].elements()) {
     if (condition["type"].as_string() == "Healthy") return condition;
   }
-  return json::Value()["none"];
+  static const json::Value none;
+  return none;
 }
 json::Value component_status(const json::Value& object, int64_t) {
   std::string_view status = healthy(object)["status"].as_string();

@@ -7,6 +7,35 @@
 using knarr::json::Kind;
 using knarr::json::Value;
 
+namespace {
+
+template <typename V>
+concept Lends = requires(V&& v) {
+  std::forward<V>(v).members();
+  std::forward<V>(v).elements();
+  std::forward<V>(v).find("a");
+  std::forward<V>(v)["a"].members();
+};
+static_assert(Lends<Value&> && Lends<const Value&>);
+static_assert(!Lends<Value> && !Lends<const Value>);
+
+template <typename V>
+concept LendsPart = requires(V&& v) {
+  std::forward<V>(v)["a"][0].elements();
+};
+static_assert(LendsPart<Value&> && !LendsPart<Value>);
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMBERS_MOVE 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMBERS_MOVE 1
+#endif
+
+}  // namespace
+
 TEST_CASE("what is parsed is written as it was") {
   auto check = [](const std::string& text) {
     auto value = knarr::json::parse(text);
@@ -55,6 +84,43 @@ TEST_CASE("elements can be walked, changed, inserted and erased") {
   v.erase_at(1);
   CHECK(knarr::json::write(v) == "[\"first\",4,6]");
 }
+
+TEST_CASE("empty is what nothing is in") {
+  for (const Value& v : {Value(), Value(""), Value::array(), Value::object()}) CHECK(v.empty());
+  for (const Value& v : {Value("x"), Value(0), Value(0.0), Value(false), Value::array({Value()}),
+                         Value::object({{"a", Value()}})}) {
+    CHECK_FALSE(v.empty());
+  }
+}
+
+TEST_CASE("what was added before is the same after") {
+  Value v;
+  for (int i = 0; i < 600; i++) {
+    v.member("list").push_back(i);
+    v.set("k" + std::to_string(i), Value::array({i, "text"}));
+  }
+  CHECK(v.size() == 601);
+  CHECK(v["list"].size() == 600);
+  for (int i = 0; i < 600; i++) {
+    CHECK(v["list"][i].as_int() == i);
+    CHECK(v["k" + std::to_string(i)][0].as_int() == i);
+  }
+}
+
+#ifdef MEMBERS_MOVE
+TEST_CASE("what an addition may move, a sanitizer build moves") {
+  Value v = Value::object({{"a", 1}, {"list", Value::array({1})}});
+  auto place = [&v](const char* key) { return reinterpret_cast<uintptr_t>(v.find(key)); };
+  uintptr_t before = place("a");
+  v.set("a", 2);
+  CHECK(place("a") == before);
+  v.set("b", 1);
+  CHECK(place("a") != before);
+  auto element = reinterpret_cast<uintptr_t>(&v["list"][0]);
+  v.member("list").push_back(2);
+  CHECK(reinterpret_cast<uintptr_t>(&v["list"][0]) != element);
+}
+#endif
 
 TEST_CASE("a part of a value can be assigned to the whole") {
   Value v = Value::object({{"a", Value::array({"deep"})}});
