@@ -65,40 +65,28 @@ struct NamespaceController::Left {
 void NamespaceController::reconcile(const NamespacedName& key, const PassRef& pass) {
   ObjectRef object = context_.get(kNamespaces, key);
   if (object == nullptr || !object->deleting) return;
-  auto left = std::make_shared<Left>();
-  int64_t longest_grace = 0;
+  bool empty = true;
   for (const DeletableResource& r : discover_()) {
     if (!r.namespaced) continue;
-    std::vector<ObjectRef> objects;
+    std::vector<std::string> names;
     context_.cache.for_each({r.group, r.plural}, key.name, [&](const ObjectRef& o) {
-      objects.push_back(o);
+      empty = false;
+      if (!o->deleting) names.push_back(o->name.name);
       return true;
     });
-    if (objects.empty()) continue;
-    left->resources[r.plural + "." + r.group] = static_cast<int64_t>(objects.size());
-    left->total += static_cast<int64_t>(objects.size());
-    for (const ObjectRef& o : objects) {
-      if (!o->deleting) {
-        client::Request request{client::Verb::kDelete,
-                                {r.group, r.version, r.plural, key.name, o->name.name, ""},
-                                R"({"kind":"DeleteOptions","apiVersion":"v1",)"
-                                R"("propagationPolicy":"Background"})",
-                                {},
-                                {}};
-        pass->remove(std::move(request));
-        continue;
-      }
-      json::Value value = api::decode(*o);
-      const json::Value& grace = value["metadata"]["deletionGracePeriodSeconds"];
-      if (r.plural == "pods") longest_grace = std::max(longest_grace, grace.as_int());
-      for (const json::Value& f : value["metadata"]["finalizers"].elements()) {
-        ++left->finalizers[f.text()];
-      }
+    for (const std::string& name : names) {
+      client::Request request{client::Verb::kDelete,
+                              {r.group, r.version, r.plural, key.name, name, ""},
+                              R"({"kind":"DeleteOptions","apiVersion":"v1",)"
+                              R"("propagationPolicy":"Background"})",
+                              {},
+                              {}};
+      pass->remove(std::move(request));
     }
   }
-  if (left->total == 0) return finalize(pass, object);
+  if (empty) return finalize(pass, object);
   // After the deletes the picture is told as it then is: most namespaces are empty by then.
-  pass->join([this, pass, key, left, longest_grace] {
+  pass->join([this, pass, key] {
     ObjectRef now = context_.get(kNamespaces, key);
     if (now == nullptr) return;
     Left rest;

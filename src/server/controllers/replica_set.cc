@@ -105,7 +105,7 @@ void ReplicaSetController::reconcile(const NamespacedName& key, const PassRef& p
 void ReplicaSetController::create(const PassRef& pass, const std::shared_ptr<State>& state,
                                   int64_t count) {
   BatchCreate how;
-  how.make = [this, state](int64_t) {
+  how.make = [state](int64_t) {
     return pod_of_template(state->set["spec"]["template"], state->set,
                            state->set["metadata"]["name"].text());
   };

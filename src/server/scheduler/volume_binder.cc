@@ -164,13 +164,13 @@ void VolumeBinder::forget(const std::string& uid) {
 }
 
 void VolumeBinder::release(const VolumePlan& plan) {
-  for (const auto& [volume, claim] : plan.bind) {
+  for (const auto& bound : plan.bind) {
     // Another pod that shares the claim may still count on it.
     bool shared = std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& w) {
       const auto& others = w.second.plan.bind;
-      return std::find(others.begin(), others.end(), std::pair(volume, claim)) != others.end();
+      return std::find(others.begin(), others.end(), bound) != others.end();
     });
-    if (!shared) table_.taken_volumes().erase(volume);
+    if (!shared) table_.taken_volumes().erase(bound.first);
   }
 }
 
