@@ -202,12 +202,7 @@ TEST_CASE("logs are reopened, and rotated by size", "[root]") {
   ContainerConfig config = node.shell("echo one; head -n 1; sleep 1000");
   config.stdin_open = true;
   std::string id = node.run(pod, config);
-  REQUIRE(node.loop.run_until(
-      [&] {
-        node.loop.defer([] {});
-        return read_test_file(config.log_path).find("one") != std::string::npos;
-      },
-      kPatience_ms));
+  node.wait_for_output(config, "one");
   rename(config.log_path.c_str(), (config.log_path + ".1").c_str());
   REQUIRE(node.await<void>([&](auto done) { node.runtime().reopen_log(id, done); }).ok());
   CHECK(read_test_file(config.log_path).empty());

@@ -136,6 +136,15 @@ ContainerStatus TestNode::wait(const std::string& id) {
   return *found;
 }
 
+void TestNode::wait_for_output(const ContainerConfig& config, const std::string& text) {
+  REQUIRE(loop.run_until(
+      [&] {
+        loop.defer([] {});
+        return read_test_file(config.log_path).find(text) != std::string::npos;
+      },
+      kPatience_ms));
+}
+
 std::string TestNode::log(const std::string& id) {
   for (const ContainerStatus& status : exits) {
     if (status.id == id) {

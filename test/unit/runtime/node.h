@@ -37,6 +37,8 @@ class TestNode : public EventListener {
   // Creates and starts.
   std::string run(const std::string& sandbox, ContainerConfig config);
   ContainerStatus wait(const std::string& id);
+  // Until its log has that.
+  void wait_for_output(const ContainerConfig& config, const std::string& text);
   // Its log without times: "stdout F line\n...".
   std::string log(const std::string& id);
   // One container to its end; answers its output's text. In a sandbox of its own.
