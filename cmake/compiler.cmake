@@ -20,13 +20,13 @@ endif()
 set(KNARR_FAST
   "base/(json|loop|object)" "server/cache/.*" "api/apply/.*" "api/protobuf/.*"
   "store/watch_set" "store/sqlite/(commit_thread|database|engine|sqlite_store|wal_vfs)"
-  "net/(bytes|headers|http1_parser|http1_server|http2_server|http2_session|server)"
-  "net/(socket|tls_engine|turn)"
+  "net/(bytes|headers|http1_parser|http1_server|http2_callbacks|http2_server|http2_session)"
+  "net/(server|socket.*|tls_engine|turn)"
   "api/(names|object|selector|view/label_match)" "api/schema/(defaults|schema).*"
   "api/validation/(metadata|rules|core)"
   "api/codec/(body|decode|decoder|encode|json_scan|scalars|zero)"
   "server/registry/(list_options|registry|strategy|verbs|write_flow)"
-  "server/http/(front|front_paths|media|reply|request_info|watch_stream)")
+  "server/http/(body|front|front_paths|media|reply|request_info|watch_stream)")
 
 # Errors are values, so the executable is built without exceptions, the tables for unwinding and the
 # names of types. Only the wrappers of libraries that throw keep all of that: an exception starts in
@@ -51,4 +51,8 @@ if(KNARR_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    # The counters that libFuzzer steers by: so one build serves the tests and the fuzz targets.
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
 endif()

@@ -30,7 +30,7 @@ rm -rf "$logs"
 mkdir -p "$logs"
 passed=0 failed=0
 jobs=${KNARR_JOBS:-$(nproc)}
-preset=${KNARR_TEST_PRESET:-asan}  # debug: the same tests without sanitizers, in half the time
+preset=${KNARR_TEST_PRESET:-asan}  # debug: the same tests without sanitizers and fuzzing
 build=build/$preset
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
 
@@ -65,7 +65,9 @@ tell_of() {  # NAME
   if [ "$bad" = 0 ]; then
     printf 'ok      %-28s %4d cases  %4d s\n' "$name" "$good" "$seconds"
   else
-    tail -n 60 "$logs/$name.log" | sed 's/^/    /'
+    # What failed may lie far before the end of a log.
+    { grep -aE -B 6 -A 10 -m 8 'FAILED:|ERROR: |runtime error: ' "$logs/$name.log"; tail -n 30 "$logs/$name.log"; } |
+      sed 's/^/    /'
     printf 'FAILED  %-28s %4d of %d   %4d s   %s\n' "$name" "$bad" $((good + bad)) "$seconds" "$logs/$name.log"
   fi
 }
@@ -115,8 +117,7 @@ trap 'kill $(jobs -rp) 2>/dev/null' EXIT
 must packages scripts/deps.sh "$([ -n "$vm" ] && echo vm || echo test)"
 # Downloads, while the processors build.
 [ -z "$vm" ] || ! wanted vm || run_part vm-image test/vm/run --prepare &
-# Not optimised: half the time to build, and frames that a report can name.
-must configure cmake --preset "$preset" -DCMAKE_CXX_FLAGS_DEBUG="-O0 -g1" -DCMAKE_C_FLAGS_DEBUG="-O0 -g1"
+must configure cmake --preset "$preset"
 must build ninja -C $build -j "$jobs"
 python3 test/e2e/harness/machine.py save "$logs/machine-before"
 
@@ -135,14 +136,10 @@ for test in $(find $build/test/integration -type f -perm -u+x | sort); do
 done
 tell_of_all
 
-# libFuzzer is clang's: the libraries once more, with coverage counters.
-if [ -z "$quick" ] && command -v clang++ >/dev/null && { [ -z "$only" ] || [[ fuzz =~ $only || $only = fuzz* ]]; }; then
-  must fuzz-build sh -c "CC=clang CXX=clang++ cmake --preset asan -B build/fuzz -DKNARR_FUZZ=ON \
-    -DKNARR_SANITIZE=OFF -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1 -fsanitize=address,fuzzer-no-link' >/dev/null &&
-    ninja -C build/fuzz -j $jobs \$(ninja -C build/fuzz -t targets all | sed -n 's/^\(fuzz_[a-z0-9_]*\): phony/\1/p')"
-  for test in $(find build/fuzz/test/fuzz -type f -perm -u+x -name 'fuzz_*' | sort); do
+if [ -z "$quick" ] && [ -d $build/test/fuzz ]; then
+  for test in $(find $build/test/fuzz -type f -perm -u+x -name 'fuzz_*' | sort); do
     name=$(basename "$test" | sed 's/^fuzz_//')
-    corpus=build/fuzz/corpus/$name
+    corpus=build/fuzz-corpus/$name
     mkdir -p "$corpus"
     background_part "fuzz-$name" "$test" -max_total_time="${KNARR_FUZZ_SECONDS:-5}" -timeout=10 -verbosity=0 \
       -print_final_stats=0 -artifact_prefix="$logs/fuzz-$name-" "$corpus"
