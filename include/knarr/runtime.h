@@ -22,7 +22,7 @@ namespace knarr::runtime {
 template <typename T>
 using Callback = std::function<void(Result<T>)>;
 
-enum class NamespaceMode { kPod, kNode, kContainer };
+enum class NamespaceMode { kPod, kNode, kContainer, kTarget };
 
 // 0 or empty means "not set" throughout; a limit of -1 is lifted.
 struct Resources {
@@ -117,6 +117,9 @@ struct ContainerConfig {
   bool tty = false;
   Resources resources;
   SecurityContext security;
+  // The container whose processes it sees, and whose end is its own, where the sandbox has no pid
+  // namespace for all. kInvalid when that one does not run.
+  std::string pid_target;
   int stop_signal = 0;  // 0: the image's, else SIGTERM
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> annotations;

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <array>
-#include <cctype>
 #include <cerrno>
 
+#include "base/ascii.h"
 #include "base/format.h"
 
 namespace knarr::runtime {
@@ -64,16 +64,10 @@ constexpr std::string_view kDefault[] = {
     "SETFCAP", "SETPCAP",      "NET_BIND_SERVICE", "SYS_CHROOT",
     "KILL",    "AUDIT_WRITE"};
 
-std::string upper(std::string_view text) {
-  std::string out;
-  for (char c : text) out += static_cast<char>(toupper(static_cast<unsigned char>(c)));
-  return out;
-}
-
 Result<void> apply(uint64_t& set, const std::vector<std::string>& names, bool add) {
   for (const std::string& name : names) {
     uint64_t bits = all_capabilities();
-    if (upper(name) != "ALL") {
+    if (base::upper(name) != "ALL") {
       int number = capability_number(name);
       if (number < 0)
         return make_error(Code::kInvalid, fmt::format("unknown capability \"{}\"", name));
@@ -86,7 +80,7 @@ Result<void> apply(uint64_t& set, const std::vector<std::string>& names, bool ad
 
 bool has_all(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    if (upper(name) == "ALL") return true;
+    if (base::upper(name) == "ALL") return true;
   }
   return false;
 }
@@ -94,7 +88,7 @@ bool has_all(const std::vector<std::string>& names) {
 }  // namespace
 
 int capability_number(std::string_view name) {
-  std::string wanted = upper(name);
+  std::string wanted = base::upper(name);
   if (wanted.starts_with("CAP_")) wanted.erase(0, 4);
   for (size_t i = 0; i < kNames.size(); i++) {
     if (kNames[i] == wanted) return static_cast<int>(i);
@@ -121,10 +115,10 @@ Result<uint64_t> capability_set(bool privileged, const std::vector<std::string>&
   std::vector<std::string> single_adds;
   std::vector<std::string> single_drops;
   for (const std::string& name : add) {
-    if (upper(name) != "ALL") single_adds.push_back(name);
+    if (base::upper(name) != "ALL") single_adds.push_back(name);
   }
   for (const std::string& name : drop) {
-    if (upper(name) != "ALL") single_drops.push_back(name);
+    if (base::upper(name) != "ALL") single_drops.push_back(name);
   }
   TRY(apply(set, single_adds, true));
   TRY(apply(set, single_drops, false));

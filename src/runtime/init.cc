@@ -85,27 +85,37 @@ void raise_file_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// By descriptors on both sides: a volume may have put a link where either path leads
+// (CVE-2025-52565).
+Result<void> bind_console_to(int slave) {
+  base::UniqueFd made(open("/dev/console", O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  base::UniqueFd target(open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info;
+  if (!target.valid() || fstat(target.get(), &info) != 0) {
+    return errno_error(errno, "open /dev/console");
+  }
+  if (S_ISLNK(info.st_mode)) return make_error(Code::kInvalid, "/dev/console is a symbolic link");
+  base::UniqueFd tree(open_tree(slave, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree.valid() || move_mount(tree.get(), "", target.get(), "",
+                                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    return errno_error(errno, "mount /dev/console");
+  }
+  return {};
+}
+
 Result<void> open_console(const ProcessFds& fds, const Identity& identity, bool bind_console) {
   base::UniqueFd master(open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!master.valid()) return errno_error(errno, "open /dev/pts/ptmx");
   int unlocked = 0;
-  int number = 0;
-  if (ioctl(master.get(), TIOCSPTLCK, &unlocked) != 0 ||
-      ioctl(master.get(), TIOCGPTN, &number) != 0) {
+  if (ioctl(master.get(), TIOCSPTLCK, &unlocked) != 0) {
     return errno_error(errno, "unlock the terminal");
   }
-  std::string name = fmt::format("/dev/pts/{}", number);
-  base::UniqueFd slave(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!slave.valid()) return errno_error(errno, "open " + name);
+  base::UniqueFd slave(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!slave.valid()) return errno_error(errno, "open the terminal");
   if (fchown(slave.get(), identity.uid, static_cast<gid_t>(-1)) != 0) {
-    return errno_error(errno, "chown " + name);
+    return errno_error(errno, "chown the terminal");
   }
-  if (bind_console) {
-    base::UniqueFd target(open("/dev/console", O_RDONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666));
-    if (mount(name.c_str(), "/dev/console", nullptr, MS_BIND, nullptr) != 0) {
-      return errno_error(errno, "mount /dev/console");
-    }
-  }
+  if (bind_console) TRY(bind_console_to(slave.get()));
   std::vector<base::UniqueFd> sent;
   sent.push_back(std::move(master));
   TRY_ASSIGN(size_t taken, send_some(fds.console, "M", sent));
@@ -353,12 +363,12 @@ void run_exec(const LaunchSpec& container, const Identity& identity, const ExecS
   if (Result<void> r = join_cgroups(container.cgroup_tasks); !r.ok())
     give_up(fds.status, r.error());
   set_oom_score(container.oom_score_adj);
-  bool own_pids = container.pid == NamespaceMode::kContainer;
-  int namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | (own_pids ? CLONE_NEWPID : 0);
+  bool other_pids = has_other_pids(container.pid);
+  int namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | (other_pids ? CLONE_NEWPID : 0);
   if (setns(container_pidfd, namespaces) != 0) {
     give_up(fds.status, errno_error(errno, "enter the container's namespaces"));
   }
-  if (own_pids) {
+  if (other_pids) {
     // Only a child is in the pid namespace. It waits until the shim can know its number.
     int gate[2];
     if (pipe2(gate, O_CLOEXEC) != 0) give_up(fds.status, errno_error(errno, "pipe"));

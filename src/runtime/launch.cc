@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "base/ascii.h"
 #include "base/format.h"
 #include "runtime/capabilities.h"
 
@@ -119,6 +120,10 @@ Result<LaunchSpec> make_launch_spec(const LaunchInput& input) {
   spec.memory_events = input.cgroups.memory_events_file(cgroup);
   spec.oom_score_adj = config.resources.oom_score_adj;
   spec.pid = sandbox.config.pid;
+  if (!config.pid_target.empty() && spec.pid == NamespaceMode::kContainer) {
+    spec.pid = NamespaceMode::kTarget;
+    spec.pid_target = config.pid_target;
+  }
   spec.tty = config.tty;
   spec.stdin_open = config.stdin_open;
   spec.stdin_once = config.stdin_once;
@@ -131,8 +136,7 @@ Result<LaunchSpec> make_launch_spec(const LaunchInput& input) {
 int signal_number(const std::string& text) {
   if (text.empty()) return 0;
   if (isdigit(static_cast<unsigned char>(text[0])) != 0) return atoi(text.c_str());
-  std::string name;
-  for (char c : text) name += static_cast<char>(toupper(static_cast<unsigned char>(c)));
+  std::string name = base::upper(text);
   if (name.starts_with("SIG")) name.erase(0, 3);
   if (name.starts_with("RTMIN")) return SIGRTMIN + atoi(name.c_str() + 5);
   if (name.starts_with("RTMAX")) return SIGRTMAX + atoi(name.c_str() + 5);

@@ -2,7 +2,7 @@
 // native_sandbox.cc, native_container.cc, native_adopt.cc (what a restart finds), native_exec.cc.
 //
 //   <state>/boot_id                   of the boot the rest belongs to
-//   <state>/sandboxes/<id>/           sandbox.json shim.sock shim.log shm/
+//   <state>/sandboxes/<id>/           sandbox.json shim.sock shim.log shim.lock shm/
 //   <state>/containers/<id>/          container.json exit.json; its root is mounted over this
 //   folder,
 //                                     in its own mount namespace only
@@ -47,6 +47,8 @@ Result<base::UniqueFd> spawn_shim(const std::string& executable, const std::stri
                                   const SandboxRecord& record);
 // Invalid when nobody listens there: the shim has ended.
 Result<base::UniqueFd> connect_shim(const std::string& folder);
+// With SIGKILL, when it lives.
+void kill_shim(const std::string& folder);
 void unmount_shm(const SandboxRecord& record);
 Result<Leftovers> scan_state(const std::string& state_dir);
 
@@ -137,6 +139,7 @@ class NativeRuntime final : public Runtime {
   std::vector<std::string> containers_of(const std::string& sandbox_id) const;
   bool cgroup_in_use(const std::string& path) const;
   void container_ended(Container& container, ContainerProgress progress);
+  Result<void> check_pid_target(const Sandbox& sandbox, const std::string& id);
   void launch(const std::string& id, LaunchSpec spec, std::string seccomp,
               Callback<ContainerStatus> done);
   void start_failed(const std::string& id, const Error& error, Callback<ContainerStatus> done);

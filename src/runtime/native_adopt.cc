@@ -248,10 +248,8 @@ void NativeRuntime::give_up_shim(const std::string& id) {
   Sandbox* sandbox = find_sandbox(id);
   if (sandbox == nullptr) return;
   base::log(base::Level::kWarning, "runtime", "shim of sandbox {} does not answer", id);
-  if (sandbox->shim) {
-    sandbox->shim->tell("shutdown", Message());  // should it read that later, it ends
-    sandbox->shim->close();
-  }
+  if (sandbox->shim) sandbox->shim->close();
+  kill_shim(sandbox_folder(id));
   kill_orphans(*sandbox);
 }
 

@@ -46,6 +46,17 @@ Result<bool> make_cgroup(const Cgroups& cgroups, const std::string& path,
 
 }  // namespace
 
+Result<void> NativeRuntime::check_pid_target(const Sandbox& sandbox, const std::string& id) {
+  if (id.empty()) return {};
+  const Container* target = find_container(id);
+  if (target != nullptr && target->record.sandbox_id == sandbox.record.id &&
+      target->progress.state == ContainerState::kRunning) {
+    return {};
+  }
+  return make_error(Code::kInvalid,
+                    fmt::format("invalid target container: container \"{}\" is not running", id));
+}
+
 void NativeRuntime::create_container(const std::string& sandbox_id, ContainerConfig config,
                                      Callback<std::string> done) {
   Sandbox* sandbox = find_sandbox(sandbox_id);
@@ -71,6 +82,9 @@ void NativeRuntime::create_container(const std::string& sandbox_id, ContainerCon
                                             config.security.drop_capabilities);
       !set.ok()) {
     return done(set.error());
+  }
+  if (Result<void> target = check_pid_target(*sandbox, config.pid_target); !target.ok()) {
+    return done(target.error());
   }
   ContainerRecord record{new_id(), sandbox_id, wall_clock_ns(), std::move(config)};
   containers_[record.id].record = record;
@@ -167,21 +181,20 @@ void NativeRuntime::launch(const std::string& id, LaunchSpec spec, std::string s
   Message message;
   message.body.set("spec", to_json(spec));
   message.blob = std::move(seccomp);
-  shim->call("start", std::move(message),
-             [this, id, done = std::move(done)](Result<Message> reply) {
-               if (!reply.ok()) return start_failed(id, reply.error(), done);
-               Container* container = find_container(id);
-               if (container == nullptr) return done(no_container(id));
-               container->starting = false;
-               ContainerProgress progress;
-               from_json(reply->body["container"], progress);
-               // A very short one has ended by now. It is told as running first: its end is an
-               // event.
-               if (progress.state == ContainerState::kExited)
-                 progress.state = ContainerState::kRunning;
-               container->progress = std::move(progress);
-               done(status(*container));
-             });
+  const char* op = spec.pid == NamespaceMode::kTarget ? "start_beside" : "start";
+  shim->call(op, std::move(message), [this, id, done = std::move(done)](Result<Message> reply) {
+    if (!reply.ok()) return start_failed(id, reply.error(), done);
+    Container* container = find_container(id);
+    if (container == nullptr) return done(no_container(id));
+    container->starting = false;
+    ContainerProgress progress;
+    from_json(reply->body["container"], progress);
+    // A very short one has ended by now. It is told as running first: its end is an
+    // event.
+    if (progress.state == ContainerState::kExited) progress.state = ContainerState::kRunning;
+    container->progress = std::move(progress);
+    done(status(*container));
+  });
 }
 
 void NativeRuntime::start_failed(const std::string& id, const Error& error,

@@ -4,6 +4,8 @@
 #include <linux/capability.h>
 #include <signal.h>
 
+#include <utility>
+
 #include "base/format.h"
 #include "base/log.h"
 #include "runtime/capabilities.h"
@@ -15,6 +17,13 @@ namespace knarr::runtime {
 namespace {
 
 constexpr int kThreads = 4;
+
+void say_what_is_missing() {
+  static bool said = false;  // a process may make many runtimes
+  if ((bounding_capabilities() >> CAP_SYS_RESOURCE & 1) != 0 || std::exchange(said, true)) return;
+  base::log(base::Level::kInfo, "runtime",
+            "without CAP_SYS_RESOURCE oom_score_adj of containers can be raised only");
+}
 
 }  // namespace
 
@@ -36,10 +45,7 @@ NativeRuntime::NativeRuntime(base::Loop& loop, Random& random, ImageStore& image
       cgroups_(Cgroups::of_this_machine(options_.cgroup_root)),
       pool_(std::make_unique<WorkPool>(loop, kThreads)) {
   signal(SIGPIPE, SIG_IGN);  // the input of a process that has ended: pipes know no MSG_NOSIGNAL
-  if ((bounding_capabilities() >> CAP_SYS_RESOURCE & 1) == 0) {
-    base::log(base::Level::kInfo, "runtime",
-              "without CAP_SYS_RESOURCE oom_score_adj of containers can be raised only");
-  }
+  say_what_is_missing();
 }
 
 NativeRuntime::~NativeRuntime() {

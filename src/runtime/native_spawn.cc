@@ -2,6 +2,7 @@
 // connect at once and needs not wait for the shim to come up.
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -143,6 +144,20 @@ Result<base::UniqueFd> spawn_shim(const std::string& executable, const std::stri
   TRY_ASSIGN(base::UniqueFd socket, connect_shim(folder));
   if (!socket.valid()) return make_error(Code::kInternalError, "the shim ended at its start");
   return socket;
+}
+
+void kill_shim(const std::string& folder) {
+  base::UniqueFd fd(open((folder + "/shim.lock").c_str(), O_RDWR | O_CLOEXEC));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  if (!fd.valid() || fcntl(fd.get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return;
+  pid_t pid = lock.l_pid;
+  base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  // The number may have become another's in between: the holder is asked for again.
+  lock.l_type = F_WRLCK;
+  if (!process.valid() || fcntl(fd.get(), F_GETLK, &lock) != 0) return;
+  if (lock.l_type == F_UNLCK || lock.l_pid != pid) return;
+  syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
 }
 
 void unmount_shm(const SandboxRecord& record) {

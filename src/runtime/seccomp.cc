@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/ascii.h"
 #include "base/format.h"
 #include "base/json.h"
 #include "base/unique_fd.h"
@@ -67,10 +68,8 @@ Result<void> add_architectures(scmp_filter_ctx context, const SeccompRules& rule
     }
   }
   for (const std::string& name : names) {
-    std::string lower = name.starts_with("SCMP_ARCH_") ? name.substr(10) : name;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-      return static_cast<char>(tolower(static_cast<unsigned char>(c)));
-    });
+    std::string lower =
+        base::lower(name.starts_with("SCMP_ARCH_") ? std::string_view(name).substr(10) : name);
     uint32_t token = seccomp_arch_resolve_name(lower.c_str());
     if (token == 0) {
       return make_error(Code::kInvalid, fmt::format("seccomp: unknown architecture \"{}\"", name));

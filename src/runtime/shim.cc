@@ -100,6 +100,15 @@ Result<int> make_namespaces(const SandboxConfig& config) {
   return pid;
 }
 
+// Whoever asks the kernel who holds it learns this process's number. Valid as long as it lives.
+base::UniqueFd hold_lock(const std::string& folder) {
+  base::UniqueFd fd(open((folder + "/shim.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  if (fd.valid()) fcntl(fd.get(), F_SETLK, &lock);
+  return fd;
+}
+
 int open_signals() {
   signal(SIGHUP, SIG_IGN);
   signal(SIGINT, SIG_IGN);
@@ -132,6 +141,7 @@ int shim_main(int argc, char** argv) {
   umask(0022);
   if (chdir("/") != 0) return 1;
   close_range(kListener + 1, ~0U, 0);
+  base::UniqueFd lock = hold_lock(folder);
   fcntl(kListener, F_SETFD, FD_CLOEXEC);
   prctl(PR_SET_NAME, "knarr-shim", 0, 0, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/format.h"
+#include "knarr/check.h"
 #include "runtime/image/files.h"
 #include "runtime/wire.h"
 
@@ -106,7 +107,7 @@ Result<void> ShimContainer::open_streams(ProcessFds& child) {
   return {};
 }
 
-Result<void> ShimContainer::start(uint64_t extra_namespaces) {
+Result<void> ShimContainer::start(uint64_t extra_namespaces, int join_pids_of) {
   ProcessFds child;
   TRY(open_streams(child));
   TRY_ASSIGN(child.status, status_.open());
@@ -115,8 +116,18 @@ Result<void> ShimContainer::start(uint64_t extra_namespaces) {
     cgroup.reset(open(spec_.cgroup_unified.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!cgroup.valid()) return errno_error(errno, "open " + spec_.cgroup_unified);
   }
+  base::UniqueFd own_pids;
+  if (join_pids_of >= 0) {
+    own_pids.reset(open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC));
+    if (!own_pids.valid() || setns(join_pids_of, CLONE_NEWPID) != 0) {
+      return errno_error(errno, "enter the pid namespace of container " + spec_.pid_target);
+    }
+  }
   int pid = fork_into(CLONE_NEWNS | extra_namespaces, cgroup.get());
   if (pid == 0) run_container(spec_, seccomp_, child);
+  int fork_errno = errno;
+  if (own_pids.valid()) CHECK(setns(own_pids.get(), CLONE_NEWPID) == 0);
+  errno = fork_errno;
   if (pid < 0) return errno_error(errno, "fork the container's process");
   progress_.pid = pid;
   progress_.started_at_ns = wall_clock_ns();

@@ -44,8 +44,9 @@ class ShimContainer {
  public:
   ShimContainer(LaunchSpec spec, std::string seccomp);
 
-  // Forks the child. The error is what a failed start says.
-  Result<void> start(uint64_t extra_namespaces);
+  // Forks the child, into the pid namespace of that process (a pidfd) if there is one. The error is
+  // what a failed start says.
+  Result<void> start(uint64_t extra_namespaces, int join_pids_of);
   void want(Poller& poller);
   bool starting() const { return status_.is_open(); }
   int status_fd() const { return status_.fd(); }

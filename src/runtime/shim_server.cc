@@ -97,7 +97,9 @@ Result<void> ShimServer::dispatch(const Request& request, const std::string& op,
     out.fds.emplace_back(fd);
     return {};
   }
-  if (op == "start") {
+  // An older shim would start it among the host's processes: so it has a name that one does not
+  // know.
+  if (op == "start" || op == "start_beside") {
     later = true;
     return start(request, in);
   }
@@ -135,14 +137,29 @@ Result<ShimContainer*> ShimServer::find(const json::Value& body) {
   return found->second.container.get();
 }
 
+// The descriptor of its process.
+Result<int> ShimServer::find_running(const std::string& id) {
+  auto found = containers_.find(id);
+  if (found != containers_.end() &&
+      found->second.container->progress().state == ContainerState::kRunning) {
+    return found->second.container->pidfd();
+  }
+  return make_error(Code::kInvalid,
+                    fmt::format("invalid target container: container \"{}\" is not running", id));
+}
+
 Result<void> ShimServer::start(const Request& request, Message& in) {
   if (stopping_) return make_error(Code::kServiceUnavailable, "the sandbox is being stopped");
   LaunchSpec spec;
   from_json(in.body["spec"], spec);
   std::string id = spec.id;
   uint64_t namespaces = spec.pid == NamespaceMode::kContainer ? CLONE_NEWPID : 0;
+  int join_pids_of = -1;
+  if (spec.pid == NamespaceMode::kTarget) {
+    TRY_ASSIGN(join_pids_of, find_running(spec.pid_target));
+  }
   auto container = std::make_unique<ShimContainer>(std::move(spec), std::move(in.blob));
-  TRY(container->start(namespaces));
+  TRY(container->start(namespaces, join_pids_of));
   containers_[id] = Entry{std::move(container), request, false, false, false};
   return {};
 }
@@ -186,8 +203,8 @@ Result<void> ShimServer::exec(const Request& request, Message& in) {
     run_exec(spec, container->identity(), exec.spec, container->seccomp(), container->pidfd(), fds);
   }
   if (pid < 0) return errno_error(errno, "fork");
-  // In a pid namespace of the container's own the child is only the helper that forks the process.
-  if (spec.pid != NamespaceMode::kContainer) exec.pid = pid;
+  // In a pid namespace of the container the child is only the helper that forks the process.
+  if (!has_other_pids(spec.pid)) exec.pid = pid;
   exec.status.close_child_end();
   execs_.push_back(std::move(exec));
   return {};

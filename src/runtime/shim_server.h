@@ -3,6 +3,7 @@
 //   hello                        -> pid
 //   list                         -> containers: [ContainerProgress], execs: [id]
 //   start LaunchSpec, blob       -> ContainerProgress
+//   start_beside                 the same, in the pid namespace of another container
 //   exec ExecSpec, fds           -> (tty: the master)
 //   attach fds                   -> (input, if there is)
 //   socket                       -> an unconnected TCP socket
@@ -76,6 +77,7 @@ class ShimServer {
   Result<void> attach(Message& in, Message& out);
   Result<void> signal_exec(const json::Value& body);
   Result<ShimContainer*> find(const json::Value& body);
+  Result<int> find_running(const std::string& id);
   void read_signals(int signals);
   void reap();
   void settle();

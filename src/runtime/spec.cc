@@ -92,6 +92,7 @@ void fields(V& v, Like<ContainerConfig> auto& c) {
   v("tty", c.tty);
   v("resources", c.resources);
   v("security", c.security);
+  v("pidTarget", c.pid_target);
   v("stopSignal", c.stop_signal);
   v("labels", c.labels);
   v("annotations", c.annotations);
@@ -121,6 +122,7 @@ void fields(V& v, Like<LaunchSpec> auto& s) {
   v("memoryEvents", s.memory_events);
   v("oomScoreAdj", s.oom_score_adj);
   v("pid", s.pid);
+  v("pidTarget", s.pid_target);
   v("tty", s.tty);
   v("stdin", s.stdin_open);
   v("stdinOnce", s.stdin_once);

@@ -12,6 +12,11 @@
 
 namespace knarr::runtime {
 
+// Whether a container's processes are in another pid namespace than other children of its shim.
+inline bool has_other_pids(NamespaceMode pid) {
+  return pid == NamespaceMode::kContainer || pid == NamespaceMode::kTarget;
+}
+
 // All a shim needs to start a container. The seccomp program travels beside it, as bytes.
 struct LaunchSpec {
   std::string id;
@@ -36,6 +41,7 @@ struct LaunchSpec {
   std::string memory_events;  // the file whose oom_kill counter tells; empty: none
   int oom_score_adj = 0;
   NamespaceMode pid = NamespaceMode::kContainer;
+  std::string pid_target;  // with kTarget: the container's id
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/ascii.h"
 #include "base/format.h"
 #include "base/unique_fd.h"
 
@@ -31,16 +32,9 @@ constexpr const char* kSystemAuthorities[] = {
     "/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem"};
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 // "Head", "Get": how Go's client names the operation.
 std::string operation(const std::string& method) {
-  std::string out = lower(method);
+  std::string out = base::lower(method);
   out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
   return out;
 }
@@ -90,7 +84,8 @@ std::string dial_error(const std::string& host, int port) {
   if (error == ENETUNREACH) return where + ": connect: network is unreachable";
   if (error == EHOSTUNREACH) return where + ": connect: no route to host";
   if (error == ETIMEDOUT) return where + ": i/o timeout";
-  return where + ": connect: " + (error != 0 ? lower(strerror(error)) : "connection reset by peer");
+  return where +
+         ": connect: " + (error != 0 ? base::lower(strerror(error)) : "connection reset by peer");
 }
 
 std::string verify_error(long code) {
@@ -260,7 +255,8 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request, const Receiver
     // Credentials are for whom they were given to: storage behind a registry has its own in the
     // URL.
     if (to.authority() != url.authority() || (url.tls && !to.tls)) {
-      std::erase_if(next.headers, [](const auto& h) { return lower(h.first) == "authorization"; });
+      std::erase_if(next.headers,
+                    [](const auto& h) { return base::lower(h.first) == "authorization"; });
     }
     url = std::move(to);
   }
@@ -307,7 +303,7 @@ std::string failure(httplib::Error error, const httplib::ClientImpl& client, con
 void take_head(const httplib::Response& from, HttpResponse& to) {
   to.status = from.status;
   to.headers.clear();
-  for (const auto& [name, value] : from.headers) to.headers.emplace(lower(name), value);
+  for (const auto& [name, value] : from.headers) to.headers.emplace(base::lower(name), value);
 }
 
 }  // namespace

@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "base/base64.h"
 #include "base/json.h"
 
 namespace knarr::runtime {
 
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 bool is_token_char(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
@@ -82,9 +77,9 @@ std::vector<AuthChallenge> parse_challenges(std::string_view header) {
     // A word before '=' is a parameter of the last scheme, any other begins a new one.
     if (scan.take('=')) {
       std::string value = scan.value();
-      if (!out.empty()) out.back().parameters[lower(word)] = std::move(value);
+      if (!out.empty()) out.back().parameters[base::lower(word)] = std::move(value);
     } else {
-      out.push_back({lower(word), {}});
+      out.push_back({base::lower(word), {}});
     }
   }
   return out;

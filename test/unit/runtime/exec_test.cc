@@ -218,3 +218,45 @@ TEST_CASE("an exec whose helper is killed before it can report fails", "[root]")
   CHECK(answer->error().message.find("the process that was to start it has died") !=
         std::string::npos);
 }
+
+TEST_CASE("a container in the pid namespace of another sees its processes, and ends with it",
+          "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string target = node.run(pod, node.shell("sleep 1001"));
+  std::string other = node.run(pod, node.shell("sleep 1002"));
+  ContainerConfig config = node.shell("sleep 1003");
+  config.pid_target = target;
+  std::string id = node.run(pod, config);
+  std::string seen = node.exec(id, {"ps"})->output;
+  CHECK(seen.find("sleep 1001") != std::string::npos);
+  CHECK(seen.find("sleep 1003") != std::string::npos);
+  CHECK(seen.find("sleep 1002") == std::string::npos);
+  CHECK(node.exec(target, {"ps"})->output.find("sleep 1003") != std::string::npos);
+  // The next container of the pod is again one of its own.
+  std::string later = node.run(pod, node.shell("sleep 1004"));
+  CHECK(node.exec(later, {"ps"})->output.find("sleep 1001") == std::string::npos);
+
+  REQUIRE(
+      node.await<void>([&](auto done) { node.runtime().stop_container(target, 0, done); }).ok());
+  CHECK(node.wait(id).exit_code == 137);
+  config.attempt = 1;
+  Result<std::string> late = node.create(pod, config);
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().message ==
+        "invalid target container: container \"" + target + "\" is not running");
+}
+
+TEST_CASE("a debugging container outlives its shim's connection and a restart of knarr", "[root]") {
+  TestNode node;
+  std::string pod = node.sandbox();
+  std::string target = node.run(pod, node.shell("sleep 1001"));
+  ContainerConfig config = node.shell("sleep 1003");
+  config.pid_target = target;
+  std::string id = node.run(pod, config);
+  node.stop_runtime();
+  node.start_runtime();
+  CHECK(node.exec(id, {"ps"})->output.find("sleep 1001") != std::string::npos);
+  REQUIRE(node.await<void>([&](auto done) { node.runtime().stop_container(id, 0, done); }).ok());
+  CHECK(node.exec(target, {"ps"})->output.find("sleep 1003") == std::string::npos);
+}
