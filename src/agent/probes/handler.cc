@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/probes/grpc_health.h"
+#include "agent/probes/http_get.h"
 #include "base/format.h"
 #include "net/dial.h"
 
@@ -10,10 +12,10 @@ namespace knarr::agent {
 
 using json::Value;
 using Verdict = HandlerResult::Verdict;
+using Purpose = HandlerRunner::Purpose;
 
 namespace {
 
-constexpr size_t kMaxOutput = 10 * 1024;
 constexpr int64_t kDefaultTimeoutMs = 1000;
 
 net::ClientOptions probe_client() {
@@ -32,12 +34,13 @@ std::string host_and_port(const std::string& host, uint16_t port) {
 class Run : public HandlerRun {
  public:
   explicit Run(HandlerRunner::Done done) : done_(std::move(done)) {}
-  void finish(Verdict verdict, std::string output) {
+  void finish(HandlerResult result) {
     if (!done_) return;
     auto done = std::exchange(done_, nullptr);
-    done({verdict, std::move(output)});
+    done(std::move(result));
   }
 
+  std::unique_ptr<HttpGet> get;
   std::unique_ptr<net::Call> call;
   std::unique_ptr<net::Pending> pending;
   std::unique_ptr<Timer> timer;
@@ -53,54 +56,56 @@ void run_exec(runtime::Runtime& runtime, Run& run, const std::string& container_
   for (const Value& word : exec["command"].elements()) argv.push_back(word.text());
   std::weak_ptr<bool> alive = run.alive;
   runtime.exec_sync(container_id, argv, timeout_ms,
-                    [&run, alive, argv, timeout_ms](Result<runtime::ExecResult> result) {
+                    [&run, alive](Result<runtime::ExecResult> result) {
                       if (alive.expired()) return;
                       if (result.ok()) {
-                        run.finish(result->exit_code == 0 ? Verdict::kSuccess : Verdict::kFailure,
-                                   result->output);
+                        run.finish({result->exit_code == 0 ? Verdict::kSuccess : Verdict::kFailure,
+                                    result->output, result->exit_code});
                       } else if (result.error().code == Code::kTimeout) {
-                        run.finish(Verdict::kFailure,
-                                   fmt::format("command timed out: \"{}\" timed out after {}s",
-                                               argv.empty() ? "" : argv[0], timeout_ms / 1000));
+                        run.finish({Verdict::kFailure, result.error().message, 0, true});
                       } else {
-                        run.finish(Verdict::kUnknown, result.error().message);
+                        run.finish({Verdict::kUnknown, result.error().message});
                       }
                     });
 }
 
-void run_http(net::Client& http, Run& run, const Prober::Target& target, const Value& get,
-              int64_t timeout_ms) {
-  std::string scheme(get["scheme"].as_string("HTTP"));
-  std::transform(scheme.begin(), scheme.end(), scheme.begin(),
-                 [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+bool good(int status) { return status >= 200 && status < 400; }
+
+HandlerResult probe_result(const HttpAnswer& answer) {
+  if (!good(answer.status)) {
+    return {Verdict::kFailure, fmt::format("HTTP probe failed with statuscode: {}", answer.status)};
+  }
+  if (answer.status < 300) return {Verdict::kSuccess, answer.body};
+  return {Verdict::kWarning, "Probe terminated redirects, Response body: " + answer.body};
+}
+
+void run_http(net::Client& http, Clock& clock, Run& run, const Prober::Target& target,
+              const Value& get, int64_t timeout_ms, Purpose purpose) {
+  bool tls = get["scheme"].as_string("HTTP") == "HTTPS";
   std::string host(get["host"].as_string(target.pod_ip));
   std::string path(get["path"].as_string("/"));
   if (path.empty() || path[0] != '/') path = "/" + path;
   std::string address = host_and_port(host, port_of(get["port"], *target.container->spec));
-  net::ClientRequest request;
-  request.url = scheme + "://" + address + path;
-  request.headers = {{"User-Agent", "kube-probe/1.36"}, {"Accept", "*/*"}, {"Connection", "close"}};
+  net::Headers headers;
   for (const Value& header : get["httpHeaders"].elements()) {
-    request.headers.set(header["name"].as_string(), header["value"].as_string());
+    headers.add(header["name"].as_string(), header["value"].as_string());
   }
-  request.timeout_ms = timeout_ms;
-  request.body_limit = 1024 * 1024;
-  std::string url = request.url;
-  run.call = http.fetch(std::move(request), [&run, url, address](Result<net::Response> result) {
-    if (result.ok()) {
-      bool good = result->status >= 200 && result->status < 400;
-      run.finish(good ? Verdict::kSuccess : Verdict::kFailure,
-                 good ? result->body.substr(0, kMaxOutput)
-                      : fmt::format("HTTP probe failed with statuscode: {}", result->status));
-    } else if (result.error().code == Code::kTimeout) {
-      run.finish(Verdict::kFailure,
-                 fmt::format("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while "
-                             "awaiting headers)",
-                             url));
-    } else {
-      run.finish(Verdict::kFailure, fmt::format("Get \"{}\": {}", url, result.error().message));
-    }
-  });
+  // The defaults; an empty value of the user's is none at all.
+  auto add_default = [&](const char* name, const char* value) {
+    if (!headers.has(name)) return headers.add(name, value);
+    if (headers.get(name).empty()) headers.remove(name);
+  };
+  add_default("User-Agent", purpose == Purpose::kProbe ? "kube-probe/1.36" : "kube-lifecycle/1.36");
+  add_default("Accept", "*/*");
+  headers.set("Connection", "close");
+  run.get = std::make_unique<HttpGet>(
+      http, clock, (tls ? "https://" : "http://") + address + path, std::move(headers), timeout_ms,
+      [&run, purpose](Result<HttpAnswer> answer) {
+        if (!answer.ok()) return run.finish({Verdict::kFailure, answer.error().message});
+        // A hook has been called, whatever the answer.
+        bool hook = purpose == Purpose::kHook;
+        run.finish(hook ? HandlerResult{Verdict::kSuccess, ""} : probe_result(*answer));
+      });
 }
 
 void run_tcp(base::Loop& loop, Run& run, const Prober::Target& target, const Value& tcp,
@@ -110,41 +115,39 @@ void run_tcp(base::Loop& loop, Run& run, const Prober::Target& target, const Val
   run.pending = net::dial_tcp(
       loop, host, port, timeout_ms,
       [&run, address = host_and_port(host, port)](Result<std::unique_ptr<net::ByteStream>> result) {
-        if (result.ok()) return run.finish(Verdict::kSuccess, "");
+        if (result.ok()) return run.finish({Verdict::kSuccess, ""});
         bool late = result.error().code == Code::kTimeout;
-        run.finish(Verdict::kFailure,
-                   fmt::format("dial tcp {}: {}", address,
-                               late ? "i/o timeout" : "connect: " + result.error().message));
+        run.finish({Verdict::kFailure,
+                    fmt::format("dial tcp {}: {}", address,
+                                late ? "i/o timeout" : "connect: " + result.error().message)});
       });
 }
 
-// grpc.health.v1.Health/Check over HTTP/2 without TLS: the request is field 1 (service), the
-// answer's field 1 is the status, 1 for serving; each in a frame of one flag byte and a 4-byte
-// length.
+// Over HTTP/2 without TLS.
 void run_grpc(net::Client& http2, Run& run, const Prober::Target& target, const Value& grpc,
               int64_t timeout_ms) {
-  std::string service = grpc["service"].text();
-  std::string message;
-  if (!service.empty())
-    message = "\x0a" + std::string(1, static_cast<char>(service.size())) + service;
-  std::string frame = {0, 0, 0, 0, static_cast<char>(message.size())};
+  std::string address = host_and_port(target.pod_ip, static_cast<uint16_t>(grpc["port"].as_int()));
   net::ClientRequest request;
   request.method = "POST";
-  request.url =
-      fmt::format("http://{}/grpc.health.v1.Health/Check",
-                  host_and_port(target.pod_ip, static_cast<uint16_t>(grpc["port"].as_int())));
-  request.headers = {{"content-type", "application/grpc"}, {"te", "trailers"}};
-  request.body = frame + message;
+  request.url = fmt::format("http://{}/grpc.health.v1.Health/Check", address);
+  request.headers = {
+      {"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "kube-probe/1.36"}};
+  request.body = health_request(grpc["service"].as_string());
   request.timeout_ms = timeout_ms;
-  run.call = http2.fetch(std::move(request), [&run](Result<net::Response> result) {
-    if (!result.ok()) return run.finish(Verdict::kFailure, result.error().message);
-    std::string_view status = result->trailers.get("grpc-status");
-    if (status.empty()) status = result->headers.get("grpc-status");
-    bool serving =
-        status == "0" && result->body.size() >= 7 && result->body[5] == 8 && result->body[6] == 1;
-    run.finish(serving ? Verdict::kSuccess : Verdict::kFailure,
-               serving ? "" : "service unhealthy (responded with \"NOT_SERVING\")");
-  });
+  run.call =
+      http2.fetch(std::move(request), [&run, address, timeout_ms](Result<net::Response> result) {
+        if (!result.ok()) {
+          return run.finish({Verdict::kFailure,
+                             fmt::format("timeout: failed to connect service \"{}\" within {}s: "
+                                         "context deadline exceeded",
+                                         address, timeout_ms / 1000)});
+        }
+        const net::Headers& from =
+            result->trailers.has("grpc-status") ? result->trailers : result->headers;
+        HealthAnswer answer =
+            health_answer(from.get("grpc-status"), from.get("grpc-message"), result->body);
+        run.finish({answer.serving ? Verdict::kSuccess : Verdict::kFailure, answer.text});
+      });
 }
 
 }  // namespace
@@ -167,13 +170,13 @@ HandlerRunner::HandlerRunner(base::Loop& loop, runtime::Runtime& runtime)
       }()) {}
 
 std::unique_ptr<HandlerRun> HandlerRunner::run(const Prober::Target& target, const Value& handler,
-                                               int64_t timeout_ms, Done done) {
+                                               int64_t timeout_ms, Purpose purpose, Done done) {
   auto run = std::make_unique<Run>(std::move(done));
   if (timeout_ms <= 0) timeout_ms = kDefaultTimeoutMs;
   if (handler["exec"].is_object()) {
     run_exec(runtime_, *run, target.container_id, handler["exec"], timeout_ms);
   } else if (handler["httpGet"].is_object()) {
-    run_http(http_, *run, target, handler["httpGet"], timeout_ms);
+    run_http(http_, loop_, *run, target, handler["httpGet"], timeout_ms, purpose);
   } else if (handler["tcpSocket"].is_object()) {
     run_tcp(loop_, *run, target, handler["tcpSocket"], timeout_ms);
   } else if (handler["grpc"].is_object()) {
@@ -182,7 +185,7 @@ std::unique_ptr<HandlerRun> HandlerRunner::run(const Prober::Target& target, con
     Run* r = run.get();
     bool sleep = handler["sleep"].is_object();
     run->timer = loop_.timer([r, sleep] {
-      r->finish(sleep ? Verdict::kSuccess : Verdict::kUnknown, sleep ? "" : "missing handler");
+      r->finish({sleep ? Verdict::kSuccess : Verdict::kUnknown, sleep ? "" : "missing handler"});
     });
     run->timer->start(sleep ? handler["sleep"]["seconds"].as_int() * 1000 : 0);
   }

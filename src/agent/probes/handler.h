@@ -12,8 +12,11 @@
 namespace knarr::agent {
 
 struct HandlerResult {
-  enum class Verdict { kSuccess, kFailure, kUnknown } verdict = Verdict::kUnknown;
+  // kWarning is a success with an event.
+  enum class Verdict { kSuccess, kWarning, kFailure, kUnknown } verdict = Verdict::kUnknown;
   std::string output;  // what the event quotes
+  int exit_code = 0;   // of an exec
+  bool late = false;   // an exec ran into its timeout
 };
 
 // Cancelled when destroyed.
@@ -27,9 +30,11 @@ class HandlerRunner {
   HandlerRunner(base::Loop& loop, runtime::Runtime& runtime);
 
   using Done = std::function<void(HandlerResult)>;
+  // A hook's httpGet succeeds with any status.
+  enum class Purpose { kProbe, kHook };
   // `handler` is the object with the member "exec", "httpGet", ... Never calls done from within.
   std::unique_ptr<HandlerRun> run(const Prober::Target& target, const json::Value& handler,
-                                  int64_t timeout_ms, Done done);
+                                  int64_t timeout_ms, Purpose purpose, Done done);
 
  private:
   base::Loop& loop_;

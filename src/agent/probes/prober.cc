@@ -85,6 +85,7 @@ ContainerProber::Worker::Worker(ContainerProber& owner, Container& container, Pr
 void ContainerProber::Worker::probe() {
   const Value& handler = (*container_.target.container->spec)[member_of(kind_)];
   run_ = owner_.runner_.run(container_.target, handler, settings_.timeout_ms,
+                            HandlerRunner::Purpose::kProbe,
                             [this](const HandlerResult& r) { result(r); });
 }
 
@@ -102,7 +103,10 @@ void ContainerProber::Worker::result(const HandlerResult& r) {
                            title + " probe errored and resulted in unknown state: " + r.output);
     return;
   }
-  bool success = r.verdict == HandlerResult::Verdict::kSuccess;
+  bool success = r.verdict != HandlerResult::Verdict::kFailure;
+  if (r.verdict == HandlerResult::Verdict::kWarning) {
+    owner_.events_.warning(pod, field_path, "ProbeWarning", title + " probe warning: " + r.output);
+  }
   if (!success) {
     owner_.events_.warning(pod, field_path, "Unhealthy", title + " probe failed: " + r.output);
   }
