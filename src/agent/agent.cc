@@ -54,7 +54,8 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
       handlers_(loop, runtime),
       prober_(loop, handlers_, events_),
       hooks_(loop, handlers_),
-      images_(loop, runtime, client, events_),
+      image_access_(options_.data_dir + "/image_access.json", offload_),
+      images_(loop, runtime, client, events_, image_access_),
       services_{loop,   runtime, network,   volumes_, configurer_, prober_,
                 hooks_, images_, statuses_, events_,  *this,       options_.node.ip},
       node_(options_.node, read_machine_facts(options_.data_dir), client, loop,
@@ -276,7 +277,11 @@ void Agent::room_changed() {
 void Agent::refresh_images() {
   std::weak_ptr<bool> alive = alive_;
   runtime_.list_images([this, alive](Result<std::vector<runtime::ImageSpec>> images) {
-    if (!alive.expired() && images.ok()) node_.set_images(*images);
+    if (alive.expired() || !images.ok()) return;
+    node_.set_images(*images);
+    std::set<std::string> ids;
+    for (const runtime::ImageSpec& image : *images) ids.insert(image.id);
+    image_access_.keep_only(ids);
   });
 }
 

@@ -102,6 +102,7 @@ class Agent final : public client::WatchHandler,
   HandlerRunner handlers_;
   ContainerProber prober_;
   HookRunner hooks_;
+  ImageAccess image_access_;
   NodeImages images_;
   PodServices services_;
   NodeObject node_;

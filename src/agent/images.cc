@@ -6,6 +6,7 @@
 #include "agent/environment.h"
 #include "base/format.h"
 #include "runtime/image/docker_config.h"
+#include "runtime/image/reference.h"
 
 namespace knarr::agent {
 
@@ -20,6 +21,23 @@ std::string seconds_text(int64_t ms) {
   return ms < 1000 ? std::to_string(ms) + "ms" : fmt::format("{}.{:03}s", ms / 1000, ms % 1000);
 }
 
+std::string name_of(const std::string& image) {
+  auto reference = runtime::parse_reference(image);
+  return reference.ok() ? reference->name() : image;
+}
+
+// Several errors as Go's aggregate writes them: each text once.
+std::string joined(const std::vector<std::string>& errors) {
+  std::vector<std::string> distinct;
+  for (const std::string& e : errors) {
+    if (std::find(distinct.begin(), distinct.end(), e) == distinct.end()) distinct.push_back(e);
+  }
+  if (distinct.size() == 1) return distinct[0];
+  std::string text;
+  for (const std::string& e : distinct) text += (text.empty() ? "[" : ", ") + e;
+  return text + "]";
+}
+
 }  // namespace
 
 struct NodeImages::Request {
@@ -27,8 +45,12 @@ struct NodeImages::Request {
   ContainerSpec container;
   std::string image;
   std::function<void(Outcome)> done;
+  runtime::ImageSpec found;          // what is here already; no id: nothing
+  bool gathered = false;             // the credentials are
   std::vector<std::string> secrets;  // still to be read
-  std::vector<runtime::RegistryAuth> auths;
+  std::vector<PullCredential> credentials;
+  size_t tried = 0;                 // of them
+  std::vector<std::string> errors;  // of those
   int64_t begun_ms = 0;
 };
 
@@ -46,8 +68,8 @@ std::vector<runtime::RegistryAuth> registry_auths(const Value& secret, const std
 }
 
 NodeImages::NodeImages(Clock& clock, runtime::Runtime& runtime, client::Client& client,
-                       PodEvents& events)
-    : clock_(clock), runtime_(runtime), client_(client), events_(events) {}
+                       PodEvents& events, ImageAccess& access)
+    : clock_(clock), runtime_(runtime), client_(client), events_(events), access_(access) {}
 
 NodeImages::~NodeImages() { *alive_ = false; }
 
@@ -61,18 +83,38 @@ void NodeImages::ensure(const PodRef& pod, const ContainerSpec& container,
   std::weak_ptr<bool> alive = alive_;
   runtime_.image_status(request->image, [this, alive, request](Result<runtime::ImageSpec> image) {
     if (alive.expired()) return;
-    if (image.ok() && pull_policy(*request->container.spec) != PullPolicy::kAlways) {
-      present(request, *image);
-    } else if (!image.ok() && image.error().code != Code::kNotFound) {
+    if (image.ok()) {
+      request->found = *std::move(image);
+      here(request);
+    } else if (image.error().code != Code::kNotFound) {
       const std::string& message = image.error().message;
       events_.warning(*request->pod, request->container.field_path, "InspectFailed", message);
       events_.warning(*request->pod, request->container.field_path, "Failed",
                       "Error: InvalidImageName");
       fail(*request, "InvalidImageName", message, kMostDelayMs);
+    } else if (pull_policy(*request->container.spec) == PullPolicy::kNever) {
+      never(request);
     } else {
       absent(request);
     }
   });
+}
+
+void NodeImages::here(RequestRef request) {
+  if (pull_policy(*request->container.spec) == PullPolicy::kAlways) return absent(request);
+  if (!access_.restricted(request->found.id, name_of(request->image))) return present(request);
+  gather_credentials(std::move(request), &NodeImages::check_access);
+}
+
+// A private image: the registry is asked unless it has taken one of this pod's credentials before.
+void NodeImages::check_access(RequestRef request) {
+  if (access_.allowed(request->found.id, name_of(request->image), request->credentials)) {
+    present(request);
+  } else if (pull_policy(*request->container.spec) == PullPolicy::kNever) {
+    never(request);
+  } else {
+    absent(request);
+  }
 }
 
 void NodeImages::forget(const std::string& pod_uid) {
@@ -80,26 +122,29 @@ void NodeImages::forget(const std::string& pod_uid) {
   while (it != waiting_.end() && it->first.rfind(pod_uid, 0) == 0) it = waiting_.erase(it);
 }
 
-void NodeImages::present(std::shared_ptr<Request> request, const runtime::ImageSpec& image) {
+void NodeImages::present(RequestRef request) {
   events_.normal(*request->pod, request->container.field_path, "Pulled",
                  fmt::format("Container image \"{}\" already present on machine and can be "
                              "accessed by the pod",
                              request->image));
   Outcome outcome;
-  outcome.image = image;
+  outcome.image = request->found;
   request->done(outcome);
 }
 
-void NodeImages::absent(std::shared_ptr<Request> request) {
-  if (pull_policy(*request->container.spec) == PullPolicy::kNever) {
-    std::string message = fmt::format(
-        "Container image \"{}\" is not present with pull policy of Never", request->image);
-    events_.warning(*request->pod, request->container.field_path, "ErrImageNeverPull", message);
-    events_.warning(*request->pod, request->container.field_path, "Failed",
-                    "Error: ErrImageNeverPull");
-    fail(*request, "ErrImageNeverPull", message, kFirstDelayMs);
-    return;
-  }
+void NodeImages::never(RequestRef request) {
+  const char* why = request->found.id.empty()
+                        ? "is not present with pull policy of Never"
+                        : "is present with pull policy of Never but does not have the proper "
+                          "credentials to access the image";
+  std::string message = fmt::format("Container image \"{}\" {}", request->image, why);
+  events_.warning(*request->pod, request->container.field_path, "ErrImageNeverPull", message);
+  events_.warning(*request->pod, request->container.field_path, "Failed",
+                  "Error: ErrImageNeverPull");
+  fail(*request, "ErrImageNeverPull", message, kFirstDelayMs);
+}
+
+void NodeImages::absent(RequestRef request) {
   Waiting& w = waiting(*request);
   int64_t left_ms = w.until_ms - clock_.monotonic_ms();
   if (left_ms > 0) {
@@ -115,58 +160,72 @@ void NodeImages::absent(std::shared_ptr<Request> request) {
   events_.normal(*request->pod, request->container.field_path, "Pulling",
                  fmt::format("Pulling image \"{}\"", request->image));
   request->begun_ms = clock_.monotonic_ms();
-  for (const Value& ref : request->pod->spec()["imagePullSecrets"].elements()) {
-    request->secrets.push_back(ref["name"].text());
-  }
-  gather_credentials(std::move(request));
+  gather_credentials(std::move(request), &NodeImages::pull);
 }
 
-void NodeImages::gather_credentials(std::shared_ptr<Request> request) {
-  if (request->secrets.empty()) {
-    pull(std::move(request));
-    return;
+void NodeImages::gather_credentials(RequestRef request, Next next) {
+  if (!request->gathered) {
+    request->gathered = true;
+    for (const Value& ref : request->pod->spec()["imagePullSecrets"].elements()) {
+      request->secrets.push_back(ref["name"].text());
+    }
+    std::reverse(request->secrets.begin(), request->secrets.end());
   }
+  if (request->secrets.empty()) return (this->*next)(std::move(request));
   client::Request get;
   get.target = {"", "v1", "secrets", request->pod->ns(), request->secrets.back(), ""};
   request->secrets.pop_back();
   std::weak_ptr<bool> alive = alive_;
-  client_.call(std::move(get), [this, alive, request](Result<ObjectRef> reply) {
+  client_.call(std::move(get), [this, alive, request, next](Result<ObjectRef> reply) {
     if (alive.expired()) return;
     auto secret = reply.ok() ? json::parse((*reply)->json) : Result<Value>(reply.error());
     if (secret.ok()) {  // one that is missing is passed over, as a kubelet does
-      for (auto& auth : registry_auths(*secret, request->image)) request->auths.push_back(auth);
+      std::string from =
+          fmt::format("{}/{}/{}", (*reply)->uid, (*reply)->name.ns, (*reply)->name.name);
+      for (auto& auth : registry_auths(*secret, request->image)) {
+        request->credentials.push_back({std::move(auth), from});
+      }
     }
-    gather_credentials(request);
+    gather_credentials(request, next);
   });
 }
 
-void NodeImages::pull(std::shared_ptr<Request> request) {
+// With the next credential; once without any, when there is none.
+void NodeImages::pull(RequestRef request) {
+  std::vector<runtime::RegistryAuth> auths;
+  if (!request->credentials.empty()) auths.push_back(request->credentials[request->tried].auth);
   std::weak_ptr<bool> alive = alive_;
-  std::string image = request->image;
-  std::vector<runtime::RegistryAuth> auths = request->auths;
-  runtime_.pull_image(image, std::move(auths), [this, alive, request](Result<std::string> id) {
-    if (!alive.expired()) pulled(request, id);
-  });
+  runtime_.pull_image(request->image, std::move(auths),
+                      [this, alive, request](Result<std::string> id) {
+                        if (alive.expired()) return;
+                        if (id.ok()) return pulled(request, *id);
+                        request->errors.push_back(id.error().message);
+                        if (++request->tried < request->credentials.size()) return pull(request);
+                        refused(request);
+                      });
 }
 
-void NodeImages::pulled(std::shared_ptr<Request> request, const Result<std::string>& id) {
+void NodeImages::refused(RequestRef request) {
   const std::string& field_path = request->container.field_path;
-  if (!id.ok()) {
-    Waiting& w = waiting(*request);
-    w.delay_ms = w.delay_ms == 0 ? kFirstDelayMs : std::min(w.delay_ms * 2, kMostDelayMs);
-    w.until_ms = clock_.monotonic_ms() + w.delay_ms;
-    w.message = id.error().message;
-    events_.warning(*request->pod, field_path, "Failed",
-                    fmt::format("Failed to pull image \"{}\": {}", request->image, w.message));
-    events_.warning(*request->pod, field_path, "Failed", "Error: ErrImagePull");
-    // Looked at again soon, when it turns into ImagePullBackOff.
-    fail(*request, "ErrImagePull", w.message, kFirstDelayMs / 10);
-    return;
-  }
+  Waiting& w = waiting(*request);
+  w.delay_ms = w.delay_ms == 0 ? kFirstDelayMs : std::min(w.delay_ms * 2, kMostDelayMs);
+  w.until_ms = clock_.monotonic_ms() + w.delay_ms;
+  w.message = joined(request->errors);
+  events_.warning(*request->pod, field_path, "Failed",
+                  fmt::format("Failed to pull image \"{}\": {}", request->image, w.message));
+  events_.warning(*request->pod, field_path, "Failed", "Error: ErrImagePull");
+  // Looked at again soon, when it turns into ImagePullBackOff.
+  fail(*request, "ErrImagePull", w.message, kFirstDelayMs / 10);
+}
+
+void NodeImages::pulled(RequestRef request, const std::string& id) {
   waiting_.erase(request->pod->uid() + "/" + request->image);
+  bool by_credential = !request->credentials.empty();
+  access_.pulled(id, name_of(request->image),
+                 by_credential ? &request->credentials[request->tried] : nullptr);
   std::string took = seconds_text(clock_.monotonic_ms() - request->begun_ms);
   std::weak_ptr<bool> alive = alive_;
-  runtime_.image_status(*id, [this, alive, request, took](Result<runtime::ImageSpec> image) {
+  runtime_.image_status(id, [this, alive, request, took](Result<runtime::ImageSpec> image) {
     if (alive.expired()) return;
     if (!image.ok()) {
       fail(*request, "ErrImagePull", image.error().message, kFirstDelayMs);

@@ -1,5 +1,6 @@
 // Images for containers: pull policy, credentials, back-off of pulls that fail, and the events of
-// it. The agent's ImagePuller. The runtime joins pulls of the same image.
+// it. The agent's ImagePuller. Each credential of a pod's is tried by itself, so that the one that
+// was taken is known. The runtime joins pulls of the same image with the same credential.
 #pragma once
 
 #include <map>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/image_access.h"
 #include "agent/services.h"
 #include "knarr/client.h"
 
@@ -14,7 +16,8 @@ namespace knarr::agent {
 
 class NodeImages final : public ImagePuller {
  public:
-  NodeImages(Clock& clock, runtime::Runtime& runtime, client::Client& client, PodEvents& events);
+  NodeImages(Clock& clock, runtime::Runtime& runtime, client::Client& client, PodEvents& events,
+             ImageAccess& access);
   ~NodeImages() override;
 
   void ensure(const PodRef& pod, const ContainerSpec& container,
@@ -30,11 +33,19 @@ class NodeImages final : public ImagePuller {
     std::string message;
   };
 
-  void present(std::shared_ptr<Request> request, const runtime::ImageSpec& image);
-  void absent(std::shared_ptr<Request> request);
-  void gather_credentials(std::shared_ptr<Request> request);
-  void pull(std::shared_ptr<Request> request);
-  void pulled(std::shared_ptr<Request> request, const Result<std::string>& result);
+  using RequestRef = std::shared_ptr<Request>;
+  using Next = void (NodeImages::*)(RequestRef);
+
+  void here(RequestRef request);
+  void check_access(RequestRef request);
+  void present(RequestRef request);
+  void never(RequestRef request);
+  void absent(RequestRef request);
+  // Reads the pod's pull secrets, then goes on.
+  void gather_credentials(RequestRef request, Next next);
+  void pull(RequestRef request);
+  void refused(RequestRef request);
+  void pulled(RequestRef request, const std::string& id);
   void fail(const Request& request, const std::string& reason, const std::string& message,
             int64_t retry_ms);
   Waiting& waiting(const Request& request);
@@ -43,6 +54,7 @@ class NodeImages final : public ImagePuller {
   runtime::Runtime& runtime_;
   client::Client& client_;
   PodEvents& events_;
+  ImageAccess& access_;
   std::map<std::string, Waiting> waiting_;  // by pod uid and image
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -26,6 +26,17 @@ Error pull_error(const Reference& reference, Error error) {
   return error;
 }
 
+// Who asks with other credentials must be let in by himself.
+std::string key_of(const Reference& reference, const std::vector<RegistryAuth>& auths) {
+  std::string key = reference.text();
+  for (const RegistryAuth& auth : auths) {
+    for (const std::string& part : {auth.username, auth.password, auth.identity_token}) {
+      key += fmt::format("\n{}:{}", part.size(), part);
+    }
+  }
+  return key;
+}
+
 }  // namespace
 
 Puller::Puller(base::Loop& loop, ImageStore& store, PullerOptions options)
@@ -50,7 +61,7 @@ void Puller::pull(const std::string& ref, std::vector<RegistryAuth> auths,
                                                        ref, parsed.error().message)));
   }
   Reference reference = std::move(*parsed);
-  std::string key = reference.text();
+  std::string key = key_of(reference, auths);
   Pull& pull = pulls_[key];
   pull.waiting.push_back(std::move(done));
   if (pull.cancel != nullptr) return;
@@ -84,7 +95,11 @@ void Puller::finish(const std::string& key, Result<ImageRef> image) {
 void Puller::cancel(const std::string& ref) {
   Result<Reference> parsed = parse_image(ref);
   if (!parsed.ok()) return;
-  if (auto it = pulls_.find(parsed->text()); it != pulls_.end()) it->second.cancel->cancel();
+  std::string text = parsed->text();
+  for (auto it = pulls_.lower_bound(text); it != pulls_.end(); ++it) {
+    if (it->first != text && !it->first.starts_with(text + "\n")) break;
+    it->second.cancel->cancel();
+  }
 }
 
 }  // namespace knarr::runtime

@@ -1,6 +1,6 @@
-// Pulls images from registries (distribution's v2 API). One pull a reference at a time: whoever
-// asks for the same one joins it. Layers download in parallel, a layer once however many pulls want
-// it, and unpack in order as they arrive.
+// Pulls images from registries (distribution's v2 API). One pull of a reference with the same
+// credentials at a time: whoever asks for the same joins it. Layers download in parallel, a layer
+// once however many pulls want it, and unpack in order as they arrive.
 //
 // Used on the loop thread. Pulls block on threads of their own.
 #pragma once
@@ -53,7 +53,7 @@ class Puller {
 
   ImageStore& store_;
   PullerOptions options_;
-  std::map<std::string, Pull> pulls_;  // by full reference
+  std::map<std::string, Pull> pulls_;  // by full reference and credentials
   std::unique_ptr<WorkPool> download_threads_;
   std::unique_ptr<Downloads> downloads_;
   std::unique_ptr<WorkPool> pull_threads_;
