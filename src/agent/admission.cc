@@ -44,6 +44,20 @@ Admission admit_sysctls(const Pod& pod) {
   return {};
 }
 
+// This node knows no profiles, so it is as one whose kernel has none.
+Admission admit_app_armor(const Pod& pod) {
+  auto type_of = [](const Value& of) {
+    return of["securityContext"]["appArmorProfile"]["type"].as_string();
+  };
+  for (const ContainerSpec& c : pod.containers()) {
+    std::string_view own = type_of(*c.spec);
+    std::string_view type = own.empty() ? type_of(pod.spec()) : own;
+    if (type.empty() || type == "Unconfined") continue;
+    return {"AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"};
+  }
+  return {};
+}
+
 Admission admit_selector(const Pod& pod, const NodeRoom& room) {
   for (auto [key, value] : pod.spec()["nodeSelector"].members()) {
     const Value* label = room.labels.find(key);
@@ -87,8 +101,9 @@ Admission admit_resources(const Pod& pod, const NodeRoom& room) {
 }  // namespace
 
 Admission admit(const Pod& pod, const NodeRoom& room) {
-  for (const Admission& verdict : std::vector<Admission>{
-           admit_sysctls(pod), admit_selector(pod, room), admit_resources(pod, room)}) {
+  for (const Admission& verdict :
+       std::vector<Admission>{admit_sysctls(pod), admit_app_armor(pod), admit_selector(pod, room),
+                              admit_resources(pod, room)}) {
     if (!verdict.ok()) return verdict;
   }
   return {};

@@ -186,6 +186,7 @@ Result<runtime::ContainerConfig> Configurer::build(const Input& input, const Obj
   config.tty = spec["tty"].as_bool();
   config.resources = resources(pod, *input.container);
   config.security = security_of(pod, spec);
+  config.pid_target = input.pid_target;
   config.labels = {{"io.kubernetes.pod.uid", pod.uid()},
                    {"io.kubernetes.pod.name", pod.name()},
                    {"io.kubernetes.pod.namespace", pod.ns()},
@@ -244,6 +245,11 @@ void Configurer::add_files(std::shared_ptr<Lookup> lookup, runtime::ContainerCon
 
 Result<runtime::SandboxConfig> Configurer::sandbox(const Pod& pod, uint32_t attempt) {
   const Value& spec = pod.spec();
+  if (!spec["hostUsers"].as_bool(true)) {
+    return make_error(
+        Code::kInvalid,
+        "can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+  }
   runtime::SandboxConfig config;
   config.pod_uid = pod.uid();
   config.pod_name = pod.name();

@@ -43,13 +43,17 @@ int64_t to_ms(int64_t ns) { return ns / 1000000; }
 
 }  // namespace
 
-ContainerMachine::ContainerMachine(PodServices& services, size_t index,
+ContainerMachine::ContainerMachine(PodServices& services, std::string name, IdOf id_of,
                                    std::function<void()> changed)
-    : services_(services), index_(index), changed_(std::move(changed)) {}
+    : services_(services),
+      name_(std::move(name)),
+      id_of_(std::move(id_of)),
+      changed_(std::move(changed)),
+      stop_(services, [this] { gone(); }) {}
 
 template <typename F>
 auto ContainerMachine::guarded(F fn) {
-  return [this, epoch = std::weak_ptr<int>(epoch_), at = *epoch_, fn](auto&&... args) {
+  return [epoch = std::weak_ptr<int>(epoch_), at = *epoch_, fn](auto&&... args) {
     auto now = epoch.lock();
     if (now && *now == at) fn(std::forward<decltype(args)>(args)...);
   };
@@ -63,6 +67,7 @@ void ContainerMachine::move(State to) {
   }
   state_ = to;
   ++*epoch_;
+  stop_.over();
 }
 
 void ContainerMachine::recover(const PodRef& pod, const std::string& sandbox_id,
@@ -130,8 +135,17 @@ void ContainerMachine::pulled(ImagePuller::Outcome outcome) {
     return;
   }
   move(State::kConfiguring);
+  std::string target = (*spec().spec)["targetContainerName"].text(), target_id;
+  if (!target.empty()) {
+    target_id = id_of_(target);
+    if (target_id.empty()) {
+      configured(make_error(Code::kInvalid, "unable to find target container " + target));
+      return;
+    }
+  }
   services_.configurer.configure(
-      {pod_, &spec(), static_cast<uint32_t>(next_attempt_), outcome.image, pod_ips_, sandbox_id_},
+      {pod_, &spec(), static_cast<uint32_t>(next_attempt_), outcome.image, pod_ips_, sandbox_id_,
+       target_id},
       guarded([this](Result<runtime::ContainerConfig> config) { configured(std::move(config)); }));
 }
 
@@ -219,9 +233,10 @@ void ContainerMachine::run_post_start() {
                           changed_();
                           return;
                         }
+                        // What it said may hold secrets: an event does not repeat it.
                         services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
-                                                 done.error().message);
-                        record_.killed = true;
+                                                 "PostStartHook failed");
+                        hook_error_ = done.error().message;
                         stop(pod_, pod_->grace_seconds() * 1000, "FailedPostStartHook");
                       }));
 }
@@ -278,35 +293,18 @@ void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) 
   changed_();
 }
 
-void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::string& why) {
+void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::string& why,
+                            bool hold) {
   pod_ = pod;
   // Nothing is there yet: the answers under way come too late.
   if (state_ == State::kPulling || state_ == State::kConfiguring) return move(State::kIdle);
-  int64_t deadline_ms = services_.clock.monotonic_ms() + grace_ms;
-  if (state_ == State::kStopping && deadline_ms < stop_deadline_ms_) {
-    stop_deadline_ms_ = deadline_ms;
-    return signal_stop(grace_ms);
-  }
+  if (state_ == State::kStopping) return stop_.shorten(grace_ms);
   if (!running()) return;
-  stop_deadline_ms_ = deadline_ms;
   services_.prober.stop(record_.current->id);
   services_.events.normal(*pod_, spec().field_path, "Killing", why);
-  const json::Value& hook = (*spec().spec)["lifecycle"]["preStop"];
   Prober::Target at = target();
   move(State::kStopping);
-  if (!hook.is_object() || grace_ms <= 0) {
-    signal_stop(grace_ms);
-    return;
-  }
-  services_.hooks.run(at, hook, grace_ms, guarded([this](Result<void> done) {
-                        if (!done.ok()) {
-                          services_.events.warning(*pod_, spec().field_path, "FailedPreStopHook",
-                                                   done.error().message);
-                        }
-                        // What the hook used is gone; the signal gets two seconds at least.
-                        int64_t left_ms = stop_deadline_ms_ - services_.clock.monotonic_ms();
-                        signal_stop(std::max<int64_t>(left_ms, 2000));
-                      }));
+  stop_.begin(std::move(at), grace_ms, hold);
 }
 
 void ContainerMachine::restart(const PodRef& pod, const std::string& why) {
@@ -319,17 +317,6 @@ void ContainerMachine::resized(const PodRef& pod, const runtime::Resources& reso
   record_.resources = resources_of(spec());
   record_.current->resources = resources;
   changed_();
-}
-
-void ContainerMachine::signal_stop(int64_t grace_ms) {
-  // The exit itself comes as an event; an error here means there is nothing left to stop.
-  services_.runtime.stop_container(
-      record_.current->id, grace_ms, guarded([this](Result<void> done) {
-        if (done.ok()) return;
-        base::log(base::Level::kWarning, "agent", "stop container {} of {}: {}", spec().name,
-                  pod_->full_name(), done.error().message);
-        gone();
-      }));
 }
 
 void ContainerMachine::gone() {
@@ -373,7 +360,12 @@ void ContainerMachine::back_off() {
   const runtime::ContainerStatus& c = *record_.current;
   ContainerFacts facts{spec().kind, spec().restart_policy, RunState::kExited, c.exit_code,
                        false,       record_.killed};
+  std::string hook_error = std::exchange(hook_error_, {});
   if (!restarts(facts) || pod_->deleting()) return;
+  if (!hook_error.empty()) {
+    record_.waiting_reason = "PostStartHookError";
+    record_.waiting_message = hook_error;
+  }
   int64_t started_ms = to_ms(c.started_at_ns > 0 ? c.started_at_ns : c.finished_at_ns);
   backoff_.next_start(started_ms, to_ms(c.finished_at_ns));
   int64_t wait_ms = backoff_.wait_ms();
@@ -405,7 +397,8 @@ void ContainerMachine::sandbox_lost() {
     record_.current->message = "The container could not be located when the pod was terminated";
     record_.current->finished_at_ns = services_.clock.now_us() * 1000;
   }
-  if (record_.current) {
+  // What runs only once is shown as it ended.
+  if (record_.current && spec().kind != ContainerKind::kEphemeral) {
     if (record_.last) older_ids_.push_back(record_.last->id);
     record_.last = std::move(record_.current);
     record_.current.reset();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/backoff.h"
+#include "agent/container_stop.h"
 #include "agent/pod_status.h"
 #include "agent/services.h"
 
@@ -30,8 +31,14 @@ class ContainerMachine {
     kStopping
   };
 
-  // `changed` is called after every change of record() or state(); never from within start or stop.
-  ContainerMachine(PodServices& services, size_t index, std::function<void()> changed);
+  // The id of the pod's newest container of a name; empty when none was made.
+  using IdOf = std::function<std::string(const std::string& name)>;
+  // For the container of this name. `changed` is called after every change of record() or state();
+  // never from within start or stop.
+  ContainerMachine(PodServices& services, std::string name, IdOf id_of,
+                   std::function<void()> changed);
+
+  const std::string& name() const { return name_; }
 
   State state() const { return state_; }
   const ContainerRecord& record() const { return record_; }
@@ -58,8 +65,9 @@ class ContainerMachine {
              const std::vector<std::string>& pod_ips);
   // With the preStop hook, then the stop signal, then SIGKILL. `why` is the Killing event's
   // message. Called again while it stops, it can only shorten the time. What is not created yet
-  // will not be.
-  void stop(const PodRef& pod, int64_t grace_ms, const std::string& why);
+  // will not be. With hold the signal comes when release() is called, and the hook is over.
+  void stop(const PodRef& pod, int64_t grace_ms, const std::string& why, bool hold = false);
+  void release() { stop_.release(); }
   // Stopped to be started anew.
   void restart(const PodRef& pod, const std::string& why);
   // It runs with these now, for this pod's spec.
@@ -73,7 +81,7 @@ class ContainerMachine {
   void abandon();
 
  private:
-  const ContainerSpec& spec() const { return pod_->containers()[index_]; }
+  const ContainerSpec& spec() const { return *pod_->container(name_); }
   void move(State to);
   void wait(const std::string& reason, const std::string& message, int64_t retry_ms);
   void pulled(ImagePuller::Outcome outcome);
@@ -85,7 +93,6 @@ class ContainerMachine {
   void now_running();
   void start_probes();
   void verdict(ProbeKind kind, bool passed, const std::string& message);
-  void signal_stop(int64_t grace_ms);
   void exited(const runtime::ContainerStatus& status);
   void back_off();
   void remove_older();
@@ -95,7 +102,8 @@ class ContainerMachine {
   auto guarded(F fn);
 
   PodServices& services_;
-  size_t index_;
+  std::string name_;
+  IdOf id_of_;
   std::function<void()> changed_;
   PodRef pod_;
   std::string sandbox_id_;
@@ -107,7 +115,8 @@ class ContainerMachine {
   int next_attempt_ = 0;
   Backoff backoff_;
   int64_t may_start_ms_ = 0;
-  int64_t stop_deadline_ms_ = 0;        // monotonic; of kStopping
+  std::string hook_error_;              // why postStart failed, until the container has exited
+  ContainerStop stop_;                  // in kStopping
   std::unique_ptr<Timer> timer_;        // the end of a wait
   std::unique_ptr<Timer> shown_timer_;  // when CrashLoopBackOff is shown
   std::shared_ptr<int> epoch_ = std::make_shared<int>(0);

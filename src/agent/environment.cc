@@ -1,8 +1,8 @@
 #include "agent/environment.h"
 
-#include <algorithm>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/base64.h"
 #include "base/format.h"
 
@@ -89,9 +89,9 @@ Result<std::string> value_from(const EnvironmentInput& in, const Value& from, bo
 }
 
 std::string variable_name(std::string_view name) {
-  std::string out;
-  for (char c : name) {
-    out += c == '-' || c == '.' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  std::string out = base::upper(name);
+  for (char& c : out) {
+    if (c == '-' || c == '.') c = '_';
   }
   return out;
 }
@@ -104,9 +104,7 @@ bool has_cluster_ip(const Value& service) {
 void add_port_links(const std::string& prefix, const std::string& ip, const Value& port,
                     Environment& out) {
   std::string protocol(port["protocol"].as_string("TCP"));
-  std::string lower = protocol;
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  std::string lower = base::lower(protocol);
   std::string number = std::to_string(port["port"].as_int());
   std::string link = fmt::format("{}_PORT_{}_{}", prefix, number, protocol);
   out.emplace_back(link, fmt::format("{}://{}:{}", lower, ip, number));

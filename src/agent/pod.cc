@@ -18,6 +18,16 @@ RestartPolicy init_policy(RestartPolicy pod) {
 
 }  // namespace
 
+ContainerLists lists_of(ContainerKind kind) {
+  switch (kind) {
+    case ContainerKind::kInit:
+    case ContainerKind::kSidecar: return {"initContainers", "initContainerStatuses"};
+    case ContainerKind::kMain: return {"containers", "containerStatuses"};
+    case ContainerKind::kEphemeral: return {"ephemeralContainers", "ephemeralContainerStatuses"};
+  }
+  return {"", ""};
+}
+
 Result<std::shared_ptr<const Pod>> Pod::parse(ObjectRef object) {
   auto pod = std::make_shared<Pod>();
   TRY_ASSIGN(pod->json_, json::parse(object->json));
@@ -54,6 +64,10 @@ void Pod::list_containers() {
     containers_.push_back({c["name"].text(), ContainerKind::kMain,
                            policy_of(c["restartPolicy"], restart_policy_), &c,
                            "spec.containers{" + c["name"].text() + "}"});
+  }
+  for (const json::Value& c : spec()["ephemeralContainers"].elements()) {
+    containers_.push_back({c["name"].text(), ContainerKind::kEphemeral, RestartPolicy::kNever, &c,
+                           "spec.ephemeralContainers{" + c["name"].text() + "}"});
   }
 }
 

@@ -18,7 +18,25 @@ enum class ContainerKind {
   kInit,     // runs to its end before the next starts
   kSidecar,  // an init container with restartPolicy Always: started, then kept
   kMain,
+  kEphemeral,  // added to a pod that runs, to look into it: started once
 };
+
+// Of spec.initContainers.
+inline bool is_init(ContainerKind kind) {
+  return kind == ContainerKind::kInit || kind == ContainerKind::kSidecar;
+}
+
+// Lives as long as its pod, with resources of its own that may change meanwhile.
+inline bool resizable(ContainerKind kind) {
+  return kind == ContainerKind::kSidecar || kind == ContainerKind::kMain;
+}
+
+// The member of spec that lists containers of a kind, and the one of status.
+struct ContainerLists {
+  const char* spec;
+  const char* status;
+};
+ContainerLists lists_of(ContainerKind kind);
 
 struct ContainerSpec {
   std::string name;

@@ -13,7 +13,7 @@ bool main_ever_ran(const std::vector<ContainerFacts>& containers) {
 
 // Walks the init containers in order; true when the main containers may start.
 bool initialize(const std::vector<ContainerFacts>& containers, Actions& actions) {
-  for (size_t i = 0; i < containers.size() && containers[i].kind != ContainerKind::kMain; i++) {
+  for (size_t i = 0; i < containers.size() && is_init(containers[i].kind); i++) {
     const ContainerFacts& c = containers[i];
     bool sidecar = c.kind == ContainerKind::kSidecar;
     if (c.state == RunState::kExited && !sidecar && c.exit_code == 0 && !c.killed) continue;
@@ -47,7 +47,9 @@ bool restarts(const ContainerFacts& c) {
   return false;
 }
 
-Actions decide(const std::vector<ContainerFacts>& containers) {
+namespace {
+
+Actions decide_lasting(const std::vector<ContainerFacts>& containers) {
   Actions actions;
   if (main_ever_ran(containers)) {
     actions.initialized = true;
@@ -67,6 +69,20 @@ Actions decide(const std::vector<ContainerFacts>& containers) {
   }
   actions.finished = over;
   if (!over) keep_sidecars(containers, actions);
+  return actions;
+}
+
+}  // namespace
+
+// An ephemeral container waits for no other, and nothing waits for it.
+Actions decide(const std::vector<ContainerFacts>& containers) {
+  Actions actions = decide_lasting(containers);
+  if (actions.finished) return actions;
+  for (size_t i = 0; i < containers.size(); i++) {
+    const ContainerFacts& c = containers[i];
+    if (c.kind != ContainerKind::kEphemeral || c.state != RunState::kNone) continue;
+    actions.start.insert(actions.start.begin(), i);
+  }
   return actions;
 }
 

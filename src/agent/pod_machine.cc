@@ -1,9 +1,8 @@
 #include "agent/pod_machine.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "base/format.h"
-#include "base/log.h"
 #include "base/time.h"
 #include "knarr/check.h"
 
@@ -28,7 +27,6 @@ constexpr Move kMoves[] = {
 
 constexpr int64_t kFirstRetryMs = 500;
 constexpr int64_t kMostRetryMs = 122 * 1000;
-constexpr int64_t kLeastSidecarGraceMs = 2000;
 
 bool before_stopping(State s) {
   return s == State::kVolumes || s == State::kSandbox || s == State::kNetwork ||
@@ -47,11 +45,9 @@ PodMachine::PodMachine(PodServices& services, PodRef pod, std::function<void()> 
     : services_(services),
       pod_(std::move(pod)),
       gone_(std::move(gone)),
-      resizer_(services, containers_, [this] { resized(); }) {
-  for (size_t i = 0; i < pod_->containers().size(); i++) {
-    containers_.push_back(
-        std::make_unique<ContainerMachine>(services_, i, [this] { containers_changed(); }));
-  }
+      resizer_(services, containers_, [this] { resized(); }),
+      stop_(services, containers_) {
+  match_containers();
 }
 
 // The answer of a step may come when the machine is gone.
@@ -87,7 +83,7 @@ void PodMachine::start(const Admission& admission, Recovered recovered) {
       old_sandboxes_.push_back(s.id);
     }
   }
-  recover_containers(recovered.containers);
+  recover_containers(recovered);
   resizer_.update(wanted);
   pod_ = resizer_.pod();
   if (!admission.ok() && recovered.sandboxes.empty()) {
@@ -103,35 +99,43 @@ void PodMachine::start(const Admission& admission, Recovered recovered) {
   step();
 }
 
-// The runtime's containers, or, when it has none, what the API remembers of restarts.
-void PodMachine::recover_containers(const std::vector<runtime::ContainerStatus>& containers) {
-  for (size_t i = 0; i < containers_.size(); i++) {
-    const std::string& name = pod_->containers()[i].name;
-    std::vector<runtime::ContainerStatus> mine;
-    for (const runtime::ContainerStatus& c : containers) {
-      if (c.name == name) mine.push_back(c);
-    }
-    std::sort(mine.begin(), mine.end(),
-              [](const auto& a, const auto& b) { return a.attempt > b.attempt; });
-    if (!mine.empty()) {
-      containers_[i]->recover(pod_, sandbox_id_, {}, std::move(mine));
-      if (!sandbox_alive_ && !pod_->finished()) containers_[i]->sandbox_lost();
+void PodMachine::recover_containers(const Recovered& recovered) {
+  for (const auto& c : containers_) {
+    Remains remains =
+        remains_of(*pod_, *pod_->container(c->name()), recovered, services_.clock.now_us());
+    if (remains.newest_first.empty()) {
+      if (remains.restart_count >= 0) c->recover_count(remains.restart_count);
       continue;
     }
-    for (const char* list : {"initContainerStatuses", "containerStatuses"}) {
-      for (const json::Value& s : pod_->status()[list].elements()) {
-        if (s["name"].as_string() == name && s.has("containerID")) {
-          containers_[i]->recover_count(static_cast<int>(s["restartCount"].as_int()));
-        }
-      }
-    }
+    c->recover(pod_, sandbox_id_, {}, std::move(remains.newest_first));
+    if (!sandbox_alive_ && !pod_->finished()) c->sandbox_lost();
   }
+}
+
+// A machine for each container of the pod, in its order: those of ephemeral ones come later.
+void PodMachine::match_containers() {
+  std::vector<std::unique_ptr<ContainerMachine>> before = std::exchange(containers_, {});
+  for (const ContainerSpec& spec : pod_->containers()) {
+    auto found = std::find_if(before.begin(), before.end(),
+                              [&](const auto& c) { return c && c->name() == spec.name; });
+    containers_.push_back(found != before.end() ? std::move(*found) : make_container(spec.name));
+  }
+}
+
+std::unique_ptr<ContainerMachine> PodMachine::make_container(const std::string& name) {
+  auto id_of = [this](const std::string& other) {
+    const runtime::ContainerStatus* status = container(other, false);
+    return status == nullptr ? std::string() : status->id;
+  };
+  return std::make_unique<ContainerMachine>(services_, name, id_of,
+                                            [this] { containers_changed(); });
 }
 
 void PodMachine::update(PodRef pod) {
   CHECK(pod->uid() == pod_->uid());
   resizer_.update(pod);
   pod_ = resizer_.pod();
+  match_containers();
   services_.volumes.update(pod_);
   watch_deadline();
   step();
@@ -164,7 +168,7 @@ void PodMachine::fail(const std::string& reason, const std::string& message) {
 
 void PodMachine::evict(const std::string& message, int64_t grace_ms) {
   if (!failed_.ok() || !before_stopping(state_)) return;
-  most_grace_ms_ = grace_ms;
+  stop_.limit(grace_ms);
   services_.events.warning(*pod_, "", "Evicted", message);
   fail("Evicted", message);
 }
@@ -183,8 +187,8 @@ void PodMachine::step() {
     case State::kNetwork: attach_network(); break;
     case State::kRunning: run_containers(); break;
     case State::kStopping:
-      stop_containers(forgotten_ ? 0 : pod_->grace_seconds() * 1000);
-      if (all_stopped()) {
+      stop_.go_on(pod_, forgotten_ ? 0 : pod_->grace_seconds() * 1000);
+      if (stop_.all_stopped()) {
         move(State::kTeardown);
         tear_down();
       }
@@ -313,69 +317,17 @@ void PodMachine::containers_changed() {
   services_.clock.defer(guarded([](PodMachine& self) { self.step(); }));
 }
 
-// Main containers first; sidecars, last to first, when no main container runs.
-void PodMachine::stop_containers(int64_t grace_ms) {
-  if (failed_.ok() && forgotten_) grace_ms = 0;
-  if (most_grace_ms_ >= 0) grace_ms = std::min(grace_ms, most_grace_ms_);
-  // All containers share one grace period; sidecars, which end last, get two seconds at least.
-  int64_t now_ms = services_.clock.monotonic_ms();
-  stop_deadline_ms_ = std::min(stop_deadline_ms_, now_ms + grace_ms);
-  int64_t left_ms = std::max<int64_t>(stop_deadline_ms_ - now_ms, 0);
-  int64_t sidecar_ms = grace_ms <= 0 ? 0 : std::max<int64_t>(left_ms, kLeastSidecarGraceMs);
-  bool main_left = false;
-  for (size_t i = 0; i < containers_.size(); i++) {
-    if (pod_->containers()[i].kind == ContainerKind::kSidecar) continue;
-    containers_[i]->stop(pod_, left_ms, "Stopping container " + pod_->containers()[i].name);
-    main_left |= containers_[i]->busy() || containers_[i]->running();
-  }
-  if (main_left) return;
-  for (size_t i = containers_.size(); i-- > 0;) {
-    if (pod_->containers()[i].kind != ContainerKind::kSidecar) continue;
-    containers_[i]->stop(pod_, sidecar_ms, "Stopping container " + pod_->containers()[i].name);
-    if (containers_[i]->busy() || containers_[i]->running()) return;
-  }
-}
-
-bool PodMachine::all_stopped() const {
-  return std::none_of(containers_.begin(), containers_.end(),
-                      [](const auto& c) { return c->busy() || c->running(); });
-}
-
 void PodMachine::tear_down() {
   over_ = true;
   busy_ = true;
   for (const auto& c : containers_) c->abandon();
-  auto volumes = guarded([](PodMachine& self, const Result<void>& result) {
-    if (!result.ok()) {
-      base::log(base::Level::kWarning, "agent", "volumes of {}: {}", self.pod_->full_name(),
-                result.error().message);
-    }
-    self.torn_down();
-  });
-  auto network = guarded([volumes](PodMachine& self, const Result<void>& result) {
-    if (!result.ok()) {
-      base::log(base::Level::kWarning, "agent", "network of {}: {}", self.pod_->full_name(),
-                result.error().message);
-    }
-    self.services_.volumes.tear_down(self.pod_->uid(), volumes);
-  });
-  auto sandbox = guarded([network](PodMachine& self, const Result<void>& result) {
-    if (!result.ok()) {
-      base::log(base::Level::kWarning, "agent", "sandbox of {}: {}", self.pod_->full_name(),
-                result.error().message);
-    }
-    self.sandbox_alive_ = false;
-    self.services_.network.detach(self.sandbox_id_, network);
-  });
-  if (sandbox_id_.empty()) {
-    services_.volumes.tear_down(pod_->uid(), volumes);
-  } else {
-    services_.runtime.stop_sandbox(sandbox_id_, sandbox);
-  }
+  agent::tear_down(services_, pod_, sandbox_id_,
+                   guarded([](PodMachine& self) { self.torn_down(); }));
 }
 
 void PodMachine::torn_down() {
   busy_ = false;
+  sandbox_alive_ = false;
   move(State::kDone);
   publish();
   services_.room.room_changed();
@@ -393,19 +345,11 @@ void PodMachine::done() {
 void PodMachine::remove_everything() {
   if (!sandbox_id_.empty()) old_sandboxes_.push_back(sandbox_id_);
   services_.images.forget(pod_->uid());
-  auto left = std::make_shared<size_t>(old_sandboxes_.size() + 1);
-  auto one_done = guarded([left](PodMachine& self, const Result<void>& result) {
-    if (!result.ok()) {
-      base::log(base::Level::kWarning, "agent", "remove {}: {}", self.pod_->full_name(),
-                result.error().message);
-    }
-    if (--*left > 0) return;
-    self.move(State::kGone);
-    auto gone = self.gone_;
-    gone();
-  });
-  for (const std::string& id : old_sandboxes_) services_.runtime.remove_sandbox(id, one_done);
-  services_.clock.defer([one_done] { one_done(Result<void>()); });
+  remove_sandboxes(services_, pod_, old_sandboxes_, guarded([](PodMachine& self) {
+                     self.move(State::kGone);
+                     auto gone = self.gone_;
+                     gone();
+                   }));
 }
 
 void PodMachine::on_container_exit(const runtime::ContainerStatus& status) {
@@ -455,13 +399,13 @@ Observation PodMachine::observe() const {
   seen.failed = !failed_.ok();
   seen.reason = seen.rejected ? rejected_.reason : failed_.reason;
   seen.message = seen.rejected ? "Pod was rejected: " + rejected_.message : failed_.message;
-  seen.over = over_ && all_stopped();
+  seen.over = over_ && stop_.all_stopped();
   seen.host_ip = services_.host_ip;
   seen.pod_ips = pod_ips_;
   seen.start_time_us = start_time_us_;
   seen.now_us = services_.clock.now_us();
   seen.runtime_name = services_.runtime.name();
-  seen.evicted = most_grace_ms_ >= 0;
+  seen.evicted = stop_.limited();
   seen.resize_pending = resizer_.pending();
   seen.resize_progress = resizer_.progress();
   return seen;

@@ -20,17 +20,13 @@
 #include <vector>
 
 #include "agent/container_machine.h"
+#include "agent/pod_recovery.h"
 #include "agent/pod_resizer.h"
 #include "agent/pod_status.h"
+#include "agent/pod_stop.h"
 #include "agent/services.h"
 
 namespace knarr::agent {
-
-// What a restarted knarr found of the pod in the runtime.
-struct Recovered {
-  std::vector<runtime::SandboxStatus> sandboxes;     // newest first
-  std::vector<runtime::ContainerStatus> containers;  // of any of them
-};
 
 class PodMachine : public std::enable_shared_from_this<PodMachine> {
  public:
@@ -82,12 +78,12 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   void create_sandbox();
   void remove_sandbox_then_retry(const Error& error, const char* what);
   void attach_network();
-  void recover_containers(const std::vector<runtime::ContainerStatus>& containers);
+  void recover_containers(const Recovered& recovered);
+  void match_containers();
+  std::unique_ptr<ContainerMachine> make_container(const std::string& name);
   void run_containers();
   void containers_changed();
   void resized();
-  void stop_containers(int64_t grace_ms);
-  bool all_stopped() const;
   void tear_down();
   void torn_down();
   void done();
@@ -106,8 +102,6 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   bool over_ = false;       // no container will run again
   Admission rejected_;
   Admission failed_;
-  int64_t stop_deadline_ms_ = INT64_MAX;  // monotonic; of the whole pod, once it is being stopped
-  int64_t most_grace_ms_ = -1;            // of an eviction; -1: what the pod says
   uint32_t sandbox_attempt_ = 0;
   std::string sandbox_id_;
   std::string netns_;
@@ -116,6 +110,7 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   std::vector<std::string> pod_ips_;
   std::vector<std::unique_ptr<ContainerMachine>> containers_;
   PodResizer resizer_;
+  PodStop stop_;
   int64_t start_time_us_ = 0;
   int64_t retry_ms_ = 0;
   std::unique_ptr<Timer> timer_;

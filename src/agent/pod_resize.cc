@@ -9,9 +9,7 @@ using json::Value;
 namespace {
 
 const Value* status_of(const Pod& pod, const ContainerSpec& container) {
-  const char* list =
-      container.kind == ContainerKind::kMain ? "containerStatuses" : "initContainerStatuses";
-  for (const Value& s : pod.status()[list].elements()) {
+  for (const Value& s : pod.status()[lists_of(container.kind).status].elements()) {
     if (s["name"].as_string() == container.name) return &s;
   }
   return nullptr;
@@ -24,7 +22,7 @@ bool differs(const Value& a, const Value& b, std::string_view name) {
 Value summary_of(const Pod& pod, bool init) {
   Value list = Value::array();
   for (const ContainerSpec& c : pod.containers()) {
-    if ((c.kind != ContainerKind::kMain) != init) continue;
+    if (c.kind == ContainerKind::kEphemeral || is_init(c.kind) != init) continue;
     list.push_back(Value::object({{"name", c.name}, {"resources", resources_of(c)}}));
   }
   return list;
@@ -54,7 +52,7 @@ Allocation allocation_of(const Pod& pod) {
   Allocation a;
   a.pod = pod.spec()["resources"];
   for (const ContainerSpec& c : pod.containers()) {
-    if (c.kind != ContainerKind::kInit) a.containers[c.name] = resources_of(c);
+    if (resizable(c.kind)) a.containers[c.name] = resources_of(c);
   }
   return a;
 }
@@ -63,7 +61,7 @@ Allocation told_allocation(const Pod& pod) {
   Allocation a = allocation_of(pod);
   for (const ContainerSpec& c : pod.containers()) {
     const Value* status = status_of(pod, c);
-    if (c.kind == ContainerKind::kInit || status == nullptr) continue;
+    if (!resizable(c.kind) || status == nullptr) continue;
     const Value& told = (*status)["resources"];
     if (told.is_object()) a.containers[c.name] = plain_resources(told);
   }

@@ -58,6 +58,7 @@ Amounts sum_of(const Pod& pod, const char* kind) {
   Amounts sidecars, most_init, sum;
   for (const ContainerSpec& c : pod.containers()) {
     const Value& list = (*c.spec)["resources"][kind];
+    if (c.kind == ContainerKind::kEphemeral) continue;
     if (c.kind == ContainerKind::kInit) {
       Amounts here = sidecars;
       add(here, list);
@@ -83,7 +84,9 @@ Amounts sum_of(const Pod& pod, const char* kind) {
 bool limited(const Pod& pod, const char* name, bool with_init) {
   if (whole(pod.spec()["resources"]["limits"][name]) > 0) return true;
   return std::all_of(pod.containers().begin(), pod.containers().end(), [&](const auto& c) {
-    return (c.kind == ContainerKind::kInit && !with_init) || !limits_of(c)[name].is_null();
+    bool counts =
+        c.kind != ContainerKind::kEphemeral && (c.kind != ContainerKind::kInit || with_init);
+    return !counts || !limits_of(c)[name].is_null();
   });
 }
 
@@ -106,7 +109,7 @@ int64_t extra_memory_each(const Pod& pod) {
   if (of_pod.is_null()) return 0;
   int64_t count = 0;
   for (const ContainerSpec& c : pod.containers()) {
-    if (c.kind == ContainerKind::kInit) continue;
+    if (!resizable(c.kind)) continue;
     left -= whole(requests_of(c)["memory"]);
     count++;
   }

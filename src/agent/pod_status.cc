@@ -85,6 +85,7 @@ Value mounts_of(const Value& container) {
 }
 
 bool shown_ready(const ContainerSpec& spec, const ContainerRecord& r) {
+  if (spec.kind == ContainerKind::kEphemeral) return false;
   if (spec.kind == ContainerKind::kInit) return exited(r) && r.current->exit_code == 0;
   return running(r) && r.ready;
 }
@@ -99,7 +100,7 @@ Value container_status(const ContainerSpec& spec, const ContainerRecord& r,
   s.set("image", r.image.empty() ? (*spec.spec)["image"] : Value(r.image));
   s.set("imageID", r.current ? r.current->image_id : std::string());
   if (r.current) s.set("containerID", runtime_name + "://" + r.current->id);
-  s.set("started", running(r) && r.started);
+  if (spec.kind != ContainerKind::kEphemeral) s.set("started", running(r) && r.started);
   const Value& resources = (*spec.spec)["resources"];
   const Value& applied = r.resources.is_null() ? resources : r.resources;
   if (running(r)) s.set("resources", applied.is_object() ? applied : Value::object());
@@ -118,7 +119,9 @@ Phase phase_of(const Pod& pod, const Observation& seen, bool initialized) {
   bool init_failed = false;
   for (size_t i = 0; i < seen.containers.size(); i++) {
     const ContainerRecord& r = seen.containers[i];
-    if (pod.containers()[i].kind != ContainerKind::kMain) {
+    ContainerKind kind = pod.containers()[i].kind;
+    if (kind == ContainerKind::kEphemeral) continue;
+    if (is_init(kind)) {
       init_failed |= exited(r) && r.current->exit_code != 0;
     } else if (running(r)) {
       runs++;
@@ -160,7 +163,7 @@ Condition initialized_condition(const Pod& pod, const Observation& seen, bool in
   std::vector<std::string> incomplete;
   for (size_t i = 0; i < seen.containers.size(); i++) {
     const ContainerSpec& spec = pod.containers()[i];
-    if (spec.kind == ContainerKind::kMain) continue;
+    if (!is_init(spec.kind)) continue;
     bool done = spec.kind == ContainerKind::kInit ? shown_ready(spec, seen.containers[i])
                                                   : seen.containers[i].started;
     if (!done) incomplete.push_back(spec.name);
@@ -175,7 +178,7 @@ Condition containers_ready(const Pod& pod, const Observation& seen, Phase phase)
   std::vector<std::string> unready;
   for (size_t i = 0; i < seen.containers.size(); i++) {
     const ContainerSpec& spec = pod.containers()[i];
-    if (spec.kind == ContainerKind::kInit) continue;
+    if (!resizable(spec.kind)) continue;
     if (!shown_ready(spec, seen.containers[i])) unready.push_back(spec.name);
   }
   if (unready.empty()) return {"ContainersReady", true, "", ""};
@@ -282,17 +285,17 @@ void set_addresses(Value& status, const Pod& pod, const Observation& seen) {
   status.set("podIPs", std::move(list));
 }
 
-void set_containers(Value& status, const Pod& pod, const Observation& seen, bool initialized) {
-  Value inits = Value::array(), mains = Value::array();
-  bool has_init = !pod.containers().empty() && pod.containers()[0].kind != ContainerKind::kMain;
-  const char* waiting_for = has_init && !initialized ? "PodInitializing" : "ContainerCreating";
+void set_containers(Value& status, const Pod& pod, const Observation& seen) {
+  bool has_init = !pod.containers().empty() && is_init(pod.containers()[0].kind);
+  const char* waiting_for = has_init ? "PodInitializing" : "ContainerCreating";
+  status.set("containerStatuses", Value::array());
   for (size_t i = 0; i < seen.containers.size(); i++) {
     const ContainerSpec& spec = pod.containers()[i];
     Value s = container_status(spec, seen.containers[i], waiting_for, seen.runtime_name);
-    (spec.kind == ContainerKind::kMain ? mains : inits).push_back(std::move(s));
+    const char* list = lists_of(spec.kind).status;
+    if (!status.has(list)) status.set(list, Value::array());
+    status.member(list).push_back(std::move(s));
   }
-  if (!inits.empty()) status.set("initContainerStatuses", std::move(inits));
-  status.set("containerStatuses", std::move(mains));
 }
 
 Value base_status(const Pod& pod, const Observation& seen, Phase phase) {
@@ -303,8 +306,7 @@ Value base_status(const Pod& pod, const Observation& seen, Phase phase) {
   status.set("phase", phase_name(phase));
   if (!seen.message.empty()) status.set("message", seen.message);
   if (!seen.reason.empty()) status.set("reason", seen.reason);
-  for (const char* kept :
-       {"qosClass", "nominatedNodeName", "resize", "ephemeralContainerStatuses"}) {
+  for (const char* kept : {"qosClass", "nominatedNodeName", "resize"}) {
     if (const Value* v = pod.status().find(kept)) status.set(kept, *v);
   }
   if (seen.start_time_us > 0) status.set("startTime", base::format_time(seen.start_time_us));
@@ -339,7 +341,7 @@ Value make_status(const Pod& pod, const Observation& seen) {
   Value status = base_status(pod, seen, phase);
   status.set("conditions", conditions_of(pod, seen, initialized, phase));
   set_addresses(status, pod, seen);
-  set_containers(status, pod, seen, initialized);
+  set_containers(status, pod, seen);
   if (Value requests = pod_requests(pod); !requests.empty()) {
     status.set("allocatedResources", requests);
     if (phase == Phase::kRunning) status.set("resources", pod_resources(pod));

@@ -62,6 +62,7 @@ class ContainerConfigurer {
     runtime::ImageSpec image;
     std::vector<std::string> pod_ips;
     std::string sandbox_id;
+    std::string pid_target;  // id of the container that an ephemeral one looks into
   };
   virtual void configure(Input input, Callback<runtime::ContainerConfig> done) = 0;
   // The sandbox's own: host name, DNS, sysctls, cgroup. attempt counts sandboxes of this pod.

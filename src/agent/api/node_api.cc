@@ -15,7 +15,7 @@ namespace {
 std::string names_of(const Pod& pod, bool init) {
   std::string names;
   for (const ContainerSpec& c : pod.containers()) {
-    if ((c.kind != ContainerKind::kMain) != init) continue;
+    if (c.kind == ContainerKind::kEphemeral || is_init(c.kind) != init) continue;
     names += (names.empty() ? "" : " ") + c.name;
   }
   return names;
@@ -30,10 +30,10 @@ std::string query_text(const std::string& query) { return query.empty() ? "" : "
 
 // The reason why a container has no log yet, from the pod's own status.
 std::string waiting_reason(const Pod& pod, const std::string& container) {
-  for (const char* list : {"containerStatuses", "initContainerStatuses"}) {
-    for (const Value& s : pod.status()[list].elements()) {
-      if (s["name"].as_string() == container) return s["state"]["waiting"]["reason"].text();
-    }
+  const ContainerSpec* spec = pod.container(container);
+  const char* list = lists_of(spec == nullptr ? ContainerKind::kMain : spec->kind).status;
+  for (const Value& s : pod.status()[list].elements()) {
+    if (s["name"].as_string() == container) return s["state"]["waiting"]["reason"].text();
   }
   return "ContainerCreating";
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "api/ip.h"
+#include "base/ascii.h"
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -16,14 +17,6 @@ namespace {
 
 constexpr char kSchemaVersion[] = "1.1.0";
 constexpr uint32_t kRefreshSeconds = 7200, kRetrySeconds = 1800, kExpireSeconds = 86400;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
-}
 
 std::vector<std::string> split(std::string_view name) {
   std::vector<std::string> labels;
@@ -42,7 +35,7 @@ std::string plain_label(const std::string& label) {
 
 // The name of an endpoint below its service: its host name, else its address with dashes.
 std::string endpoint_name(const EndpointView& endpoint, const std::string& address) {
-  if (!endpoint.hostname.empty()) return lower(endpoint.hostname);
+  if (!endpoint.hostname.empty()) return base::lower(endpoint.hostname);
   std::string out = address;
   for (char& c : out) {
     if (c == '.' || c == ':') c = '-';
@@ -56,7 +49,7 @@ struct Wanted {
 
   bool takes(const std::string& name, Protocol p) const {
     if (port.empty() && protocol.empty()) return true;
-    return port == lower(name) && protocol == protocol_name(p);
+    return port == base::lower(name) && protocol == protocol_name(p);
   }
 };
 
@@ -74,7 +67,7 @@ class Lookup {
 
   DnsAnswer run() {
     if (question_.klass != dns::kClassIn) return std::move(out_);
-    std::string name = lower(question_.name);
+    std::string name = base::lower(question_.name);
     if (question_.type == dns::kPtr) {
       if (std::string ip = dns::reverse_address(name); !ip.empty()) return reverse(ip);
     }
@@ -249,7 +242,7 @@ class Lookup {
           const auto& ips = endpoint.addresses;
           if (endpoint.hostname.empty() || !endpoint.ready) continue;
           if (std::find(ips.begin(), ips.end(), address) == ips.end()) continue;
-          names.insert(fmt::format("{}.{}.{}.svc.{}", lower(endpoint.hostname), service.name,
+          names.insert(fmt::format("{}.{}.{}.svc.{}", base::lower(endpoint.hostname), service.name,
                                    service.ns, zone_.domain));
         }
       }

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "agent/network/rtnetlink.h"
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
@@ -22,11 +23,6 @@ namespace {
 
 constexpr int kDefaultMtu = 1500;
 constexpr char kPodInterface[] = "eth0";
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
-}
 
 // /proc/sys/net is that of the thread's namespace. Written in place: these are no files to rename.
 Result<void> write_setting(const std::string& path, std::string_view value) {
@@ -55,9 +51,9 @@ constexpr Setting kMachineSettings[] = {
 Result<void> change_settings(const std::string& state_dir) {
   for (const Setting& setting : kMachineSettings) {
     TRY_ASSIGN(std::string before, base::read_file(setting.path));
-    if (trimmed(before) == setting.value) continue;
+    if (base::trim(before) == setting.value) continue;
     if (!state_dir.empty()) {
-      TRY(base::write_file(state_dir + setting.file, trimmed(before)));
+      TRY(base::write_file(state_dir + setting.file, base::trim(before)));
     }
     TRY(write_setting(setting.path, setting.value));
   }
@@ -67,7 +63,7 @@ Result<void> change_settings(const std::string& state_dir) {
 Result<void> restore_settings(const std::string& state_dir) {
   for (const Setting& setting : kMachineSettings) {
     auto before = base::read_file(state_dir + setting.file);
-    if (before.ok()) TRY(write_setting(setting.path, trimmed(*before)));
+    if (before.ok()) TRY(write_setting(setting.path, base::trim(*before)));
   }
   return {};
 }

@@ -52,6 +52,7 @@ class FakeRuntime final : public runtime::Runtime {
     c.attempt = config.attempt;
     c.state = runtime::ContainerState::kCreated;
     c.resources = config.resources;
+    pid_targets[c.name] = config.pid_target;
     containers[c.id] = c;
     clock_.defer([done, id = c.id] { done(id); });
   }
@@ -151,7 +152,8 @@ class FakeRuntime final : public runtime::Runtime {
 
   std::map<std::string, runtime::SandboxStatus> sandboxes;
   std::map<std::string, runtime::ContainerStatus> containers;
-  std::map<std::string, int64_t> images;  // sizes by id
+  std::map<std::string, std::string> pid_targets;  // by name
+  std::map<std::string, int64_t> images;           // sizes by id
   std::vector<std::string> started, stopped;
   bool stubborn = false;             // containers heed no signal
   std::vector<std::string> updated;  // names of containers, "group"

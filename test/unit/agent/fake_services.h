@@ -63,6 +63,7 @@ class FakeConfigurer final : public agent::ContainerConfigurer {
     runtime::ContainerConfig config;
     config.name = input.container->name;
     config.attempt = input.attempt;
+    config.pid_target = input.pid_target;
     config.resources = resources(*input.pod, *input.container);
     done(config);
   }
@@ -91,10 +92,21 @@ class FakeProber final : public agent::Prober {
 
 class FakeHooks final : public agent::LifecycleHooks {
  public:
-  void run(const agent::Prober::Target&, const json::Value&, int64_t,
+  void run(const agent::Prober::Target& target, const json::Value&, int64_t,
            agent::Callback<void> done) override {
-    done({});
+    ran.push_back(target.container->name);
+    if (holds) {
+      held.push_back(std::move(done));
+    } else if (!error.empty()) {
+      done(make_error(Code::kInternalError, error));
+    } else {
+      done({});
+    }
   }
+  std::vector<std::string> ran;
+  std::string error;
+  bool holds = false;  // answers wait in `held`
+  std::vector<agent::Callback<void>> held;
 };
 
 class FakeImages final : public agent::ImagePuller {

@@ -56,7 +56,7 @@ TEST_CASE("a node short of memory says so, evicts, and refuses for five minutes"
   CHECK(node.phase() == "Failed");
   CHECK(node.statuses.last["reason"].as_string() == "Evicted");
   CHECK(node.condition("DisruptionTarget") == "TrueTerminationByKubelet");
-  CHECK(node.runtime.stopped == std::vector<std::string>{"a 1000"});
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 2000"});
   CHECK(node.keeper.admit(*node.machine->pod()).message ==
         "The node had condition: [MemoryPressure]. ");
   node.clock.advance(299 * 1000);

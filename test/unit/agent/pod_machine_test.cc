@@ -121,7 +121,7 @@ TEST_CASE("a second stop shortens the first, and sidecars get what is left") {
   node.exit("a", 137);
   CHECK(node.runtime.stopped.back() == "side 10000");
   node.machine->forget();
-  CHECK(node.runtime.stopped.back() == "side 0");
+  CHECK(node.runtime.stopped.back() == "side 2000");
 }
 
 TEST_CASE("a probe may have a grace period of its own") {
@@ -259,4 +259,62 @@ TEST_CASE("a rejected pod fails without running anything") {
   CHECK(node.statuses.last["message"].as_string() == "Pod was rejected: forbidden sysctl");
   CHECK_FALSE(node.statuses.last.has("containerStatuses"));
   CHECK(node.runtime.sandboxes.empty());
+}
+
+TEST_CASE("preStop hooks run at once, a sidecar's too; its signal comes last") {
+  Value hook = Value::object({{"preStop", Value::object({{"exec", Value::object()}})}});
+  Value side = container("side");
+  side.set("restartPolicy", "Always").set("lifecycle", hook);
+  Value spec = spec_of({container("a")});
+  spec.set("initContainers", Value::array({side}));
+  Node node(spec);
+  node.start();
+  node.hooks.holds = true;
+  node.runtime.stubborn = true;
+  node.machine->update(make_pod(node.spec, true, 30));
+  CHECK(node.hooks.ran == std::vector<std::string>{"side"});
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 30000"});
+  node.exit("a", 0);
+  CHECK(node.runtime.stopped.size() == 1);
+  node.hooks.held.at(0)(make_error(Code::kInternalError, "the secret is 1234"));
+  CHECK(node.runtime.stopped.back() == "side 30000");
+  CHECK(node.events.said("FailedPreStopHook: PreStopHook failed"));
+}
+
+TEST_CASE("when the time is over all sidecars get their signal") {
+  Value one = container("one"), two = container("two");
+  one.set("restartPolicy", "Always");
+  two.set("restartPolicy", "Always");
+  Value spec = spec_of({container("a")});
+  spec.set("initContainers", Value::array({one, two}));
+  Node node(spec);
+  node.start();
+  node.runtime.stubborn = true;
+  node.machine->update(make_pod(node.spec, true, 30));
+  node.clock.advance(30000);
+  node.exit("a", 137);
+  CHECK(node.runtime.stopped == std::vector<std::string>{"a 30000", "two 2000", "one 2000"});
+}
+
+TEST_CASE("a failed postStart hook is shown, its words only in the status") {
+  Value c = container("a");
+  c.set("lifecycle", Value::object({{"postStart", Value::object({{"exec", Value::object()}})}}));
+  Node node(spec_of({c}));
+  node.hooks.error = "Exec lifecycle hook failed";
+  node.start();
+  CHECK(node.events.said("FailedPostStartHook: PostStartHook failed"));
+  CHECK(node.events.said("Killing: FailedPostStartHook"));
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "PostStartHookError");
+  CHECK(node.status()["state"]["waiting"]["message"].as_string() == "Exec lifecycle hook failed");
+  CHECK(node.status()["lastState"]["terminated"]["exitCode"].as_int() == 143);
+}
+
+TEST_CASE("main containers wait as PodInitializing, also when the init containers are done") {
+  Value spec = spec_of({container("a")});
+  spec.set("initContainers", Value::array({container("i")}));
+  Node node(spec);
+  node.start();
+  node.images.holds = true;
+  node.exit("i", 0);
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "PodInitializing");
 }

@@ -1,0 +1,71 @@
+#include "agent/container_stop.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace knarr::agent {
+
+namespace {
+
+// Between the signal and SIGKILL, however little time there is.
+constexpr int64_t kLeastGraceMs = 2000;
+
+}  // namespace
+
+template <typename F>
+auto ContainerStop::guarded(F fn) {
+  return [epoch = std::weak_ptr<int>(epoch_), at = *epoch_, fn](auto&&... args) {
+    auto now = epoch.lock();
+    if (now && *now == at) fn(std::forward<decltype(args)>(args)...);
+  };
+}
+
+void ContainerStop::begin(Prober::Target target, int64_t grace_ms, bool hold) {
+  ++*epoch_;
+  target_ = std::move(target);
+  deadline_ms_ = services_.clock.monotonic_ms() + grace_ms;
+  held_ = hold;
+  hook_over_ = false;
+  const json::Value& hook = (*target_.container->spec)["lifecycle"]["preStop"];
+  if (!hook.is_object() || grace_ms <= 0) return hook_over();
+  services_.hooks.run(target_, hook, grace_ms, guarded([this](Result<void> done) {
+                        // What it said may hold secrets: an event does not repeat it.
+                        if (!done.ok() && done.error().code != Code::kTimeout) {
+                          services_.events.warning(*target_.pod, target_.container->field_path,
+                                                   "FailedPreStopHook", "PreStopHook failed");
+                        }
+                        hook_over();
+                      }));
+}
+
+void ContainerStop::shorten(int64_t grace_ms) {
+  int64_t deadline_ms = services_.clock.monotonic_ms() + grace_ms;
+  if (deadline_ms >= deadline_ms_) return;
+  deadline_ms_ = deadline_ms;
+  hook_over();
+}
+
+void ContainerStop::hook_over() {
+  hook_over_ = true;
+  if (!held_) send_signal();
+}
+
+void ContainerStop::release() {
+  if (!held_) return;
+  held_ = false;
+  if (hook_over_) send_signal();
+}
+
+void ContainerStop::send_signal() {
+  int64_t left_ms = deadline_ms_ - services_.clock.monotonic_ms();
+  services_.runtime.stop_container(
+      target_.container_id, std::max(left_ms, kLeastGraceMs), guarded([this](Result<void> done) {
+        if (done.ok()) return;
+        base::log(base::Level::kWarning, "agent", "stop container {} of {}: {}",
+                  target_.container->name, target_.pod->full_name(), done.error().message);
+        nothing_left_();
+      }));
+}
+
+}  // namespace knarr::agent
