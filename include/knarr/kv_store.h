@@ -120,7 +120,9 @@ class Store {
   virtual void range(Range range, Callback<RangeResult> done) = 0;
 
   // Errors: kRequestEntityTooLarge past the limits; kServiceUnavailable when the disk is full or
-  // fails (nothing of it was applied; the store goes on and later writes may succeed).
+  // fails. Nothing of the transaction is applied then, and the store goes on: later writes may
+  // succeed. But what failed to be synced may be on the disk all the same: when the process ends
+  // before another write, the next one may find the transaction there.
   virtual void txn(Txn txn, Callback<TxnResult> done) = 0;
 
   // Events of keys in [begin, end) with a revision >= from (0: after the newest).

@@ -118,9 +118,16 @@ sqlite3_io_methods make_methods() {
   return methods;
 }
 
+// Registered under a name of its own. pAppData stays what the layer below looks for in it: some of
+// its functions are called with this layer.
+struct Layer {
+  sqlite3_vfs vfs;
+  sqlite3_vfs* below;
+};
+
 int do_open(sqlite3_vfs* vfs, const char* name, sqlite3_file* f, int flags, int* out_flags) {
   static const sqlite3_io_methods methods = make_methods();
-  auto* below = static_cast<sqlite3_vfs*>(vfs->pAppData);
+  sqlite3_vfs* below = reinterpret_cast<Layer*>(vfs)->below;
   if ((flags & SQLITE_OPEN_WAL) == 0) return below->xOpen(below, name, f, flags, out_flags);
   File& file = file_of(f);
   file.base.pMethods = nullptr;
@@ -146,14 +153,13 @@ std::string wal_gathering_vfs(const std::string& below) {
   std::string name = std::string("knarr-") + base->zName;
   if (sqlite3_vfs_find(name.c_str()) != nullptr) return name;
   // SQLite's list holds on to it: a copy of the layer below, but for opening.
-  auto vfs = std::make_unique<sqlite3_vfs>(*base);
-  vfs->zName = strdup(name.c_str());
-  vfs->pNext = nullptr;
-  vfs->pAppData = base;
-  vfs->szOsFile = static_cast<int>(sizeof(File)) + base->szOsFile;
-  vfs->xOpen = do_open;
-  if (sqlite3_vfs_register(vfs.get(), 0) != SQLITE_OK) return below;
-  vfs.release();
+  auto layer = std::make_unique<Layer>(Layer{*base, base});
+  layer->vfs.zName = strdup(name.c_str());
+  layer->vfs.pNext = nullptr;
+  layer->vfs.szOsFile = static_cast<int>(sizeof(File)) + base->szOsFile;
+  layer->vfs.xOpen = do_open;
+  if (sqlite3_vfs_register(&layer->vfs, 0) != SQLITE_OK) return below;
+  layer.release();
   return name;
 }
 
