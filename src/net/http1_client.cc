@@ -1,4 +1,5 @@
 // One HTTP/1.1 connection of a client: one request at a time.
+#include "net/chunk.h"
 #include "net/client_core.h"
 #include "net/http1_parser.h"
 
@@ -31,15 +32,6 @@ std::string request_text(const Attempt& attempt) {
     out += "\r\nContent-Length: " + std::to_string(r.body.size());
   }
   out += "\r\n\r\n";
-  return out;
-}
-
-Buffers chunk(Buffers bytes) {
-  char size[24];
-  int n = snprintf(size, sizeof size, "%zx\r\n", bytes.size());
-  Buffers out(std::string(size, static_cast<size_t>(n)));
-  out.append(std::move(bytes));
-  out.append(Slice::constant("\r\n"));
   return out;
 }
 
@@ -141,7 +133,7 @@ class Http1Carrier final : public Carrier {
   }
   void finish() override {
     if (!connection_->sending(serial_)) return;
-    connection_->socket()->write("0\r\n\r\n");
+    connection_->socket()->write(kLastChunk);
     connection_->sent();
   }
 

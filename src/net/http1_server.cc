@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "knarr/check.h"
+#include "net/chunk.h"
 #include "net/http1_parser.h"
 #include "net/server_core.h"
 
@@ -22,7 +23,7 @@ constexpr int64_t kLingerMs = 2000;
 
 class Http1Connection;
 
-class Http1Exchange final : public Exchange {
+class Http1Exchange final : public ServerExchange {
  public:
   Http1Exchange(Http1Connection* connection, bool head, bool keep_alive, bool chunked)
       : connection_(connection), head_(head), keep_alive_(keep_alive), chunked_(chunked) {}
@@ -36,25 +37,10 @@ class Http1Exchange final : public Exchange {
   bool started() const override { return started_; }
   bool open() const override { return connection_ != nullptr; }
   size_t queued_bytes() const override;
-  void on_drain(std::function<void()> fn) override { drain_ = std::move(fn); }
-  void on_close(std::function<void()> fn) override {
-    if (connection_ != nullptr) close_ = std::move(fn);
-  }
   Result<std::unique_ptr<ByteStream>> upgrade(Headers headers) override;
 
-  void drained() {
-    auto fn = drain_;
-    if (fn) fn();
-  }
-  // The connection has gone.
-  void closed() {
-    connection_ = nullptr;
-    drain_ = nullptr;
-    auto fn = std::exchange(close_, nullptr);
-    if (fn) fn();
-  }
-
  private:
+  void lose() override { connection_ = nullptr; }
   std::string head_text(int status, const Headers& headers, const std::string& framing);
   void over(bool keep);
 
@@ -64,8 +50,6 @@ class Http1Exchange final : public Exchange {
   bool chunked_;  // the client understands it
   bool started_ = false;
   bool bodiless_ = false;
-  std::function<void()> drain_;
-  std::function<void()> close_;
 };
 
 class Http1Connection final : public ServerConnection,
@@ -313,7 +297,7 @@ void Http1Connection::linger() {
 
 Http1Exchange::~Http1Exchange() {
   if (connection_ == nullptr) return;
-  close_ = nullptr;
+  drop_callbacks();
   if (started_) {
     abort();
   } else {
@@ -338,11 +322,7 @@ std::string Http1Exchange::head_text(int status, const Headers& headers,
     out += "\r\n";
     out += field.name;
     out += ": ";
-    size_t at = out.size();
-    out += field.value;
-    std::replace_if(
-        out.begin() + static_cast<ptrdiff_t>(at), out.end(),
-        [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+    append_value(out, field.value);
   }
   if (!framing.empty()) out += "\r\n" + framing;
   if (status != 101 && !(keep_alive_ && connection_->keeps_alive())) {
@@ -355,8 +335,7 @@ std::string Http1Exchange::head_text(int status, const Headers& headers,
 
 // Nothing of this exchange is sent any more. The connection may start the next request.
 void Http1Exchange::over(bool keep) {
-  drain_ = nullptr;
-  close_ = nullptr;
+  drop_callbacks();
   std::exchange(connection_, nullptr)->answered(keep);
 }
 
@@ -388,25 +367,19 @@ bool Http1Exchange::write(Buffers bytes) {
   CHECK(started_);
   if (bytes.empty() || bodiless_) return true;
   if (!chunked_) return connection_->socket().write(std::move(bytes));
-  char size[24];
-  int n = snprintf(size, sizeof size, "%zx\r\n", bytes.size());
-  Buffers out(std::string(size, static_cast<size_t>(n)));
-  out.append(std::move(bytes));
-  out.append(Slice::constant("\r\n"));
-  return connection_->socket().write(std::move(out));
+  return connection_->socket().write(chunk(std::move(bytes)));
 }
 
 void Http1Exchange::finish() {
   if (connection_ == nullptr) return;
   CHECK(started_);
-  if (chunked_ && !bodiless_) connection_->socket().write("0\r\n\r\n");
+  if (chunked_ && !bodiless_) connection_->socket().write(kLastChunk);
   over(keep_alive_);
 }
 
 void Http1Exchange::abort() {
   if (connection_ == nullptr) return;
-  drain_ = nullptr;
-  close_ = nullptr;
+  drop_callbacks();
   Http1Connection* connection = std::exchange(connection_, nullptr);
   connection->answered(false);
   connection->cut();
@@ -421,8 +394,7 @@ Result<std::unique_ptr<ByteStream>> Http1Exchange::upgrade(Headers headers) {
   if (started_) return make_error(Code::kBadRequest, "the request is answered already");
   started_ = true;
   connection_->socket().write(head_text(101, headers, ""));
-  drain_ = nullptr;
-  close_ = nullptr;
+  drop_callbacks();
   return std::exchange(connection_, nullptr)->take_socket();
 }
 

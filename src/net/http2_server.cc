@@ -18,7 +18,7 @@ constexpr size_t kBufferedBytes = 8 * 1024 * 1024;  // bodies of all streams of 
 
 class Http2Connection;
 
-class Http2Exchange final : public Exchange {
+class Http2Exchange final : public ServerExchange {
  public:
   explicit Http2Exchange(Http2Stream* stream) : stream_(stream) {}
   ~Http2Exchange() override;
@@ -31,41 +31,22 @@ class Http2Exchange final : public Exchange {
   bool started() const override { return started_; }
   bool open() const override { return stream_ != nullptr && !finished_; }
   size_t queued_bytes() const override { return stream_ == nullptr ? 0 : stream_->out.size(); }
-  void on_drain(std::function<void()> fn) override {
-    if (open()) drain_ = std::move(fn);
-  }
-  void on_close(std::function<void()> fn) override {
-    if (open()) close_ = std::move(fn);
-  }
   Result<std::unique_ptr<ByteStream>> upgrade(Headers) override {
     return make_error(Code::kBadRequest, "HTTP/2 connections can not be upgraded");
   }
 
-  void drained() {
-    auto fn = drain_;
-    if (fn) fn();
-  }
-  void closed() {
-    stream_ = nullptr;
-    drain_ = nullptr;
-    auto fn = std::exchange(close_, nullptr);
-    if (fn) fn();
-  }
-
  private:
+  void lose() override { stream_ = nullptr; }
   Headers head(int status, const Headers& headers);
   void over() {
     finished_ = true;
-    drain_ = nullptr;
-    close_ = nullptr;
+    drop_callbacks();
   }
 
   Http2Stream* stream_;  // null when the peer has gone
   bool started_ = false;
   bool finished_ = false;
   bool bodiless_ = false;
-  std::function<void()> drain_;
-  std::function<void()> close_;
 };
 
 // A request that is being read, then answered. Owns itself: deleted when its stream is closed.
@@ -262,7 +243,7 @@ void ServerStream::refuse(int status) {
 
 Http2Exchange::~Http2Exchange() {
   if (!open()) return;
-  close_ = nullptr;
+  drop_callbacks();
   if (started_) {
     abort();
   } else {
@@ -275,10 +256,8 @@ Headers Http2Exchange::head(int status, const Headers& headers) {
   out.add(":status", std::to_string(status));
   out.add("date", static_cast<ServerStream*>(stream_->user)->date());
   for (const Headers::Field& field : headers) {
-    std::string value(field.value);
-    std::replace_if(
-        value.begin(), value.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; },
-        ' ');
+    std::string value;
+    append_value(value, field.value);
     out.add(field.name, value);
   }
   return out;

@@ -88,6 +88,7 @@ class Http2Session final : public TurnTask, public std::enable_shared_from_this<
 
  private:
   struct Callbacks;
+  static nghttp2_session_callbacks* callbacks();
   void feed(std::string_view bytes);
   void pump();
   void fail(Error error);

@@ -132,6 +132,13 @@ const std::string& ServerCore::date() {
   return date_;
 }
 
+void append_value(std::string& out, std::string_view value) {
+  auto at = static_cast<ptrdiff_t>(out.size());
+  out += value;
+  std::replace_if(
+      out.begin() + at, out.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+}
+
 bool split_target(std::string_view target, Request& request) {
   for (std::string_view scheme : {"http://", "https://"}) {
     if (target.substr(0, scheme.size()) != scheme) continue;

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "net/server.h"
 #include "net/socket.h"
@@ -57,6 +59,42 @@ class ServerConnection {
   friend struct ServerCore;
   int64_t deadline_ms_ = 0;
 };
+
+// What exchanges of both protocols do alike: who waits for the peer is told, or that it has gone.
+class ServerExchange : public Exchange {
+ public:
+  void on_drain(std::function<void()> fn) final {
+    if (open()) drain_ = std::move(fn);
+  }
+  void on_close(std::function<void()> fn) final {
+    if (open()) close_ = std::move(fn);
+  }
+  void drained() {
+    auto fn = drain_;
+    if (fn) fn();
+  }
+  // The connection has gone, or the stream.
+  void closed() {
+    lose();
+    drain_ = nullptr;
+    auto fn = std::exchange(close_, nullptr);
+    if (fn) fn();
+  }
+
+ protected:
+  virtual void lose() = 0;  // what carried the exchange is no more
+  void drop_callbacks() {
+    drain_ = nullptr;
+    close_ = nullptr;
+  }
+
+ private:
+  std::function<void()> drain_;
+  std::function<void()> close_;
+};
+
+// Adds a header's value without what would end its line.
+void append_value(std::string& out, std::string_view value);
 
 std::shared_ptr<ServerConnection> make_http1_connection(ServerCore& core,
                                                         std::unique_ptr<Socket> socket);

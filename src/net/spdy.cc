@@ -15,9 +15,10 @@ namespace {
 
 constexpr uint32_t kProtocolError = 1;
 constexpr uint32_t kCancel = 5;
-constexpr size_t kMaxStreams = 1000;       // at once
-constexpr size_t kWaitingBytes = 1 << 20;  // of paused streams, before the connection is paused
-constexpr size_t kDataBytes = 64 * 1024;   // in a frame
+constexpr size_t kMaxStreams = 1000;        // at once
+constexpr size_t kWaitingBytes = 1 << 20;   // of paused streams, before the connection is paused
+constexpr size_t kDataBytes = 64 * 1024;    // in a frame
+constexpr size_t kAnswerBytes = 64 * 1024;  // to a peer that does not read, before it is not read
 
 }  // namespace
 
@@ -40,6 +41,8 @@ struct SpdyConnection::State : std::enable_shared_from_this<State> {
   uint32_t next_id = 1;
   uint32_t last_peer_id = 0;
   size_t waiting_bytes = 0;
+  size_t answer_bytes = 0;  // of frames but DATA, since the peer last had read nearly everything
+  bool deaf = false;        // the peer makes us answer and does not read
   bool counts_windows = false;
   bool closed = false;
   bool finishing = false;
@@ -47,7 +50,10 @@ struct SpdyConnection::State : std::enable_shared_from_this<State> {
   class Stream;
 
   bool send(const SpdyFrame& frame) {
-    return stream != nullptr && stream->write(codec.encode(frame));
+    if (stream == nullptr) return false;
+    std::string bytes = codec.encode(frame);
+    if (frame.kind != SpdyFrame::Kind::kData) answer_bytes += bytes.size();
+    return stream->write(std::move(bytes));
   }
   void send(SpdyFrame::Kind kind, uint32_t id, uint32_t value) {
     SpdyFrame f;
@@ -73,6 +79,8 @@ void SpdyConnection::State::start() {
   e.on_end = [this] { close(make_error(Code::kCanceled, "spdy: connection closed by peer")); };
   e.on_drain = [this] {
     auto keep = shared_from_this();
+    answer_bytes = 0;
+    if (std::exchange(deaf, false)) update_pause();
     auto all = entries;
     for (auto& [id, entry] : all) {
       if (std::exchange(entry->wants_drain, false))
@@ -94,6 +102,12 @@ void SpdyConnection::State::on_data(std::string_view bytes) {
   for (SpdyFrame& frame : *frames) {
     if (closed) return;
     on_frame(frame);
+  }
+  if (stream == nullptr || closed) return;
+  if (stream->queued_bytes() <= kLowWater) answer_bytes = 0;
+  if (answer_bytes > kAnswerBytes && stream->queued_bytes() > kHighWater) {
+    deaf = true;  // until on_drain: the last write said false
+    update_pause();
   }
 }
 
@@ -159,7 +173,7 @@ void SpdyConnection::State::consumed(const Entry& entry, size_t bytes) {
 
 void SpdyConnection::State::update_pause() {
   if (stream == nullptr) return;
-  if (waiting_bytes > kWaitingBytes) {
+  if (waiting_bytes > kWaitingBytes || deaf) {
     stream->pause();
   } else {
     stream->resume();

@@ -18,6 +18,7 @@ class Stuck final : public ByteStream {
  public:
   Events events;
   size_t queued = 0;
+  bool paused = false;
   void listen(Events e) override { events = std::move(e); }
   bool write(Buffers bytes) override {
     queued += bytes.size();
@@ -25,8 +26,8 @@ class Stuck final : public ByteStream {
   }
   size_t queued_bytes() const override { return queued; }
   void finish() override {}
-  void pause() override {}
-  void resume() override {}
+  void pause() override { paused = true; }
+  void resume() override { paused = false; }
 };
 
 struct Upgrading {
@@ -146,6 +147,28 @@ TEST_CASE("pings of a peer that does not read are answered within bounds") {
     CHECK(peer.queued > 0);
     CHECK(peer.queued < 300 * 1024);
   }
+}
+
+TEST_CASE("SPDY: who makes us answer and does not read is not read") {
+  auto stuck = std::make_unique<Stuck>();
+  Stuck& peer = *stuck;
+  SpdyConnection session(std::move(stuck), SpdyConnection::Role::kServer);
+  session.listen({});
+  SpdyCodec client;
+  SpdyFrame syn;
+  syn.kind = SpdyFrame::Kind::kSynStream;
+  syn.stream = 2;  // a server's: refused with RST_STREAM
+  auto flood = [&] {
+    for (int i = 0; i < 100000 && !peer.paused; i++) peer.events.on_data(client.encode(syn));
+  };
+  flood();
+  CHECK(peer.paused);
+  CHECK(peer.queued < 300 * 1024);
+  peer.queued = 0;
+  peer.events.on_drain();
+  CHECK_FALSE(peer.paused);
+  flood();
+  CHECK(peer.paused);
 }
 
 TEST_CASE("WebSocket channels are byte streams, and half-close by signal") {
