@@ -188,6 +188,49 @@ std::string encode_protobuf(const Type& type, const Value& value) {
   return out;
 }
 
+namespace {
+
+constexpr size_t kPartBytes = 64 * 1024;
+
+const Field& field_of(const Type& type, std::string_view name) {
+  const Field* field = type.field(name);
+  CHECK(field != nullptr);
+  return *field;
+}
+
+}  // namespace
+
+ProtobufList::ProtobufList(const Type& list)
+    : metadata_(field_of(list, "metadata")), items_(field_of(list, "items")) {}
+
+void ProtobufList::add(const Value& item) {
+  std::string message = struct_message(*items_.type->element, nullptr, item);
+  if (parts_.empty() || parts_.back().size() + message.size() + 16 > kPartBytes) {
+    parts_.emplace_back().reserve(std::max(kPartBytes, message.size() + 16));
+  }
+  size_t before = parts_.back().size();
+  put_bytes(parts_.back(), items_.number, message);
+  bytes_ += parts_.back().size() - before;
+}
+
+std::vector<std::string> ProtobufList::finish(std::string_view api_version, std::string_view kind,
+                                              const Value& metadata) {
+  std::string meta;
+  put_bytes(meta, 1, api_version);
+  put_bytes(meta, 2, kind);
+  std::string head;
+  put_field(head, metadata_, metadata);
+  std::string out("k8s\0", 4);
+  put_bytes(out, 1, meta);
+  put_tag(out, 2, 2);
+  put_varint(out, head.size() + bytes_);
+  out += head;
+  parts_.insert(parts_.begin(), std::move(out));
+  put_bytes(parts_.back(), 3, "");
+  put_bytes(parts_.back(), 4, "");
+  return std::move(parts_);
+}
+
 std::string encode_protobuf_event(std::string_view type, std::string_view object) {
   std::string raw;
   put_bytes(raw, 1, object);

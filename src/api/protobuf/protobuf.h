@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/schema/schema.h"
 #include "base/json.h"
@@ -15,6 +16,22 @@ namespace knarr::api {
 
 // The whole document of an object or list; apiVersion and kind are taken from the value.
 std::string encode_protobuf(const Type& type, const json::Value& value);
+
+// The same for a list, item by item: the whole as a value is many times as big.
+class ProtobufList {
+ public:
+  explicit ProtobufList(const Type& list);
+  void add(const json::Value& item);
+  // The document's beginning, then what was added; the list is used up.
+  std::vector<std::string> finish(std::string_view api_version, std::string_view kind,
+                                  const json::Value& metadata);
+
+ private:
+  const Field& metadata_;
+  const Field& items_;
+  size_t bytes_ = 0;
+  std::vector<std::string> parts_;
+};
 
 // A watch event with the document of its object, as a stream has it: its length in four bytes, then
 // a meta/v1 WatchEvent.

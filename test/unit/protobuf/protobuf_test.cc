@@ -56,6 +56,26 @@ TEST_CASE("scalars that are not optional are written even when they are zero") {
   CHECK(bytes.find(meta) != std::string::npos);
 }
 
+TEST_CASE("a list that is encoded item by item is the same list") {
+  const api::Type* type = api::find_type("", "v1", "ConfigMapList");
+  REQUIRE(type != nullptr);
+  for (int count : {0, 1, 300}) {
+    Value meta = Value::object({{"resourceVersion", "7"}, {"continue", "more"}});
+    Value whole = Value::object({{"apiVersion", "v1"}, {"kind", "ConfigMapList"}});
+    whole.set("metadata", meta);
+    api::ProtobufList list(*type);
+    for (int i = 0; i < count; i++) {
+      Value item = Value::object({{"metadata", Value::object({{"name", std::to_string(i)}})}});
+      item.set("data", Value::object({{"k", std::string(1000, 'x')}}));
+      list.add(item);
+      whole.member("items").push_back(std::move(item));
+    }
+    std::string joined;
+    for (const std::string& part : list.finish("v1", "ConfigMapList", meta)) joined += part;
+    CHECK(joined == api::encode_protobuf(*type, whole));
+  }
+}
+
 TEST_CASE("damaged documents are refused") {
   const api::Type* type = api::find_type("", "v1", "ConfigMap");
   Result<Value> object = json::parse(
