@@ -98,14 +98,20 @@ class Server(Cluster):
             if event["object"]["metadata"]["name"] == "default":
                 return
 
-    def load(self, options, method, path, body, connections, seconds, count=None):
-        name = "-"
+    def load(self, options, method, path, body, connections, seconds, count=None, **more):
+        """What api_load prints; `more` are its other arguments."""
+        more.update(method=method, path=path, connections=connections, seconds=seconds)
+        if count:
+            more["count"] = count
+        return self.program(options, "api_load", body, more)
+
+    def program(self, options, name, body, arguments):
         if body is not None:
-            name = self.folder + "/body.json"
-            with open(name, "w") as file:
-                file.write(body if isinstance(body, str) else json.dumps(body))
-        argv = [options.load, "127.0.0.1", str(self.port), TOKEN, method, path, name,
-                str(connections), str(seconds), *([str(count)] if count else [])]
+            arguments["body"] = self.folder + "/body"
+            with open(arguments["body"], "wb") as file:
+                file.write(body if isinstance(body, bytes) else body.encode())
+        argv = [os.path.join(options.load, name), "port=%d" % self.port, "token=" + TOKEN,
+                *("%s=%s" % pair for pair in arguments.items())]
         return json.loads(run_program(argv, timeout=600)[0])
 
 
@@ -214,11 +220,33 @@ def pods(options, folder, table):
             time.sleep(0.1)
 
 
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
 def config_map(bytes_of_json):
     value = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bench-@N@-@C@"},
              "data": {"text": ""}}
     value["data"]["text"] = "x" * (bytes_of_json - len(json.dumps(value)))
     return json.dumps(value)
+
+
+def protobuf(*fields):
+    """A message of (number, bytes or text)."""
+    def varint(n):
+        return bytes([n & 127 | 128]) + varint(n >> 7) if n > 127 else bytes([n])
+    out = b""
+    for number, value in fields:
+        value = value.encode() if isinstance(value, str) else value
+        out += varint(number << 3 | 2) + varint(len(value)) + value
+    return out
+
+
+def config_map_protobuf(bytes_of_json):
+    text = json.loads(config_map(bytes_of_json))["data"]["text"]
+    value = protobuf((1, protobuf((1, "bench-@NNNNNN@-@C@"))),
+                     (2, protobuf((1, "text"), (2, text))))
+    return b"k8s\0" + protobuf((1, protobuf((1, "v1"), (2, "ConfigMap"))), (2, value))
 
 
 def writes(options, folder, table):
@@ -227,12 +255,46 @@ def writes(options, folder, table):
         server.until_serving()
         for connections, aim in ((1, 3000), (16, 10000), (64, 15000)):
             body = config_map(1000).replace("@C@", str(connections))
-            done = server.load(options, "POST", "/api/v1/namespaces/default/configmaps", body,
-                               connections, 5)
+            done = server.load(options, "POST", CONFIG_MAPS, body, connections, 5)
             if done["errors"]:
                 raise RuntimeError("creates failed: %s" % done)
             table.add("durable creates/s of 1 kB, %d connection%s" %
                       (connections, "s" if connections > 1 else ""), done["per_s"], aim, "")
+
+
+def requests(options, folder, table):
+    """64 connections; writes are durable, and of or to objects of 1 kB, reads are of pods."""
+    with Server(options, folder, CONTROL_PLANE) as server:
+        server.spawn()
+        server.until_serving()
+
+        def many(what, method, path, body, **more):
+            before = cpu_ticks(server.pid)
+            done = server.load(options, method, path, body, 64, 5, **more)
+            ticks = cpu_ticks(server.pid) - before
+            if done["errors"]:
+                raise RuntimeError("%s failed: %s" % (what, done))
+            cpu_us = 1e6 * ticks / os.sysconf("SC_CLK_TCK") / done["requests"]
+            table.add_requests(what, done, cpu_us)
+            return done
+
+        done = many("create, JSON", "POST", CONFIG_MAPS, config_map(1000).replace("@C@", "json"))
+        table.add("creates/s, 64 connections: p99", done["p99"], 10, "ms")
+        body = config_map_protobuf(1000).replace(b"@C@", b"pb1")
+        many("create, protobuf", "POST", CONFIG_MAPS, body, type=PROTOBUF, accept=PROTOBUF)
+        name = CONFIG_MAPS + "/bench-@N@-json"
+        patch = json.dumps({"metadata": {"labels": {"a": "b"}, "annotations": {"n": "@N@"}}})
+        patch_kinds = (("merge patch", "application/merge-patch+json", "a@N@"),
+                       ("strategic merge patch", "application/strategic-merge-patch+json", "b@N@"))
+        for what, kind, value in patch_kinds:
+            many(what, "PATCH", name, patch.replace("@N@", value), type=kind, objects=1000)
+        apply = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": {"mine": "c@N@"}})
+        many("server-side apply", "PATCH", name + "?fieldManager=bench", apply,
+             type="application/apply-patch+yaml", objects=1000)
+        make_pods(options, server, 1000)
+        many("get of a pod, JSON", "GET", PODS + "/list-@N@", None, objects=1000)
+        many("get of a pod, protobuf", "GET", PODS + "/list-@N@", None, objects=1000,
+             accept=PROTOBUF)
 
 
 def listed_pod():
@@ -250,19 +312,50 @@ def listed_pod():
     return value
 
 
+def make_pods(options, server, count):
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    server.must("POST", "/api/v1/namespaces/default/serviceaccounts", account)
+    done = server.load(options, "POST", PODS, json.dumps(listed_pod()), 32, 300, count)
+    if done["errors"]:
+        raise RuntimeError("creates failed: %s" % done)
+
+
+def memory_kb(pid, name):
+    return fields_of("/proc/%d/status" % pid)[name]
+
+
 def listing(options, folder, table):
     with Server(options, folder, CONTROL_PLANE) as server:
         server.spawn()
         server.until_serving()
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        server.must("POST", "/api/v1/namespaces/default/serviceaccounts", account)
-        done = server.load(options, "POST", PODS, listed_pod(), 32, 300, 10000)
-        if done["errors"]:
-            raise RuntimeError("creates failed: %s" % done)
-        done = server.load(options, "GET", PODS, None, 1, 30, 20)
-        table.add("LIST of 10,000 pods (%.0f MB)" % (done["bytes"] / 1e6), done["p50"], 30, "ms")
-        memory = fields_of("/proc/%d/smaps_rollup" % server.pid)
-        table.add("RSS with 10,000 pods", memory["Rss"] / 1024, None, "MB")
+        empty = memory_kb(server.pid, "VmRSS")
+        make_pods(options, server, 10000)
+        full = memory_kb(server.pid, "VmRSS")
+        table.add("RSS with 10,000 pods", full / 1024, None, "MB")
+        table.add("RSS a stored pod", (full - empty) / 10000, 10, "kB")
+        for what, accept, aim in (("", "application/json", 0.5), (" in protobuf", PROTOBUF, None)):
+            before = memory_kb(server.pid, "VmRSS")
+            with open("/proc/%d/clear_refs" % server.pid, "w") as file:
+                file.write("5")  # the peak starts anew
+            done = server.load(options, "GET", PODS, None, 1, 30, 20, accept=accept)
+            peak = memory_kb(server.pid, "VmHWM")
+            table.add("LIST of 10,000 pods%s (%.0f MB)" % (what, done["bytes"] / 1e6), done["p50"],
+                      30, "ms")
+            table.add("of it RSS at the most", (peak - before) / 1024, aim, "MB")
+
+
+def watching(options, folder, table):
+    with Server(options, folder, CONTROL_PLANE) as server:
+        server.spawn()
+        server.until_serving()
+        server.must("POST", CONFIG_MAPS, json.loads(config_map(1000).replace("@N@-@C@", "busy")))
+        for what, accept, framed in (("", "application/json", 0),
+                                     (", protobuf", PROTOBUF + ";stream=watch", 1)):
+            done = server.program(options, "watch_load", json.dumps({"data": {"n": "@N@"}}), {
+                "watch": CONFIG_MAPS + "?watch=1", "path": CONFIG_MAPS + "/bench-busy",
+                "accept": accept, "framed": framed, "watchers": 1000, "events": 100})
+            table.add("event to 1,000 watchers%s, p50" % what, done["p50"], 20, "ms")
+            table.add("event to 1,000 watchers%s, p99" % what, done["p99"], 20, "ms")
 
 
 def size(options, folder, table):
@@ -272,5 +365,5 @@ def size(options, folder, table):
     table.add("size of the stripped binary", os.path.getsize(stripped) / 1e6, 10, "MB")
 
 
-ALL = (("start", start), ("idle", idle), ("pods", pods), ("writes", writes), ("list", listing),
-       ("size", size))
+ALL = (("start", start), ("idle", idle), ("pods", pods), ("writes", writes),
+       ("requests", requests), ("list", listing), ("watch", watching), ("size", size))
