@@ -73,6 +73,10 @@ Result<void> write_one(const std::string& root, const std::string& path, const P
   }
   std::string full = root + "/" + path;
   TRY(base::write_file(full, file.content, file.mode, base::Durability::kPlain));
+  if (file.user >= 0 &&
+      chown(full.c_str(), static_cast<uid_t>(file.user), static_cast<gid_t>(-1)) != 0) {
+    return errno_error(errno, "chown " + full);
+  }
   return give_to_group(full, owner);
 }
 

@@ -1,6 +1,11 @@
-// persistentVolumeClaim: follows the claim to its volume, and mounts what is a path of this node
-// (hostPath, local).
+// persistentVolumeClaim, and ephemeral, whose claim was made for this pod alone: follows the claim
+// to its volume, and mounts what is a path of this node (hostPath, local).
+#include <sys/stat.h>
+
+#include <filesystem>
+
 #include "agent/volumes/volume.h"
+#include "api/view/volume.h"
 #include "base/file.h"
 #include "base/format.h"
 
@@ -15,11 +20,20 @@ class Claim final : public Volume {
 
   void set_up(Callback<void> done) override {
     const json::Value& spec = context_.spec()["persistentVolumeClaim"];
+    bool own = context_.spec().has("ephemeral");
     read_only_ = spec["readOnly"].as_bool();
-    std::string name = spec["claimName"].text();
+    std::string name = own ? api::ephemeral_claim_name(context_.pod->name(), context_.spec())
+                           : spec["claimName"].text();
     get("persistentvolumeclaims", context_.pod->ns(), name,
-        [this, name, done](Result<json::Value> claim) {
+        [this, name, own, done](Result<json::Value> claim) {
           if (!claim.ok()) return done(claim.error());
+          if (own && !made_for_pod(*claim)) {
+            return done(make_error(
+                Code::kInvalid,
+                fmt::format("PVC {}/{} was not created for pod {}/{} (pod is "
+                            "not owner)",
+                            context_.pod->ns(), name, context_.pod->ns(), context_.pod->name())));
+          }
           std::string volume = (*claim)["spec"]["volumeName"].text();
           if ((*claim)["status"]["phase"].as_string() != "Bound" || volume.empty()) {
             return done(
@@ -47,6 +61,15 @@ class Claim final : public Volume {
     });
   }
 
+  bool made_for_pod(const json::Value& claim) const {
+    for (const json::Value& owner : claim["metadata"]["ownerReferences"].elements()) {
+      if (owner["controller"].as_bool() && owner["uid"].as_string() == context_.pod->uid()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   void use(const std::string& name, const json::Value& pv, Callback<void> done) {
     const json::Value& spec = pv["spec"];
     bool local = spec["local"].is_object();
@@ -55,20 +78,34 @@ class Claim final : public Volume {
     }
     const json::Value& source = spec[local ? "local" : "hostPath"];
     path_ = source["path"].text();
-    context_.run([path = path_, type = source["type"].text(), local,
-                  owner = context_.ownership(false)] { return check(path, type, local, owner); },
-                 std::move(done));
+    bool if_root_differs =
+        context_.pod->spec()["securityContext"]["fsGroupChangePolicy"].as_string() ==
+        "OnRootMismatch";
+    context_.run(
+        [path = path_, type = source["type"].text(), local, owner = context_.ownership(false),
+         if_root_differs] { return check(path, type, local, owner, if_root_differs); },
+        std::move(done));
   }
 
   static Result<void> check(const std::string& path, const std::string& type, bool local,
-                            const Ownership& owner) {
-    if (!local) {
-      TRY(check_host_path(path, type));
-    } else if (!base::file_exists(path)) {
+                            const Ownership& owner, bool if_root_differs) {
+    // A host's folder stays its owner's; a local volume is the pod's.
+    if (!local) return check_host_path(path, type);
+    struct stat root;
+    if (stat(path.c_str(), &root) != 0) {
       return make_error(Code::kNotFound, fmt::format("path \"{}\" does not exist", path));
     }
-    // A host's folder stays its owner's; a local volume is the pod's.
-    return local ? give_to_group(path, owner) : Result<void>();
+    if (owner.group < 0) return {};
+    bool theirs =
+        root.st_gid == owner.group && (root.st_mode & (S_ISGID | 0770)) == (S_ISGID | 0770);
+    if (if_root_differs && theirs) return {};
+    std::error_code error;
+    // The root last: it says that all below it is done.
+    for (auto it = std::filesystem::recursive_directory_iterator(path, error);
+         !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
+      TRY(give_to_group(it->path(), owner));
+    }
+    return give_to_group(path, owner);
   }
 
   VolumeContext context_;

@@ -86,6 +86,23 @@ Result<void> unmount_below(const std::string& folder) {
   return {};
 }
 
+namespace {
+
+// Whoever may write to the volume may write there, whatever the umask is.
+Result<void> make_folder_like(int root, int parent, const std::string& name) {
+  struct stat st;
+  if (fstat(root, &st) != 0) return errno_error(errno, "stat");
+  mode_t mode = st.st_mode & (S_ISGID | 0777);
+  if (mkdirat(parent, name.c_str(), mode) != 0) {
+    return errno == EEXIST ? Result<void>() : errno_error(errno, "mkdir " + name);
+  }
+  base::UniqueFd made(open_in_root(parent, name, O_RDONLY | O_DIRECTORY));
+  if (!made.valid() || fchmod(made.get(), mode) != 0) return errno_error(errno, "chmod " + name);
+  return {};
+}
+
+}  // namespace
+
 Result<base::UniqueFd> open_inside(const std::string& root, const std::string& path, bool create) {
   base::UniqueFd at(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!at.valid()) return errno_error(errno, "open " + root);
@@ -97,9 +114,7 @@ Result<base::UniqueFd> open_inside(const std::string& root, const std::string& p
       std::string name = cut == std::string::npos ? part : part.substr(cut + 1);
       base::UniqueFd folder(open_in_root(at.get(), parent, O_PATH | O_DIRECTORY));
       if (!folder.valid()) return errno_error(errno, "open " + root + "/" + parent);
-      if (!name.empty() && mkdirat(folder.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
-        return errno_error(errno, "mkdir " + root + "/" + part);
-      }
+      if (!name.empty()) TRY(make_folder_like(at.get(), folder.get(), name));
       if (slash == std::string::npos) break;
     }
   }

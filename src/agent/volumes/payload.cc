@@ -25,7 +25,28 @@ std::map<std::string, std::string> contents_of(const Value& object, bool secret)
   return data;
 }
 
+// That all containers run as; -1 when they differ, or an image decides.
+int64_t only_user(const Pod& pod) {
+  int64_t user = -1;
+  bool first = true;
+  for (const ContainerSpec& c : pod.containers()) {
+    const Value& own = (*c.spec)["securityContext"]["runAsUser"];
+    int64_t here =
+        own.is_integer() ? own.as_int() : pod.spec()["securityContext"]["runAsUser"].as_int(-1);
+    if (here < 0 || (!first && here != user)) return -1;
+    user = here;
+    first = false;
+  }
+  return user;
+}
+
 }  // namespace
+
+PayloadFile token_file(const Pod& pod, std::string token, mode_t mode) {
+  int64_t user = only_user(pod);
+  bool shared = user < 0 && !pod.spec()["securityContext"]["fsGroup"].is_integer();
+  return {std::move(token), shared ? mode : 0600, user};
+}
 
 std::vector<PayloadSource> payload_sources(const Value& volume) {
   using Kind = PayloadSource::Kind;

@@ -17,6 +17,7 @@ namespace knarr::agent {
 struct PayloadFile {
   std::string content;
   mode_t mode = 0644;
+  int64_t user = -1;  // that owns it; -1: root
   bool operator==(const PayloadFile&) const = default;
 };
 using Payload = std::map<std::string, PayloadFile>;  // by path below the volume
@@ -29,6 +30,8 @@ struct PayloadSource {
 };
 std::vector<PayloadSource> payload_sources(const json::Value& volume);
 mode_t default_mode(const json::Value& volume);
+// A token is for its users alone: the one user that all containers run as, or the pod's group.
+PayloadFile token_file(const Pod& pod, std::string token, mode_t mode);
 
 // `object` is the configMap or secret, null when it does not exist.
 Result<void> add_object(const PayloadSource& source, const json::Value& object, mode_t mode,

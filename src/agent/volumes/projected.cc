@@ -169,7 +169,7 @@ class Projected final : public Volume {
             std::string why = std::exchange(token.error, "");
             return make_error(Code::kServiceUnavailable, "failed to fetch token: " + why);
           }
-          payload[(*source.spec)["path"].text()] = {token.text, mode};
+          payload[(*source.spec)["path"].text()] = token_file(*context_.pod, token.text, mode);
           break;
         }
         case Kind::kDownwardApi:

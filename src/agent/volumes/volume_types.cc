@@ -13,7 +13,7 @@ constexpr Type kTypes[] = {
     {"emptyDir", make_empty_dir},          {"hostPath", make_host_path},
     {"configMap", make_projected},         {"secret", make_projected},
     {"downwardAPI", make_projected},       {"projected", make_projected},
-    {"persistentVolumeClaim", make_claim},
+    {"persistentVolumeClaim", make_claim}, {"ephemeral", make_claim},
 };
 
 }  // namespace

@@ -89,6 +89,35 @@ TEST_CASE("a path inside a volume stays inside, whatever links say") {
   CHECK(std::filesystem::is_directory(folder.path + "/v/a/b/c"));
 }
 
+TEST_CASE("a token is for its users alone") {
+  auto check = [](const std::string& spec, mode_t mode, int64_t user) {
+    auto object = std::make_shared<Object>();
+    object->json = "{\"spec\":" + spec + "}";
+    PayloadFile file = token_file(**Pod::parse(object), "t", 0644);
+    CHECK(file.mode == mode);
+    CHECK(file.user == user);
+  };
+  check(R"({"containers":[{"name":"a"}]})", 0644, -1);
+  check(R"({"securityContext":{"fsGroup":5},"containers":[{"name":"a"}]})", 0600, -1);
+  check(R"({"securityContext":{"runAsUser":7},"containers":[{"name":"a"},{"name":"b"}]})", 0600, 7);
+  check(R"({"securityContext":{"runAsUser":7},"containers":[{"name":"a"},
+        {"name":"b","securityContext":{"runAsUser":8}}]})",
+        0644, -1);
+}
+
+TEST_CASE("a folder made for a subPath is as open as its volume") {
+  Folder folder;
+  REQUIRE(chmod(folder.path.c_str(), 02777) == 0);
+  mode_t before = umask(0077);
+  CHECK(open_inside(folder.path, "a/b", true).ok());
+  umask(before);
+  struct stat st;
+  for (const char* made : {"/a", "/a/b"}) {
+    REQUIRE(stat((folder.path + made).c_str(), &st) == 0);
+    CHECK((st.st_mode & 07777) == 02777);
+  }
+}
+
 TEST_CASE("hostPath types") {
   Folder folder;
   CHECK(check_host_path(folder.path, "Directory").ok());
