@@ -58,6 +58,52 @@ Admission admit_app_armor(const Pod& pod) {
   return {};
 }
 
+Admission admit_os(const Pod& pod, const NodeRoom& room) {
+  const Value* wanted = pod.spec()["nodeSelector"].find("kubernetes.io/os");
+  if (wanted != nullptr && !(*wanted == room.labels["kubernetes.io/os"])) {
+    return {"PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"};
+  }
+  if (pod.spec()["os"]["name"].as_string("linux") == "linux") return {};
+  return {"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
+}
+
+struct TakenPort {
+  std::string protocol, host_ip;
+  int64_t number = 0;
+};
+
+std::vector<TakenPort> host_ports(const Pod& pod) {
+  std::vector<TakenPort> ports;
+  for (const ContainerSpec& c : pod.containers()) {
+    for (const Value& port : (*c.spec)["ports"].elements()) {
+      int64_t number = port["hostPort"].as_int();
+      if (!resizable(c.kind) || number <= 0) continue;
+      std::string ip(port["hostIP"].as_string("0.0.0.0"));
+      if (ip.empty()) ip = "0.0.0.0";
+      ports.push_back({std::string(port["protocol"].as_string("TCP")), ip, number});
+    }
+  }
+  return ports;
+}
+
+Admission admit_ports(const Pod& pod, const NodeRoom& room) {
+  std::vector<TakenPort> wanted = host_ports(pod);
+  if (wanted.empty()) return {};
+  for (const PodRef& other : room.pods) {
+    for (const TakenPort& a : host_ports(*other)) {
+      for (const TakenPort& b : wanted) {
+        bool same_ip = a.host_ip == b.host_ip || a.host_ip == "0.0.0.0" || b.host_ip == "0.0.0.0";
+        if (!same_ip || a.number != b.number || a.protocol != b.protocol) continue;
+        return {"NodePorts",
+                "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod "
+                "ports"};
+      }
+    }
+  }
+  return {};
+}
+
 Admission admit_selector(const Pod& pod, const NodeRoom& room) {
   for (auto [key, value] : pod.spec()["nodeSelector"].members()) {
     const Value* label = room.labels.find(key);
@@ -101,9 +147,10 @@ Admission admit_resources(const Pod& pod, const NodeRoom& room) {
 }  // namespace
 
 Admission admit(const Pod& pod, const NodeRoom& room) {
+  // In the order in which a kubelet looks.
   for (const Admission& verdict :
-       std::vector<Admission>{admit_sysctls(pod), admit_app_armor(pod), admit_selector(pod, room),
-                              admit_resources(pod, room)}) {
+       {admit_sysctls(pod), admit_os(pod, room), admit_resources(pod, room),
+        admit_selector(pod, room), admit_ports(pod, room), admit_app_armor(pod)}) {
     if (!verdict.ok()) return verdict;
   }
   return {};
