@@ -110,3 +110,63 @@ def test_run_and_remove(cluster, registry):
     finally:
         terminal.close()
     wait.until("the pod is gone", lambda: "once" not in [p["metadata"]["name"] for p in cluster.pods()])
+
+
+def looker(cluster, name):
+    """The status of an ephemeral container of the talker's."""
+    statuses = cluster.pod("talker")["status"].get("ephemeralContainerStatuses", [])
+    return next((s for s in statuses if s["name"] == name), None)
+
+
+def test_debug(cluster, registry):
+    before = cluster.pod("talker")["status"]["containerStatuses"][0]["restartCount"]
+    for name, binary in kubectls():
+        container = "looker-" + name.replace(".", "-")
+        out = cluster.kubectl("debug", "-i", "talker", "--image=%s/busybox" % registry.address,
+                              "--target=talker", "-c", container, "--", "sh", "-c",
+                              "read x; echo got $x; ps", stdin="this\n",
+                              binary=binary)
+        assert "got this" in out and " cat\n" in out, (name, out)
+        pod = cluster.wait_pod("talker", lambda p: any(
+            s["name"] == container and "terminated" in s["state"]
+            for s in p["status"]["ephemeralContainerStatuses"]))
+        assert looker(cluster, container)["state"]["terminated"]["exitCode"] == 0
+        talker = pod["status"]["containerStatuses"][0]
+        assert talker["ready"] and talker["restartCount"] == before, talker
+        assert "got this" in cluster.kubectl("logs", "talker", "-c", container, binary=binary)
+
+
+def test_debug_on_a_terminal(cluster, registry):
+    terminal = cluster.terminal("debug", "-it", "talker", "--image=%s/busybox" % registry.address,
+                                "-c", "shell", "--", "sh")
+    try:
+        terminal.expect("If you don't see a command prompt")
+        terminal.type("test -t 0 && echo is-a-$((1+1))-tty\n")
+        terminal.expect("is-a-2-tty")
+        out = cluster.kubectl("exec", "talker", "-c", "shell", "--", "ps")
+        assert " cat" not in out, out  # without a target it has its own processes only
+        # A server that is killed finds it again.
+        cluster.crash()
+        cluster.start()
+        assert "running" in looker(cluster, "shell")["state"]
+    finally:
+        terminal.close()
+    terminal = cluster.terminal("attach", "-it", "talker", "-c", "shell")
+    try:
+        terminal.expect("If you don't see a command prompt")
+        terminal.type("exit 5\n")
+        cluster.wait_pod("talker", lambda p: looker(cluster, "shell")["state"].get(
+            "terminated", {}).get("exitCode") == 5)
+    finally:
+        terminal.close()
+
+
+def test_debug_by_a_copy_and_of_the_node(cluster, registry):
+    image = "--image=%s/busybox" % registry.address
+    cluster.kubectl("debug", "talker", image, "--copy-to=copy", "--share-processes",
+                    "-c", "extra", "--", "sleep", "1000")
+    cluster.wait_for("pod/copy")
+    assert " cat" in cluster.kubectl("exec", "copy", "-c", "extra", "--", "ps")
+    out = cluster.kubectl("debug", "node/node1", "-i", image, "--", "sh", "-c",
+                          "read x; echo got $x; ls -d /host/proc; ps", stdin="that\n")
+    assert "got that" in out and "/host/proc" in out and "knarr server" in out, out
