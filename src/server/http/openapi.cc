@@ -5,7 +5,7 @@
 #include "base/format.h"
 #include "net/url.h"
 #include "server/http/digest.h"
-#include "server/http/gzip_reply.h"
+#include "server/http/body.h"
 #include "server/http/media.h"
 #include "server/http/reply.h"
 

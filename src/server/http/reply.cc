@@ -5,7 +5,7 @@
 #include "api/protobuf/protobuf.h"
 #include "api/table/table.h"
 #include "base/format.h"
-#include "server/http/gzip_reply.h"
+#include "server/http/body.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
@@ -66,6 +66,81 @@ bool send_protobuf(const Reply& reply, int code, std::string_view json) {
   send_body(reply.exchange, code, std::move(headers), *std::move(document), reply.clock);
   return true;
 }
+
+// Objects as a list in JSON: their own bytes, joined.
+class JsonList {
+ public:
+  JsonList(const api::ResourceInfo& resource, std::string head, std::vector<ObjectRef> items)
+      : resource_(resource), head_(std::move(head)), items_(std::move(items)) {
+    if (!items_.empty()) skip_ = type_meta_size(items_[0]->json);
+  }
+
+  net::Buffers next(size_t about) {
+    net::Buffers out(std::exchange(head_, {}));
+    for (; next_ < items_.size() && out.size() < about; next_++) {
+      ObjectRef object = std::move(items_[next_]);
+      if (next_ > 0) out.append(net::Slice::constant(","));
+      if (presented_as_stored(resource_)) {
+        out.append(net::Slice::constant("{"));
+        out.append(net::Slice(object, std::string_view(object->json).substr(skip_)));
+      } else {
+        out.append(net::Slice(item_json(resource_, *object)));
+      }
+    }
+    if (next_ == items_.size() && !std::exchange(ended_, true)) {
+      out.append(net::Slice::constant("]}\n"));
+    }
+    return out;
+  }
+
+ private:
+  const api::ResourceInfo& resource_;
+  std::string head_;
+  std::vector<ObjectRef> items_;
+  size_t skip_ = 0;
+  size_t next_ = 0;
+  bool ended_ = false;
+};
+
+// Encodes a list in protobuf over several turns of the loop, then sends it: its beginning says how
+// long it is.
+class ProtobufListReply final : public std::enable_shared_from_this<ProtobufListReply> {
+ public:
+  ProtobufListReply(const Reply& reply, const api::ResourceInfo& resource, const api::Type& type,
+                    ListPage page)
+      : reply_(reply), resource_(resource), page_(std::move(page)), list_(type) {}
+
+  void next() {
+    if (!reply_.exchange->open()) return;
+    for (size_t end = std::min(page_.items.size(), next_ + kAtOnce); next_ < end; next_++) {
+      ObjectRef object = std::move(page_.items[next_]);
+      Result<Value> value = json::parse(
+          presented_as_stored(resource_) ? object->json : presented_json(resource_, *object));
+      list_.add(value.ok() ? *value : Value());
+    }
+    if (next_ == page_.items.size()) return send();
+    reply_.clock->defer([self = shared_from_this()] { self->next(); });
+  }
+
+ private:
+  static constexpr size_t kAtOnce = 100;
+
+  void send() {
+    net::Buffers body;
+    for (std::string& part :
+         list_.finish(resource_.api_version(), resource_.list_kind, page_metadata(page_))) {
+      body.append(net::Slice(std::move(part)));
+    }
+    net::Headers headers = answer_headers(reply_, "application/vnd.kubernetes.protobuf");
+    send_body(reply_.exchange, 200, std::move(headers), std::move(body), reply_.clock);
+  }
+
+  Reply reply_;
+  const api::ResourceInfo& resource_;
+  ListPage page_;
+  api::ProtobufList list_;
+  size_t next_ = 0;
+};
 
 std::string list_head(std::string_view kind, std::string_view version, const Value& meta) {
   return fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[", kind,
@@ -248,7 +323,7 @@ void send_object(const Reply& reply, int code, const api::ResourceInfo& resource
   send_bytes(reply, code, std::move(body));
 }
 
-void send_list(const Reply& reply, const api::ResourceInfo& resource, const ListPage& page,
+void send_list(const Reply& reply, const api::ResourceInfo& resource, ListPage page,
                int64_t now_us) {
   Value meta = page_metadata(page);
   switch (reply.wanted.form) {
@@ -272,24 +347,20 @@ void send_list(const Reply& reply, const api::ResourceInfo& resource, const List
     }
     default: break;
   }
+  const api::Type* list = api::find_type(resource.group, resource.version, resource.list_kind);
+  if (reply.wanted.protobuf && list != nullptr && reply.clock != nullptr) {
+    return std::make_shared<ProtobufListReply>(reply, resource, *list, std::move(page))->next();
+  }
   std::string head = list_head(resource.list_kind, resource.api_version(), meta);
-  bool stored = presented_as_stored(resource);
-  if (reply.wanted.media == api::Media::kYaml || reply.wanted.protobuf || !stored) {
-    for (size_t i = 0; i < page.items.size(); i++) {
-      if (i > 0) head += ',';
-      head += item_json(resource, *page.items[i]);
-    }
-    return send_json(reply, 200, head + "]}");
+  auto items = std::make_shared<JsonList>(resource, std::move(head), std::move(page.items));
+  if (reply.wanted.media == api::Media::kYaml || reply.wanted.protobuf || reply.clock == nullptr) {
+    std::string text = items->next(SIZE_MAX).text();
+    text.pop_back();
+    return send_json(reply, 200, std::move(text));
   }
-  net::Buffers body(std::move(head));
-  size_t skip = page.items.empty() ? 0 : type_meta_size(page.items[0]->json);
-  for (size_t i = 0; i < page.items.size(); i++) {
-    const ObjectRef& object = page.items[i];
-    body.append(net::Slice::constant(i > 0 ? ",{" : "{"));
-    body.append(net::Slice(object, std::string_view(object->json).substr(skip)));
-  }
-  body.append(net::Slice::constant("]}\n"));
-  send_bytes(reply, 200, std::move(body));
+  send_body(
+      reply.exchange, 200, answer_headers(reply, content_type(reply.wanted.media)),
+      [items](size_t about) { return items->next(about); }, *reply.clock);
 }
 
 }  // namespace knarr::server

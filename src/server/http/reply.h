@@ -41,7 +41,7 @@ void send_object(const Reply& reply, int code, const api::ResourceInfo& resource
                  const ObjectRef& object, int64_t now_us);
 // An object that is not stored (a Scale, a review, a Status), in the wanted form.
 void send_virtual(const Reply& reply, int code, std::string json, int64_t now_us);
-void send_list(const Reply& reply, const api::ResourceInfo& resource, const ListPage& page,
+void send_list(const Reply& reply, const api::ResourceInfo& resource, ListPage page,
                int64_t now_us);
 
 // The protobuf document of an object, list or Status; nullopt: its kind is not in the catalogue.

@@ -15,12 +15,12 @@ using json::Value;
 // A reader that lets this much wait, beyond what it was sent at the start, is cut off and lists
 // again.
 constexpr size_t kQueueLimit = 8 * 1024 * 1024;
+constexpr size_t kGatheredBytes = 64 * 1024;
 
 // Numbers of shared encodings; the rest is made for each watcher.
-constexpr int kJson = 0;
-constexpr int kPartialJson = 1;
-constexpr int kProtobuf = 2;
-constexpr int kPartialProtobuf = 3;
+constexpr int kPartialJson = 0;
+constexpr int kProtobuf = 1;
+constexpr int kPartialProtobuf = 2;
 
 std::string_view type_name(EventType type) {
   switch (type) {
@@ -39,6 +39,19 @@ std::string frame(bool protobuf, std::string_view type, std::string_view object)
   std::string out;
   out.reserve(object.size() + type.size() + 24);
   out.append("{\"type\":\"").append(type).append("\",\"object\":").append(object).append("}\n");
+  return out;
+}
+
+// The same line, around the object's own bytes.
+net::Buffers json_line(EventType type, const ObjectRef& object) {
+  net::Buffers out;
+  switch (type) {
+    case EventType::kAdded: out = "{\"type\":\"ADDED\",\"object\":"; break;
+    case EventType::kModified: out = "{\"type\":\"MODIFIED\",\"object\":"; break;
+    default: out = "{\"type\":\"DELETED\",\"object\":"; break;
+  }
+  out.append(net::Slice(object, object->json));
+  out.append(net::Slice::constant("}\n"));
   return out;
 }
 
@@ -68,6 +81,7 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
     timer_->start(timeout_ms);
     watch_ = *std::move(watch);
     watch_->start();
+    send_gathered();
     start_bytes_ = exchange->queued_bytes();
   }
 
@@ -86,11 +100,13 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
                                                      : reply_.wanted.version == "v1";
     if (!shared) return write(encode(event.type, *event.object()));
     bool plain = reply_.wanted.form == Form::kPlain;
-    int encoding = reply_.wanted.protobuf ? (plain ? kProtobuf : kPartialProtobuf)
-                                          : (plain ? kJson : kPartialJson);
+    if (plain && !reply_.wanted.protobuf) {
+      return send(json_line(event.type, event.object()), event.past);
+    }
+    int encoding = !reply_.wanted.protobuf ? kPartialJson : plain ? kProtobuf : kPartialProtobuf;
     Encoded text = event.encoded(
         encoding, [this](EventType type, const Object& object) { return encode(type, object); });
-    reply_.exchange->write(net::Buffers(std::move(text)));
+    send(net::Buffers(std::move(text)), event.past);
   }
 
   void on_bookmark(kv::Revision revision, bool initial_end) override {
@@ -150,10 +166,20 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
     return line(type_name(event.type), table_json(event.object()));
   }
 
-  void write(std::string text) { reply_.exchange->write(net::Buffers(std::move(text))); }
+  void write(std::string text) { send(net::Buffers(std::move(text)), false); }
+
+  // What is told at the start comes all at once, and goes in few writes.
+  void send(net::Buffers bytes, bool gather) {
+    gathered_.append(std::move(bytes));
+    if (!gather || gathered_.size() >= kGatheredBytes) send_gathered();
+  }
+  void send_gathered() {
+    if (!gathered_.empty()) reply_.exchange->write(std::exchange(gathered_, {}));
+  }
 
   void finish() {
     if (over_) return;
+    send_gathered();
     auto self = shared_from_this();
     reply_.exchange->finish();
     stop();
@@ -170,6 +196,7 @@ class WatchStream final : public WatchSink, public std::enable_shared_from_this<
   const api::ResourceInfo& resource_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<Timer> timer_;
+  net::Buffers gathered_;
   size_t start_bytes_ = 0;  // at most so much of the start still waits
   bool over_ = false;
   bool told_columns_ = false;

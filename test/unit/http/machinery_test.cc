@@ -1,5 +1,6 @@
 // What clients lean on beneath the objects: headers, encodings, documents, reviews.
 
+#include "api/protobuf/protobuf.h"
 #include "net/gzip.h"
 #include "unit/http/api_cluster.h"
 
@@ -67,6 +68,32 @@ TEST_CASE("a very long answer is compressed over several turns") {
   Result<std::string> text = net::gunzip(exchange->body_, 1 << 24);
   REQUIRE(text.ok());
   CHECK(json::parse(*text)->operator[]("items").size() == 3);
+}
+
+TEST_CASE("a long list is sent piece by piece") {
+  Cluster c;
+  std::string big(1000, 'x');
+  for (int i = 0; i < 300; i++) {
+    c.call(
+        "POST", kMaps,
+        R"({"metadata":{"name":"m)" + std::to_string(i) + R"("},"data":{"k":")" + big + R"("}})");
+    REQUIRE(c.status == 201);
+  }
+  auto list = [&c](std::string accept) {
+    auto exchange = c.begin("GET", kMaps, "", {{"Accept", std::move(accept)}});
+    CHECK(exchange->open());
+    REQUIRE(c.loop.run_until([&] { return !exchange->open(); }, 5000));
+    return exchange->body_;
+  };
+  Result<json::Value> plain = json::parse(list("application/json"));
+  REQUIRE(plain.ok());
+  Result<json::Value> binary = api::decode_protobuf(list(kProtobuf), {});
+  REQUIRE(binary.ok());
+  for (const json::Value* value : {&*plain, &*binary}) {
+    CHECK((*value)["kind"].as_string() == "ConfigMapList");
+    CHECK((*value)["items"].size() == 300);
+    CHECK((*value)["items"][7]["data"]["k"].as_string() == big);
+  }
 }
 
 TEST_CASE("protobuf: objects, metadata, lists of resources, bodies") {
