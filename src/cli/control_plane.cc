@@ -68,13 +68,18 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::open(base::Loop& loop, Rando
   api.service_cidr = options.service_cidr;
   api.advertise_address = options.advertise_address;
   api.advertise_port = static_cast<int>(options.https_listen_port);
+  auto modes = server::parse_authorization_modes(options.authorization_mode);
+  if (!modes.ok()) {
+    return make_error(Code::kBadRequest, "--authorization-mode: " + modes.error().message);
+  }
+  api.authorization = *std::move(modes);
   if (!parse_port_range(options.service_node_port_range, api.node_port_min, api.node_port_max)) {
     return make_error(Code::kBadRequest, "--service-node-port-range: want A-B, not " +
                                              options.service_node_port_range);
   }
   plane->api_ = std::make_unique<server::ApiServer>(
       server::ApiServer::Deps{*plane->store_, loop, random, *plane->authenticator_,
-                              plane->authorizer_, plane->tokens_.get()},
+                              plane->tokens_.get()},
       api);
   plane->tokens_->set_lookup([api = plane->api_.get()](const std::string& resource,
                                                        const std::string& ns,
@@ -104,7 +109,7 @@ Result<void> ControlPlane::make_identity() {
     TRY_ASSIGN(static_tokens, server::TokenFile::parse(text));
   }
   authenticator_ =
-      std::make_unique<server::RequestAuthenticator>(std::move(static_tokens), *tokens_);
+      std::make_unique<server::RequestAuthenticator>(std::move(static_tokens), *tokens_, loop_);
   return {};
 }
 

@@ -10,7 +10,6 @@
 #include "cli/server_options.h"
 #include "knarr/random.h"
 #include "net/server.h"
-#include "server/auth/allow_authenticated.h"
 #include "server/auth/authenticators.h"
 #include "server/auth/credentials.h"
 #include "server/controllers/controllers.h"
@@ -49,7 +48,6 @@ class ControlPlane {
   server::Credentials credentials_;
   std::unique_ptr<server::ServiceAccountTokens> tokens_;
   std::unique_ptr<server::RequestAuthenticator> authenticator_;
-  server::AllowAuthenticated authorizer_;
   std::unique_ptr<server::ApiServer> api_;
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<client::Client> controller_client_, scheduler_client_;

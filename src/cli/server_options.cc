@@ -87,6 +87,8 @@ FlagSet server_flags(ServerOptions& o) {
   f.alias("t", "token");
   f.text("token-auth-file", o.token_auth_file, "FILE",
          "static bearer tokens, as kube-apiserver reads them");
+  f.text("authorization-mode", o.authorization_mode, "MODES",
+         "who may do what, in this order: Node, RBAC, AlwaysAllow (whoever proved who he is)");
   f.list("tls-san", o.tls_san, "NAME", "further names and addresses of the API server");
   f.text("cluster-cidr", o.cluster_cidr, "CIDR", "addresses of pods");
   f.text("service-cidr", o.service_cidr, "CIDR", "addresses of services");

@@ -20,6 +20,7 @@ struct ServerOptions {
   std::string write_kubeconfig = "/etc/knarr/knarr.yaml";
   std::string token;
   std::string token_auth_file;
+  std::string authorization_mode = "Node,RBAC";
   std::vector<std::string> tls_san;
   std::string cluster_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";

@@ -19,7 +19,7 @@ namespace knarr::net {
 // What the peer of a TLS connection showed.
 struct PeerCertificate {
   std::vector<std::string> chain_der;  // the leaf first
-  std::string common_name;             // of the leaf's subject
+  std::string common_name;             // of the leaf's subject; the last when it has several
   std::vector<std::string> organizations;
   int64_t not_after = 0;     // seconds since the epoch
   bool verified = false;     // signed by the configured CA, in time, for its purpose

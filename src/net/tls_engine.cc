@@ -258,8 +258,11 @@ std::shared_ptr<const PeerCertificate> TlsEngine::peer_certificate() const {
     if (at < 0) break;
     out->organizations.push_back(std::move(organization));
   }
-  int at = -1;
-  out->common_name = name_entry(subject, NID_commonName, at);
+  for (int at = -1;;) {
+    std::string name = name_entry(subject, NID_commonName, at);
+    if (at < 0) break;
+    out->common_name = std::move(name);
+  }
   tm end{};
   if (ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end) == 1) out->not_after = timegm(&end);
   long result = impl_->context->server() ? impl_->verify_error : SSL_get_verify_result(impl_->ssl);

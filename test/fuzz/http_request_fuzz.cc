@@ -15,6 +15,9 @@ namespace {
 class Nobody final : public knarr::server::Authorizer {
  public:
   knarr::server::Decision authorize(const knarr::server::Attributes&) override { return {}; }
+  knarr::server::AccessRules rules_of(const knarr::server::UserRef&, const std::string&) override {
+    return {};
+  }
 };
 
 std::string_view take_line(std::string_view& text) {

@@ -40,6 +40,7 @@ std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps) {
   chain->add(make_default_ingress_class(deps));
   chain->add(make_pod_resize(deps));
   chain->add(make_pod_topology_labels(deps));
+  if (deps.rbac != nullptr) chain->add(make_role_escalation(deps));
   chain->add(make_resource_quota(deps));  // last: what it charges is to be stored
   return chain;
 }

@@ -15,6 +15,7 @@
 #include "knarr/random.h"
 #include "knarr/result.h"
 #include "server/auth/auth.h"
+#include "server/auth/rbac.h"
 #include "server/cache/cache.h"
 
 namespace knarr::server {
@@ -65,6 +66,7 @@ struct AdmissionDeps {
   Clock& clock;
   Random& random;
   Authorizer* authorizer = nullptr;  // null: whoever may write an object may do all to it
+  RbacAuthorizer* rbac = nullptr;    // null: roles are granted freely
 };
 
 std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps);

@@ -22,6 +22,8 @@ std::unique_ptr<AdmissionPlugin> make_pod_resize(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_certificate_approval(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_certificate_signing(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_certificate_subject_restriction();
+// With an authorizer and RBAC among its modes only.
+std::unique_ptr<AdmissionPlugin> make_role_escalation(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_default_ingress_class(const AdmissionDeps& deps);
 
 }  // namespace knarr::server

@@ -16,6 +16,13 @@ class AllowAuthenticated final : public Authorizer {
     }
     return {false, ""};
   }
+
+  AccessRules rules_of(const UserRef& user, const std::string&) override {
+    AccessRules all;
+    if (!user->in_group(kAuthenticatedGroup)) return all;
+    all.rules = {{{"*"}, {"*"}, {"*"}, {}, {}}, {{"*"}, {}, {}, {}, {"*"}}};
+    return all;
+  }
 };
 
 }  // namespace knarr::server

@@ -59,17 +59,40 @@ struct Attributes {
   std::string subresource;
   std::string ns;
   std::string name;
+  // What the field selector of a list or watch asks for with "=".
+  std::vector<std::pair<std::string, std::string>> fields;
+};
+
+// A rule of a Role or ClusterRole: of resources, or (with `paths` alone) of URLs outside them.
+struct PolicyRule {
+  std::vector<std::string> verbs;
+  std::vector<std::string> groups;
+  std::vector<std::string> resources;  // "pods", "pods/log", "*", "*/status"
+  std::vector<std::string> names;      // empty: all
+  std::vector<std::string> paths;      // "/healthz", "/api/*", "*"
+
+  bool operator==(const PolicyRule&) const = default;
+};
+
+// Everything somebody may do in one namespace, as far as it can be listed.
+struct AccessRules {
+  std::vector<PolicyRule> rules;
+  bool incomplete = false;
+  std::string error;  // why rules may be missing
 };
 
 struct Decision {
   bool allowed = false;
-  std::string reason;  // appended to the "cannot ..." text of a refusal when not empty
+  // Why; appended to the "cannot ..." text of a refusal when not empty.
+  std::string reason;
 };
 
 class Authorizer {
  public:
   virtual ~Authorizer() = default;
   virtual Decision authorize(const Attributes& attributes) = 0;
+  // In a namespace; "": of the whole cluster alone.
+  virtual AccessRules rules_of(const UserRef& user, const std::string& ns) = 0;
 };
 
 }  // namespace knarr::server

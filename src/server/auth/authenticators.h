@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "knarr/clock.h"
 #include "server/auth/auth.h"
 #include "server/auth/service_account_tokens.h"
 #include "server/auth/token_file.h"
@@ -15,18 +16,21 @@ UserRef user_of_certificate(const net::PeerCertificate& certificate);
 
 class RequestAuthenticator final : public Authenticator {
  public:
-  // A certificate counts only when the TLS layer has verified it against the cluster's authority.
-  // `static_tokens` may be null.
+  // A certificate counts when the TLS layer has verified it against the cluster's authority, and as
+  // long as it has not run out, however old its connection. One that does not count is an error
+  // unless a token proves who asks. `static_tokens` may be null.
   RequestAuthenticator(std::unique_ptr<TokenFile> static_tokens,
-                       const ServiceAccountTokens& service_accounts);
+                       const ServiceAccountTokens& service_accounts, const Clock& clock);
 
   void authenticate(const net::Request& request, Done done) override;
 
  private:
+  Result<UserRef> certificate(const net::Request& request) const;
   Result<UserRef> service_account(const net::Request& request) const;
 
   std::unique_ptr<TokenFile> static_tokens_;
   const ServiceAccountTokens& service_accounts_;
+  const Clock& clock_;
 };
 
 }  // namespace knarr::server

@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/format.h"
+#include "base/time.h"
 
 namespace knarr::server {
 
@@ -11,7 +12,8 @@ using json::Value;
 
 namespace {
 
-constexpr int64_t kLeewaySeconds = 60;  // clocks differ
+constexpr int64_t kLeewaySeconds = 60;          // clocks differ
+constexpr int64_t kDeletionLeewaySeconds = 60;  // and what ends may say goodbye
 
 // Of tokens that live in Secrets.
 constexpr const char* kSecretTokenIssuer = "kubernetes/serviceaccount";
@@ -184,6 +186,15 @@ Result<UserRef> ServiceAccountTokens::check_claims(
   return UserRef(std::move(user));
 }
 
+// Whether the time of a deletion is past.
+bool ServiceAccountTokens::is_over(const Object& object) const {
+  if (!object.deleting) return false;
+  Result<Value> value = json::parse(object.json);
+  if (!value.ok()) return true;
+  auto due = base::parse_time((*value)["metadata"]["deletionTimestamp"].as_string());
+  return !due.ok() || clock_.now_us() / 1000000 > *due / 1000000 + kDeletionLeewaySeconds;
+}
+
 Result<void> ServiceAccountTokens::check_bound(const Value& claims) const {
   if (!lookup_) return refused("the server is not ready to verify tokens");
   const Value& k = claims["kubernetes.io"];
@@ -201,7 +212,15 @@ Result<void> ServiceAccountTokens::check_bound(const Value& claims) const {
     if (!object && b.claim == std::string_view("serviceaccount")) {
       return refused(fmt::format("serviceaccounts \"{}\" not found", claim["name"].as_string()));
     }
-    if (!object || object->uid != claim["uid"].as_string()) {
+    if (!object || object->uid != claim["uid"].as_string() || is_over(*object)) {
+      return refused("service account token has been invalidated");
+    }
+  }
+  // Of a pod's token the node is told only: the pod ends with it.
+  const Value& node = k["node"];
+  if (node.is_object() && !k["pod"].is_object()) {
+    ObjectRef object = lookup_("nodes", "", node["name"].text());
+    if (!object || object->uid != node["uid"].as_string()) {
       return refused("service account token has been invalidated");
     }
   }

@@ -42,6 +42,7 @@ class ServiceAccountTokens final : public TokenIssuer {
   Result<UserRef> check_claims(const json::Value& claims,
                                const std::vector<std::string>& audiences) const;
   Result<void> check_bound(const json::Value& claims) const;
+  bool is_over(const Object& object) const;
   Result<UserRef> check_secret(const json::Value& claims, const std::string& token,
                                const std::vector<std::string>& audiences) const;
 

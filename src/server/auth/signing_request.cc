@@ -82,6 +82,25 @@ Names names_of(X509_REQ* request) {
       X509V3_get_d2i(extensions.get(), NID_subject_alt_name, nullptr, nullptr)));
 }
 
+// The subject as Go writes it again: the parts a Name has, the last common name alone.
+Result<void> copy_subject(X509_NAME* to, const X509_NAME* from) {
+  for (int nid : {NID_countryName, NID_organizationName, NID_organizationalUnitName,
+                  NID_localityName, NID_stateOrProvinceName, NID_streetAddress, NID_postalCode,
+                  NID_commonName, NID_serialNumber}) {
+    bool one = nid == NID_commonName || nid == NID_serialNumber;
+    std::vector<std::string> values = x509::name_entries(from, nid);
+    if (one && values.size() > 1) values.erase(values.begin(), values.end() - 1);
+    for (const std::string& value : values) {
+      if (!X509_NAME_add_entry_by_NID(to, nid, MBSTRING_UTF8,
+                                      reinterpret_cast<const unsigned char*>(value.data()),
+                                      static_cast<int>(value.size()), -1, 0)) {
+        return x509::ssl_error("write the certificate's subject");
+      }
+    }
+  }
+  return {};
+}
+
 std::string address_text(const std::string& bytes) {
   char text[INET6_ADDRSTRLEN] = "";
   inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof text);
@@ -128,7 +147,7 @@ Result<std::string> sign_request(const KeyPair& ca, std::string_view pem,
   TRY_ASSIGN(x509::Certificate certificate,
              x509::unsigned_certificate(X509_REQ_get0_pubkey(request.get()), validity));
   X509* x = certificate.get();
-  X509_set_subject_name(x, X509_REQ_get_subject_name(request.get()));
+  TRY(copy_subject(X509_get_subject_name(x), X509_REQ_get_subject_name(request.get())));
   X509_set_issuer_name(x, X509_get_subject_name(issuer.get()));
   if (std::string usage = usage_list(policy.usages, false); !usage.empty()) {
     TRY(x509::add_extension(x, issuer.get(), NID_key_usage, ("critical," + usage).c_str()));

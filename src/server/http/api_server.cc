@@ -3,6 +3,7 @@
 #include "base/format.h"
 #include "server/registry/bootstrap.h"
 #include "server/registry/local_client.h"
+#include "server/registry/policy_bootstrap.h"
 
 namespace knarr::server {
 
@@ -10,11 +11,13 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
     : deps_(deps), options_(std::move(options)) {
   cache_ = std::make_unique<Cache>(deps_.store, deps_.clock, Registry::cache_options());
   for (ResourceSpec& spec : Registry::specs()) cache_->add_resource(std::move(spec));
-  admission_ = make_admission({*cache_, deps_.clock, deps_.random, &deps_.authorizer});
+  authorizer_ = make_authorizers(*cache_, options_.authorization);
+  admission_ =
+      make_admission({*cache_, deps_.clock, deps_.random, authorizer_.get(), authorizer_->rbac()});
   RegistryDeps registry{*cache_, deps_.clock, deps_.random, *admission_};
   registry.tokens = deps_.tokens;
   registry.authenticator = &deps_.authenticator;
-  registry.authorizer = &deps_.authorizer;
+  registry.authorizer = authorizer_.get();
   registry.services.cidr = options_.service_cidr;
   registry.services.node_port_min = options_.node_port_min;
   registry.services.node_port_max = options_.node_port_max;
@@ -22,7 +25,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   admission_client_ = local_client("kube-apiserver");
   admission_->use(*admission_client_);
   flow_control_ = std::make_unique<FlowControl>(*registry_);
-  Front::Deps front{*registry_, deps_.authenticator, deps_.authorizer, deps_.random};
+  Front::Deps front{*registry_, deps_.authenticator, *authorizer_, deps_.random};
   front.tokens = deps_.tokens;
   front.ready = [this] { return ready_; };
   FrontOptions front_options;
@@ -38,10 +41,16 @@ void ApiServer::start(std::function<void(Result<void>)> done) {
     if (!loaded.ok()) return done(std::move(loaded));
     Result<void> recovered = registry_->recover();
     if (!recovered.ok()) return done(std::move(recovered));
+    authorizer_->start();
     bootstrap(*registry_, {options_.advertise_address, options_.advertise_port}, [this, done] {
-      ready_ = true;
       flow_control_->start();
       done({});
+      if (authorizer_->rbac() == nullptr) {
+        ready_ = true;
+      } else {
+        // Nobody waits for these but who asks whether all is ready.
+        ensure_bootstrap_policy(*registry_, [this] { ready_ = true; });
+      }
     });
   });
 }

@@ -5,12 +5,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "knarr/client.h"
 #include "knarr/clock.h"
 #include "knarr/kv_store.h"
 #include "knarr/random.h"
 #include "server/auth/auth.h"
+#include "server/auth/authorizers.h"
 #include "server/auth/token_issuer.h"
 #include "server/http/front.h"
 #include "server/registry/flow_control.h"
@@ -24,6 +26,8 @@ struct ApiServerOptions {
   int node_port_max = 32767;
   std::string advertise_address;  // of the endpoints of "kubernetes"; empty: none are made
   int advertise_port = 6443;
+  std::vector<AuthorizationMode> authorization = {AuthorizationMode::kNode,
+                                                  AuthorizationMode::kRbac};
 };
 
 class ApiServer {
@@ -33,7 +37,6 @@ class ApiServer {
     Clock& clock;
     Random& random;
     Authenticator& authenticator;
-    Authorizer& authorizer;
     TokenIssuer* tokens = nullptr;
   };
   ApiServer(Deps deps, ApiServerOptions options);
@@ -57,6 +60,7 @@ class ApiServer {
   Deps deps_;
   ApiServerOptions options_;
   std::unique_ptr<Cache> cache_;
+  std::unique_ptr<AuthorizerChain> authorizer_;
   std::unique_ptr<AdmissionChain> admission_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<client::Client> admission_client_;

@@ -2,6 +2,7 @@
 
 #include "api/duration.h"
 #include "api/protobuf/protobuf.h"
+#include "api/selector.h"
 #include "api/validation/errors.h"
 #include "base/format.h"
 #include "server/http/impersonation.h"
@@ -17,6 +18,22 @@ constexpr size_t kBodyLimit = 3 * 1024 * 1024;
 
 Error body_too_large() {
   return make_error(Code::kRequestEntityTooLarge, "Request entity too large: limit is 3145728");
+}
+
+// What a list or watch asks for by its field selector; a selector that cannot be read is refused
+// later, and narrows nothing.
+void read_fields(Attributes& a, const net::Query& query) {
+  bool many = a.verb == "list" || a.verb == "watch" || a.verb == "deletecollection";
+  if (!many || !a.resource_request || query.get("fieldSelector").empty()) return;
+  Result<api::FieldSelector> selector = api::FieldSelector::parse(query.get("fieldSelector"));
+  if (!selector.ok()) return;
+  for (const api::FieldTerm& term : selector->terms()) {
+    if (term.equals) a.fields.emplace_back(term.path, term.value);
+  }
+  const std::string* name = selector->required("metadata.name");
+  bool is_segment = name != nullptr && !name->empty() && *name != "." && *name != ".." &&
+                    name->find_first_of("/%") == std::string::npos;
+  if (a.name.empty() && is_segment) a.name = *name;
 }
 
 Attributes attributes_of(const RequestInfo& info, UserRef user) {
@@ -122,6 +139,7 @@ void Front::handle(net::ExchangePtr exchange) {
 
 void Front::authenticated(const CallPtr& call) {
   Attributes attributes = attributes_of(call->info, call->user);
+  read_fields(attributes, call->query);
   const net::Headers& headers = call->exchange->request.headers;
   if (asks_to_impersonate(headers)) {
     Result<Impersonation> other = impersonate(headers, attributes, deps_.authorizer);
@@ -237,7 +255,7 @@ void Front::serve_read(const CallPtr& call, Reply reply) {
   if (!watch) {
     Result<ListPage> page = deps_.registry.list(request, *query);
     if (!page.ok()) return send_status(reply, page.error());
-    return send_list(reply, *call->resource, *page, now_us);
+    return send_list(reply, *call->resource, *std::move(page), now_us);
   }
   // Watches that name no time end after 30 to 60 minutes, not all at once.
   int64_t timeout_ms = query->timeout_seconds > 0

@@ -2,8 +2,10 @@
 
 #include <optional>
 
+#include "api/selector.h"
 #include "base/format.h"
 #include "base/time.h"
+#include "server/auth/policy_rules.h"
 #include "server/registry/subresources.h"
 #include "server/status/errors.h"
 
@@ -32,6 +34,24 @@ Value user_json(const UserInfo& user) {
   return v;
 }
 
+// What a review's field selector asks for with "=": what cannot be read narrows nothing.
+std::vector<std::pair<std::string, std::string>> fields_of(const Value& selector) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (Result<api::FieldSelector> raw =
+          api::FieldSelector::parse(selector["rawSelector"].as_string());
+      raw.ok()) {
+    for (const api::FieldTerm& term : raw->terms()) {
+      if (term.equals) out.emplace_back(term.path, term.value);
+    }
+  }
+  for (const Value& r : selector["requirements"].elements()) {
+    if (r["operator"].as_string() == "In" && r["values"].size() == 1) {
+      out.emplace_back(r["key"].text(), r["values"][0].text());
+    }
+  }
+  return out;
+}
+
 Attributes attributes_of(const Value& spec, UserRef user) {
   Attributes a;
   a.user = std::move(user);
@@ -45,6 +65,7 @@ Attributes attributes_of(const Value& spec, UserRef user) {
     a.subresource = resource["subresource"].text();
     a.ns = resource["namespace"].text();
     a.name = resource["name"].text();
+    a.fields = fields_of(resource["fieldSelector"]);
   } else {
     a.verb = spec["nonResourceAttributes"]["verb"].text();
     a.path = spec["nonResourceAttributes"]["path"].text();
@@ -177,24 +198,21 @@ void review_token(const RegistryDeps& deps, Value review, Done done) {
       });
 }
 
-// Everything, of who may do everything; an authoriser that cannot list its rules says so.
-Value rules_of(Authorizer& authorizer, const UserRef& user, const std::string& ns) {
-  Value all = Value::array({"*"});
-  Attributes a;
-  a.user = user;
-  a.resource_request = true;
-  a.verb = a.group = a.version = a.resource = "*";
-  a.ns = ns;
-  bool everything = authorizer.authorize(a).allowed;
+Value rules_status(const AccessRules& access) {
   Value resources = Value::array();
   Value paths = Value::array();
-  if (everything) {
-    resources.push_back(Value::object({{"verbs", all}, {"apiGroups", all}, {"resources", all}}));
-    paths.push_back(Value::object({{"verbs", all}, {"nonResourceURLs", all}}));
+  for (const PolicyRule& rule : access.rules) {
+    Value one = rules_json({rule});
+    if (!rule.resources.empty()) resources.push_back(one[0]).erase("nonResourceURLs");
+    if (rule.paths.empty()) continue;
+    Value& of_paths = paths.push_back(one[0]);
+    for (const char* field : {"apiGroups", "resources", "resourceNames"}) of_paths.erase(field);
   }
-  return Value::object({{"resourceRules", std::move(resources)},
-                        {"nonResourceRules", std::move(paths)},
-                        {"incomplete", !everything}});
+  Value status = Value::object({{"resourceRules", std::move(resources)},
+                                {"nonResourceRules", std::move(paths)},
+                                {"incomplete", access.incomplete}});
+  if (!access.error.empty()) status.set("evaluationError", access.error);
+  return status;
 }
 
 }  // namespace
@@ -216,7 +234,7 @@ void create_review(const RegistryDeps& deps, const Request& request, Value revie
     if (ns.empty()) return done(bad_request("no namespace on request"));
     review.set("metadata", Value::object());
     review.set("spec", Value::object());
-    review.set("status", rules_of(*deps.authorizer, request.user, ns));
+    review.set("status", rules_status(deps.authorizer->rules_of(request.user, ns)));
     return done(created(std::move(review)));
   }
   api::ErrorList errors = check_access_review(kind, request, review);

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "server/auth/signing_request.h"
+#include "server/auth/x509.h"
+
 using namespace knarr::server;
 
 constexpr int64_t kNow = 1800000000;
@@ -27,4 +30,33 @@ TEST_CASE("what is no certificate or address is an error") {
   CHECK_FALSE(make_leaf(ca, {"x", {}, {}, {"not-an-address"}}, kNow).ok());
   CHECK_FALSE(read_certificate("-----BEGIN CERTIFICATE-----\nAAAA\n").ok());
   CHECK_FALSE(signed_by("", ca.certificate));
+}
+
+// How many parts the subject has.
+int subject_size(const std::string& pem) {
+  auto certificate = x509::parse_certificate(pem);
+  return X509_NAME_entry_count(X509_get_subject_name(certificate->get()));
+}
+
+TEST_CASE("of several common names the last counts, and the certificate has no other") {
+  // Subject: O=devs, CN=first, CN=last.
+  const char* request =
+      "-----BEGIN CERTIFICATE REQUEST-----\n"
+      "MIHqMIGQAgEAMC4xDTALBgNVBAoMBGRldnMxDjAMBgNVBAMMBWZpcnN0MQ0wCwYD\n"
+      "VQQDDARsYXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEvD6oN00yNRdgK2vQ\n"
+      "0YP7PKXENNye4MlX905zBtz7M8tiMW4iK1AeKddAo3qs14hWX8XlCNU3vAXOS3K0\n"
+      "4XwQXKAAMAoGCCqGSM49BAMCA0kAMEYCIQDm3qdpsgAmy4IpCxBtRS+l9NfraI2L\n"
+      "MpGiN4/aPbmX4AIhAO0bnzANF0nmnF/CAsQoJcoAFgyfb8GBWOrKQC51nXxu\n"
+      "-----END CERTIFICATE REQUEST-----\n";
+  auto asked = read_signing_request(request);
+  REQUIRE(asked.ok());
+  CHECK(asked->common_name == "last");
+  KeyPair ca = *make_ca("knarr-ca", kNow);
+  auto made = sign_request(ca, request, {{"client auth"}, kNow, kNow + 3600});
+  REQUIRE(made.ok());
+  auto info = read_certificate(*made);
+  REQUIRE(info.ok());
+  CHECK(info->common_name == "last");
+  CHECK(subject_size(*made) == 2);
+  CHECK(info->organizations == std::vector<std::string>{"devs"});
 }

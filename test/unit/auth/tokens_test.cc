@@ -88,7 +88,7 @@ TEST_CASE("the token file of kube-apiserver") {
 TEST_CASE("who is let in") {
   Fixture f;
   RequestAuthenticator authenticator(*TokenFile::parse("secret,admin,u,\"system:masters\"\n"),
-                                     f.tokens);
+                                     f.tokens, f.clock);
   auto check = [&](net::Request request, const std::string& want) {
     std::string got;
     authenticator.authenticate(request, [&](Result<UserRef> user) {
@@ -111,9 +111,28 @@ TEST_CASE("who is let in") {
   certificate->organizations = {"system:masters"};
   connection->certificate = certificate;
   request.connection = connection;
-  check(request, "nobody");  // not verified
+  certificate->not_after = f.clock.now_us() / 1000000 + 100;
+  check(request, "refused");  // not verified: not anonymous
+  request.headers.add("Authorization", "Bearer secret");
+  check(request, "admin");
+  request.headers.remove("Authorization");
   certificate->verified = true;
   check(request, "kube");
+  f.clock.advance(101 * 1000);  // it runs out while its connection lives
+  check(request, "refused");
+}
+
+TEST_CASE("a token bound to a node ends with it, one of a pod when the pod's deletion is due") {
+  Fixture f;
+  std::string token = f.make();
+  CHECK(f.tokens.verify(token, {}).ok());  // of a pod's token the node is only told
+  f.subject = {"ns1", "web", "s1", "Node", "n1", "nu", "", ""};
+  token = f.make();
+  CHECK_FALSE(f.tokens.verify(token, {}).ok());
+  f.uids["nodes//n1"] = "other";
+  CHECK_FALSE(f.tokens.verify(token, {}).ok());
+  f.uids["nodes//n1"] = "nu";
+  CHECK(f.tokens.verify(token, {}).ok());
 }
 
 TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
