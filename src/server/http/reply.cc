@@ -114,9 +114,11 @@ class ProtobufListReply final : public std::enable_shared_from_this<ProtobufList
     if (!reply_.exchange->open()) return;
     for (size_t end = std::min(page_.items.size(), next_ + kAtOnce); next_ < end; next_++) {
       ObjectRef object = std::move(page_.items[next_]);
-      Result<Value> value = json::parse(
-          presented_as_stored(resource_) ? object->json : presented_json(resource_, *object));
-      list_.add(value.ok() ? *value : Value());
+      std::string made;
+      if (!presented_as_stored(resource_)) made = presented_json(resource_, *object);
+      Result<Value> value = json::parse(made.empty() ? std::string_view(object->json) : made);
+      if (!value.ok()) value = Value();
+      list_.add(*value);
     }
     if (next_ == page_.items.size()) return send();
     reply_.clock->defer([self = shared_from_this()] { self->next(); });
