@@ -11,3 +11,8 @@ def test_resources(cluster):
 
 def test_machinery(cluster):
     golden.replay(cluster, "api")
+
+
+def test_access(cluster):
+    for name in ("ext-access", "ext-node", "ext-rbac", "ext-token"):
+        golden.replay(cluster, name)

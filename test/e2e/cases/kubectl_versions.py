@@ -129,6 +129,28 @@ def test_who_may(cluster):
         assert "configmap/kube-root-ca.crt" in out, (name, out)
 
 
+def test_rights(cluster):
+    """What roles give, and that nobody gives more than he has."""
+    run = next(each(cluster))[1]
+    refused = ('Error from server (Forbidden): pods is forbidden: User "jane" cannot list resource "pods" in '
+               'API group "" in the namespace "default"\n')
+    assert run("get", "pods", "--as=jane", ok=False) == refused
+    assert run("auth", "can-i", "list", "pods", "--as=jane", ok=False) == "no\n"
+    run("create", "rolebinding", "jane", "--clusterrole=view", "--user=jane")
+    assert run("auth", "can-i", "list", "pods", "--as=jane") == "yes\n"
+    assert run("get", "secrets", "--as=jane", ok=False) == refused.replace("pods", "secrets")
+    run("create", "role", "maker", "--verb=create,get,update", "--resource=roles,rolebindings")
+    run("create", "rolebinding", "maker", "--role=maker", "--user=jane")
+    out = run("create", "role", "more", "--verb=get", "--resource=secrets", "--as=jane", ok=False)
+    assert out.endswith('is attempting to grant RBAC permissions not currently held:\n'
+                        '{APIGroups:[""], Resources:["secrets"], Verbs:["get"]}\n'), out
+    out = run("create", "rolebinding", "more", "--clusterrole=cluster-admin", "--user=jane", "--as=jane", ok=False)
+    assert '{NonResourceURLs:["*"], Verbs:["*"]}' in out, out
+    run("create", "role", "less", "--verb=get", "--resource=pods", "--as=jane")
+    run("delete", "role/maker", "role/less", "rolebinding/jane", "rolebinding/maker")
+    assert "User \"jane\" cannot list" in run("get", "pods", "--as=jane", ok=False)
+
+
 def test_certificate(cluster):
     for name, run in each(cluster):
         key = os.path.join(cluster.folder, "key.pem")
@@ -151,6 +173,40 @@ def test_wait(cluster):
     out = run("wait", "configmap/late", "--for=jsonpath={.data.colour}=green", "--timeout=30s")
     assert out == "configmap/late condition met\n", out
     run("delete", "configmap", "late")
+
+
+def test_everyday_writes(cluster):
+    """Verbs whose requests are the same in all versions, by one of them."""
+    run = next(each(cluster))[1]
+    run("apply", "-f", "-", stdin=DEPLOYMENT)
+    for args, wanted in (
+            ("set image deploy/shop web=shop:2", "deployment.apps/shop image updated"),
+            ("set env deploy/shop A=b", "deployment.apps/shop env updated"),
+            ("set resources deploy/shop --limits=cpu=1", "deployment.apps/shop resource requirements updated"),
+            ("rollout pause deploy/shop", "deployment.apps/shop paused"),
+            ("rollout resume deploy/shop", "deployment.apps/shop resumed"),
+            ("autoscale deploy shop --min=1 --max=3", "horizontalpodautoscaler.autoscaling/shop autoscaled"),
+            ("expose deploy shop --port=80", "service/shop exposed"),
+            ("create ingress shop --rule=a.b/c=shop:80", "ingress.networking.k8s.io/shop created"),
+            ("create pdb shop --selector=app=shop --min-available=1", "poddisruptionbudget.policy/shop created"),
+            ("create cronjob shop --image=shop:1 --schedule=@yearly", "cronjob.batch/shop created"),
+            ("create quota shop --hard=pods=99", "resourcequota/shop created"),
+            ("get deploy shop --subresource=scale -o jsonpath={.kind}", "Scale"),
+            ("get deploy shop -o go-template={{.spec.replicas}}", "0"),
+            ("get deploy shop -o custom-columns=I:..image --no-headers", "shop:2"),
+            ("delete deploy shop --cascade=orphan", 'deployment.apps "shop" deleted')):
+        out = run(*args.split(" "))
+        assert out.strip().startswith(wanted), (args, out)
+    sets = run("get", "rs", "-l", "app=shop", "-o", "name").split()
+    assert sets, "the deployment's sets are orphans"
+    run("delete", "rs", "-l", "app=shop", "--cascade=foreground")
+    run("delete", "hpa/shop", "svc/shop", "ing/shop", "pdb/shop", "cronjob/shop", "quota/shop")
+    owned = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: owned}\ndata: {a: \"%d\"}\n"
+    run("apply", "--server-side", "--field-manager=one", "-f", "-", stdin=owned % 1)
+    out = run("apply", "--server-side", "--field-manager=two", "-f", "-", stdin=owned % 2, ok=False)
+    assert out.startswith('error: Apply failed with 1 conflict: conflict with "one": .data.a\n'), out
+    assert run("replace", "--force", "-f", "-", stdin=owned % 3).endswith("configmap/owned replaced\n")
+    run("delete", "cm", "owned")
 
 
 def test_drain_and_debug(cluster, registry):
