@@ -53,6 +53,7 @@ std::span<const KindRules> network_rules();
 std::span<const KindRules> storage_rules();
 std::span<const KindRules> cluster_rules();
 std::span<const KindRules> admission_rules();
+std::span<const KindRules> device_rules();
 
 inline constexpr std::string_view kNotNegative = "must be greater than or equal to 0";
 inline constexpr std::string_view kImmutable = "field is immutable";

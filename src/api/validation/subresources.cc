@@ -1,7 +1,10 @@
 // Writes of subresources other than /status.
+#include "api/validation/pem.h"
 #include "api/validation/pod_object.h"
 #include "api/validation/rules.h"
 #include "api/validation/validation.h"
+#include "base/base64.h"
+#include "base/format.h"
 
 namespace knarr::api {
 namespace {
@@ -45,10 +48,32 @@ void csr_conditions(const Value& object, const Value& old, bool approval, ErrorL
   }
 }
 
+// A certificate once written is not looked at again.
+void issued_certificate(const Value& object, const Value& old, ErrorList& errors) {
+  const Value& given = object["status"]["certificate"];
+  if (given.empty() || given == old["status"]["certificate"]) return;
+  Result<std::string> text = base::base64_decode(given.as_string());
+  std::vector<PemBlock> blocks = pem_blocks(text.ok() ? *text : std::string());
+  std::string problem = blocks.empty() ? "must contain at least one CERTIFICATE PEM block" : "";
+  for (const PemBlock& block : blocks) {
+    if (block.type == "CERTIFICATE" || !problem.empty()) continue;
+    problem =
+        fmt::format("only CERTIFICATE PEM blocks are allowed, found {}", go_quote(block.type));
+  }
+  if (problem.empty()) return;
+  errors.invalid(Path("status") / "certificate", "<certificate data>", problem);
+}
+
 }  // namespace
 
 void rules::signing_request_status(const Value& object, const Value& old, ErrorList& errors) {
   csr_conditions(object, old, false, errors);
+  issued_certificate(object, old, errors);
+  const Value& before = old["status"]["certificate"];
+  if (!before.empty() && !(object["status"]["certificate"] == before)) {
+    errors.forbidden(Path("status") / "certificate",
+                     "updates may not modify existing certificate content");
+  }
 }
 
 void rules::scale(const Value& object, ErrorList& errors) {

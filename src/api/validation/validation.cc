@@ -12,7 +12,7 @@ const KindRules kNoRules{};
 const KindRules& rules_of(const ValidationTarget& target) {
   static constexpr std::span<const KindRules> (*kFamilies[])() = {
       rules::core_rules,   rules::workload_rules, rules::network_rules,   rules::storage_rules,
-      rules::policy_rules, rules::cluster_rules,  rules::admission_rules,
+      rules::policy_rules, rules::cluster_rules,  rules::admission_rules, rules::device_rules,
   };
   for (auto family : kFamilies) {
     for (const KindRules& one : family()) {

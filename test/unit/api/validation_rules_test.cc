@@ -272,3 +272,52 @@ TEST_CASE("validation: events are looked at as the group asks that they come thr
         "type: Invalid value: \"\": has invalid value: Odd\n"
         "count: Invalid value: \"\": needs to be unset\n");
 }
+
+TEST_CASE("claims of devices") {
+  struct Row {
+    const char* spec;
+    const char* expected;
+  };
+  const Row rows[] = {
+      {R"("devices":{"requests":[{"name":"gpu","exactly":{"deviceClassName":"c"}}]})", ""},
+      {R"("devices":{"requests":[{"name":"gpu"}]})",
+       "spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is "
+       "required\n"},
+      {R"("devices":{"requests":[{"name":"gpu","exactly":{"deviceClassName":"",)"
+       R"("allocationMode":"All","count":2}}]})",
+       "spec.devices.requests[0].exactly.deviceClassName: Required value\n"
+       "spec.devices.requests[0].exactly.count: Invalid value: 2: must not be specified when "
+       "allocationMode is 'All'\n"},
+      {R"("devices":{"requests":[{"name":"a","exactly":{"deviceClassName":"c"}},)"
+       R"({"name":"a","exactly":{"deviceClassName":"c"}}],)"
+       R"("constraints":[{"requests":["b"],"matchAttribute":"x.io/a"}],"config":[{}]})",
+       "spec.devices.requests[1]: Duplicate value: \"a\"\n"
+       "spec.devices.constraints[0].requests[0]: Invalid value: \"b\": must be the name of a "
+       "request in the claim or the name of a request and a subrequest separated by '/'\n"
+       "spec.devices.config[0].opaque: Required value\n"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.spec);
+    CHECK(created("resource.k8s.io", "v1", "ResourceClaim", with_spec(row.spec)) == row.expected);
+  }
+  std::string changed = updated("resource.k8s.io", "v1", "ResourceClaim", with_spec(rows[1].spec),
+                                with_spec(rows[0].spec));
+  CHECK(changed.starts_with("spec: Invalid value: {\"Devices\":"));
+  CHECK(changed.ends_with(": field is immutable\n"));
+}
+
+TEST_CASE("certificates that are issued") {
+  const std::string head = std::string("{") + kMeta + ",\"spec\":{\"signerName\":\"x.io/y\"},";
+  auto status = [&](const char* certificate) {
+    return head + "\"status\":{\"certificate\":\"" + certificate + "\"}}";
+  };
+  auto written = [&](const char* now, const char* before) {
+    return updated("certificates.k8s.io", "v1", "CertificateSigningRequest", status(now),
+                   status(before), Endpoint::kStatus);
+  };
+  constexpr const char* kProblem =
+      "status.certificate: Invalid value: \"<certificate data>\": must contain at least one "
+      "CERTIFICATE PEM block\n";
+  CHECK(written("bm90IHBlbQ==", "").find(kProblem) != std::string::npos);
+  CHECK(written("bm90IHBlbQ==", "bm90IHBlbQ==").find(kProblem) == std::string::npos);
+}
