@@ -141,7 +141,8 @@ struct ContainerStatus {
   std::string reason;  // "Completed", "Error", "OOMKilled", "ContainerCannotRun"
   std::string message;
   std::string image_id;
-  std::string image_ref;
+  std::string image_ref;     // with its tag
+  std::string image_digest;  // "name@sha256:..." where it came from a registry
   std::string log_path;
   Resources resources;
   std::map<std::string, std::string> labels;

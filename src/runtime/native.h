@@ -120,6 +120,7 @@ class NativeRuntime final : public Runtime {
   Container* find_container(const std::string& id);
   SandboxStatus status(const Sandbox& sandbox) const;
   ContainerStatus status(const Container& container) const;
+  void name_image(const ContainerConfig& config, ContainerStatus& status) const;
   // The shim of a container that runs; nullptr otherwise.
   std::shared_ptr<ShimClient> shim_of(const Container& container);
 

@@ -9,6 +9,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "runtime/capabilities.h"
+#include "runtime/image/reference.h"
 #include "runtime/launch.h"
 #include "runtime/native.h"
 
@@ -97,6 +98,20 @@ SandboxStatus NativeRuntime::status(const Sandbox& sandbox) const {
   return out;
 }
 
+// As the pod wrote it, the tag filled in; its digest by that name, if it has one.
+void NativeRuntime::name_image(const ContainerConfig& config, ContainerStatus& status) const {
+  status.image_ref = config.image_ref;
+  Result<Reference> reference = parse_image(config.image_ref);
+  ImageRef image = images_.find(config.image_id);
+  if (!reference.ok() || image == nullptr) return;
+  if (reference->digest.empty()) status.image_ref = reference->text();
+  for (const std::string& digest : image->digests) {
+    if (status.image_digest.empty() || digest.starts_with(reference->name() + "@")) {
+      status.image_digest = digest;
+    }
+  }
+}
+
 ContainerStatus NativeRuntime::status(const Container& container) const {
   const ContainerConfig& config = container.record.config;
   const ContainerProgress& progress = container.progress;
@@ -112,7 +127,7 @@ ContainerStatus NativeRuntime::status(const Container& container) const {
   out.finished_at_ns = progress.finished_at_ns;
   out.exit_code = progress.exit_code;
   out.image_id = config.image_id;
-  out.image_ref = config.image_ref;
+  name_image(config, out);
   out.log_path = config.log_path;
   out.resources = config.resources;
   out.labels = config.labels;
