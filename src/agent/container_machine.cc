@@ -71,12 +71,11 @@ void ContainerMachine::move(State to) {
 }
 
 void ContainerMachine::recover(const PodRef& pod, const std::string& sandbox_id,
-                               const std::vector<std::string>& pod_ips,
-                               std::vector<runtime::ContainerStatus> newest_first) {
+                               const std::vector<std::string>& pod_ips, Remains remains) {
   pod_ = pod;
   sandbox_id_ = sandbox_id;
   pod_ips_ = pod_ips;
-  if (newest_first.empty()) return;
+  const std::vector<runtime::ContainerStatus>& newest_first = remains.newest_first;
   const runtime::ContainerStatus& newest = newest_first[0];
   record_.restart_count = static_cast<int>(newest.attempt);
   record_.resources = resources_of(spec());
@@ -88,7 +87,7 @@ void ContainerMachine::recover(const PodRef& pod, const std::string& sandbox_id,
   for (size_t i = 1; i < newest_first.size(); i++) older_ids_.push_back(newest_first[i].id);
   record_.current = newest;
   if (newest.state == runtime::ContainerState::kRunning) {
-    now_running();
+    now_running(remains.started, remains.ready);
   } else if (newest.state == runtime::ContainerState::kExited) {
     record_.exit_message = services_.configurer.termination_message(*pod_, spec(), newest);
     back_off();
@@ -135,6 +134,7 @@ void ContainerMachine::pulled(ImagePuller::Outcome outcome) {
     return;
   }
   move(State::kConfiguring);
+  image_id_ = outcome.image.id;
   std::string target = (*spec().spec)["targetContainerName"].text(), target_id;
   if (!target.empty()) {
     target_id = id_of_(target);
@@ -177,6 +177,7 @@ void ContainerMachine::created(Result<std::string> id) {
   record_.current.emplace();
   record_.current->id = *id;
   record_.current->name = spec().name;
+  record_.current->image_id = image_id_;
   record_.current->state = runtime::ContainerState::kCreated;
   record_.restart_count = next_attempt_++;
   record_.killed = false;
@@ -211,7 +212,8 @@ void ContainerMachine::started(Result<runtime::ContainerStatus> status) {
   changed_();
 }
 
-// A command that cannot be run is shown as an exit with 128, as the runtimes of others do.
+// A command that cannot be run is an exit with 128, as the runtimes of others do; what the pod
+// shows first is why it waits, when it is to be tried again.
 void ContainerMachine::start_failed(const std::string& message) {
   services_.events.warning(*pod_, spec().field_path, "Failed", "Error: " + message);
   runtime::ContainerStatus failed = *record_.current;
@@ -221,6 +223,7 @@ void ContainerMachine::start_failed(const std::string& message) {
   failed.message = message;
   failed.started_at_ns = 0;
   failed.finished_at_ns = services_.clock.now_us() * 1000;
+  failure_ = {"RunContainerError", message};
   exited(failed);
 }
 
@@ -236,25 +239,30 @@ void ContainerMachine::run_post_start() {
                         // What it said may hold secrets: an event does not repeat it.
                         services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
                                                  "PostStartHook failed");
-                        hook_error_ = done.error().message;
+                        failure_ = {"PostStartHookError", done.error().message};
                         stop(pod_, pod_->grace_seconds() * 1000, "FailedPostStartHook");
                       }));
 }
 
-void ContainerMachine::now_running() {
+void ContainerMachine::now_running(bool was_started, bool was_ready) {
   move(State::kRunning);
   record_.waiting_reason.clear();
   record_.waiting_message.clear();
   bool startup = (*spec().spec)["startupProbe"].is_object();
   bool readiness = (*spec().spec)["readinessProbe"].is_object();
-  record_.started = !startup;
-  record_.ready = !startup && !readiness;
+  record_.started = !startup || was_started;
+  record_.ready = record_.started && (!readiness || was_ready);
   start_probes();
 }
 
 Prober::Target ContainerMachine::target() const {
-  return {pod_, &spec(), record_.current->id, pod_ips_.empty() ? services_.host_ip : pod_ips_[0],
-          record_.current->started_at_ns};
+  return {pod_,
+          &spec(),
+          record_.current->id,
+          pod_ips_.empty() ? services_.host_ip : pod_ips_[0],
+          record_.current->started_at_ns,
+          record_.started,
+          record_.ready};
 }
 
 void ContainerMachine::start_probes() {
@@ -358,14 +366,10 @@ void ContainerMachine::exited(const runtime::ContainerStatus& status) {
 // Sets when the container may start again, should it have to.
 void ContainerMachine::back_off() {
   const runtime::ContainerStatus& c = *record_.current;
-  ContainerFacts facts{spec().kind, spec().restart_policy, RunState::kExited, c.exit_code,
-                       false,       record_.killed};
-  std::string hook_error = std::exchange(hook_error_, {});
-  if (!restarts(facts) || pod_->deleting()) return;
-  if (!hook_error.empty()) {
-    record_.waiting_reason = "PostStartHookError";
-    record_.waiting_message = hook_error;
-  }
+  Failure failure = std::exchange(failure_, {});
+  if (!restarts(facts_of(spec(), record_)) || pod_->deleting()) return;
+  record_.waiting_reason = failure.reason;
+  record_.waiting_message = failure.message;
   int64_t started_ms = to_ms(c.started_at_ns > 0 ? c.started_at_ns : c.finished_at_ns);
   backoff_.next_start(started_ms, to_ms(c.finished_at_ns));
   int64_t wait_ms = backoff_.wait_ms();

@@ -13,6 +13,7 @@
 
 #include "agent/backoff.h"
 #include "agent/container_stop.h"
+#include "agent/pod_recovery.h"
 #include "agent/pod_status.h"
 #include "agent/services.h"
 
@@ -52,10 +53,9 @@ class ContainerMachine {
            state_ == State::kStarting;
   }
 
-  // What was found after a restart of knarr: the newest container and the one before.
+  // What was found after a restart of knarr; not nothing.
   void recover(const PodRef& pod, const std::string& sandbox_id,
-               const std::vector<std::string>& pod_ips,
-               std::vector<runtime::ContainerStatus> newest_first);
+               const std::vector<std::string>& pod_ips, Remains remains);
   // What the API remembers when the runtime does not (a reboot).
   void recover_count(int restart_count);
 
@@ -81,6 +81,11 @@ class ContainerMachine {
   void abandon();
 
  private:
+  // Why a start did not succeed: what the container shows while it waits for the next.
+  struct Failure {
+    std::string reason;
+    std::string message;
+  };
   const ContainerSpec& spec() const { return *pod_->container(name_); }
   void move(State to);
   void wait(const std::string& reason, const std::string& message, int64_t retry_ms);
@@ -90,7 +95,7 @@ class ContainerMachine {
   void started(Result<runtime::ContainerStatus> status);
   void start_failed(const std::string& message);
   void run_post_start();
-  void now_running();
+  void now_running(bool was_started = false, bool was_ready = false);
   void start_probes();
   void verdict(ProbeKind kind, bool passed, const std::string& message);
   void exited(const runtime::ContainerStatus& status);
@@ -108,6 +113,7 @@ class ContainerMachine {
   PodRef pod_;
   std::string sandbox_id_;
   std::vector<std::string> pod_ips_;
+  std::string image_id_;  // of the newest attempt
   State state_ = State::kIdle;
   ContainerRecord record_;
   std::vector<std::string> older_ids_;                  // dead containers to remove
@@ -115,7 +121,7 @@ class ContainerMachine {
   int next_attempt_ = 0;
   Backoff backoff_;
   int64_t may_start_ms_ = 0;
-  std::string hook_error_;              // why postStart failed, until the container has exited
+  Failure failure_;                     // until the container has exited
   ContainerStop stop_;                  // in kStopping
   std::unique_ptr<Timer> timer_;        // the end of a wait
   std::unique_ptr<Timer> shown_timer_;  // when CrashLoopBackOff is shown

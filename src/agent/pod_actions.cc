@@ -16,7 +16,8 @@ bool initialize(const std::vector<ContainerFacts>& containers, Actions& actions)
   for (size_t i = 0; i < containers.size() && is_init(containers[i].kind); i++) {
     const ContainerFacts& c = containers[i];
     bool sidecar = c.kind == ContainerKind::kSidecar;
-    if (c.state == RunState::kExited && !sidecar && c.exit_code == 0 && !c.killed) continue;
+    bool succeeded = c.exit_code == 0 && !c.killed && !c.rule_restarts;
+    if (c.state == RunState::kExited && !sidecar && succeeded) continue;
     if (c.state == RunState::kExited && !restarts(c)) {
       actions.finished = true;
       return false;
@@ -39,6 +40,7 @@ void keep_sidecars(const std::vector<ContainerFacts>& containers, Actions& actio
 }  // namespace
 
 bool restarts(const ContainerFacts& c) {
+  if (c.rule_restarts) return true;
   switch (c.restart_policy) {
     case RestartPolicy::kAlways: return true;
     case RestartPolicy::kOnFailure: return c.exit_code != 0 || c.killed;

@@ -21,8 +21,9 @@ struct ContainerFacts {
   RestartPolicy restart_policy = RestartPolicy::kAlways;
   RunState state = RunState::kNone;
   int exit_code = 0;
-  bool started = false;  // running, and its startup probe (if any) passed
-  bool killed = false;   // the agent itself stopped it to have it replaced (a probe failed)
+  bool started = false;        // running, and its startup probe (if any) passed
+  bool killed = false;         // the agent itself stopped it to have it replaced (a probe failed)
+  bool rule_restarts = false;  // one of its restartPolicyRules wants it back after this exit
 };
 
 struct Actions {

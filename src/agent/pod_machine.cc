@@ -99,7 +99,10 @@ void PodMachine::start(const Admission& admission, Recovered recovered) {
   step();
 }
 
+// Their probes begin before the network is looked at: it gives the same addresses again.
 void PodMachine::recover_containers(const Recovered& recovered) {
+  std::vector<std::string> ips;
+  for (const json::Value& ip : pod_->status()["podIPs"].elements()) ips.push_back(ip["ip"].text());
   for (const auto& c : containers_) {
     Remains remains =
         remains_of(*pod_, *pod_->container(c->name()), recovered, services_.clock.now_us());
@@ -107,7 +110,7 @@ void PodMachine::recover_containers(const Recovered& recovered) {
       if (remains.restart_count >= 0) c->recover_count(remains.restart_count);
       continue;
     }
-    c->recover(pod_, sandbox_id_, {}, std::move(remains.newest_first));
+    c->recover(pod_, sandbox_id_, ips, std::move(remains));
     if (!sandbox_alive_ && !pod_->finished()) c->sandbox_lost();
   }
 }

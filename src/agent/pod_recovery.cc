@@ -53,9 +53,14 @@ Remains remains_of(const Pod& pod, const ContainerSpec& container, const Recover
   }
   std::sort(remains.newest_first.begin(), remains.newest_first.end(),
             [](const auto& a, const auto& b) { return a.attempt > b.attempt; });
-  if (!remains.newest_first.empty()) return remains;
   for (const Value& told : pod.status()[lists_of(container.kind).status].elements()) {
     if (told["name"].as_string() != container.name || !told.has("containerID")) continue;
+    if (!remains.newest_first.empty()) {
+      bool same = told["containerID"].as_string().ends_with("/" + remains.newest_first[0].id);
+      remains.started = same && told["started"].as_bool();
+      remains.ready = same && told["ready"].as_bool();
+      continue;
+    }
     remains.restart_count = static_cast<int>(told["restartCount"].as_int());
     if (container.kind == ContainerKind::kEphemeral) {
       remains.newest_first.push_back(ended(told, now_us));

@@ -18,6 +18,9 @@ struct Recovered {
 struct Remains {
   std::vector<runtime::ContainerStatus> newest_first;
   int restart_count = -1;  // where the API alone knows of it; -1: there was none
+  // What the API was told of the newest one: it stays so until its probes say otherwise.
+  bool started = false;
+  bool ready = false;
 };
 
 // An ephemeral container that the API has seen counts as one that has ended: it must not run again.

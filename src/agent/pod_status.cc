@@ -90,6 +90,11 @@ bool shown_ready(const ContainerSpec& spec, const ContainerRecord& r) {
   return running(r) && r.ready;
 }
 
+std::string image_id_of(const ContainerRecord& r) {
+  if (!r.current) return "";
+  return r.current->image_digest.empty() ? r.current->image_id : r.current->image_digest;
+}
+
 Value container_status(const ContainerSpec& spec, const ContainerRecord& r,
                        const char* default_waiting, const std::string& runtime_name) {
   Value s = Value::object({{"name", spec.name}});
@@ -97,8 +102,9 @@ Value container_status(const ContainerSpec& spec, const ContainerRecord& r,
   s.set("lastState", last_state_of(r, runtime_name));
   s.set("ready", shown_ready(spec, r));
   s.set("restartCount", r.restart_count);
-  s.set("image", r.image.empty() ? (*spec.spec)["image"] : Value(r.image));
-  s.set("imageID", r.current ? r.current->image_id : std::string());
+  bool known = r.current && !r.current->image_ref.empty();
+  s.set("image", known ? Value(r.current->image_ref) : (*spec.spec)["image"]);
+  s.set("imageID", image_id_of(r));
   if (r.current) s.set("containerID", runtime_name + "://" + r.current->id);
   if (spec.kind != ContainerKind::kEphemeral) s.set("started", running(r) && r.started);
   const Value& resources = (*spec.spec)["resources"];
@@ -313,23 +319,38 @@ Value base_status(const Pod& pod, const Observation& seen, Phase phase) {
   return status;
 }
 
+// KEP-5307: the first rule that knows the exit code decides.
+bool rule_restarts(const ContainerSpec& spec, int exit_code) {
+  for (const Value& rule : (*spec.spec)["restartPolicyRules"].elements()) {
+    bool listed = false;
+    for (const Value& code : rule["exitCodes"]["values"].elements()) {
+      listed |= code.as_int(-1) == exit_code;
+    }
+    if (listed != (rule["exitCodes"]["operator"].as_string() == "In")) continue;
+    return rule["action"].as_string() == "Restart";
+  }
+  return false;
+}
+
 }  // namespace
+
+ContainerFacts facts_of(const ContainerSpec& spec, const ContainerRecord& r) {
+  ContainerFacts f;
+  f.kind = spec.kind;
+  f.restart_policy = spec.restart_policy;
+  f.started = r.started;
+  f.killed = r.killed;
+  if (!r.current) return f;
+  f.state = exited(r) ? RunState::kExited : RunState::kRunning;
+  f.exit_code = r.current->exit_code;
+  f.rule_restarts = exited(r) && rule_restarts(spec, f.exit_code);
+  return f;
+}
 
 std::vector<ContainerFacts> facts_of(const Pod& pod, const std::vector<ContainerRecord>& records) {
   std::vector<ContainerFacts> facts;
   for (size_t i = 0; i < records.size(); i++) {
-    const ContainerSpec& spec = pod.containers()[i];
-    const ContainerRecord& r = records[i];
-    ContainerFacts f;
-    f.kind = spec.kind;
-    f.restart_policy = spec.restart_policy;
-    f.started = r.started;
-    f.killed = r.killed;
-    if (r.current) {
-      f.state = exited(r) ? RunState::kExited : RunState::kRunning;
-      f.exit_code = r.current->exit_code;
-    }
-    facts.push_back(f);
+    facts.push_back(facts_of(pod.containers()[i], records[i]));
   }
   return facts;
 }

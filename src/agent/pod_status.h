@@ -25,7 +25,6 @@ struct ContainerRecord {
   std::string waiting_message;
   std::string exit_message;  // the termination message of `current`, once exited
   std::string last_message;  // of `last`
-  std::string image;         // the reference shown; empty: as in the spec
   json::Value resources;     // what it runs with, as a spec says it; null before the first start
 };
 
@@ -60,6 +59,7 @@ struct Observation {
 // lastTransitionTime moves only when its status does.
 json::Value make_status(const Pod& pod, const Observation& seen);
 
+ContainerFacts facts_of(const ContainerSpec& spec, const ContainerRecord& record);
 std::vector<ContainerFacts> facts_of(const Pod& pod, const std::vector<ContainerRecord>& records);
 
 }  // namespace knarr::agent

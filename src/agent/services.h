@@ -86,9 +86,12 @@ class Prober {
     std::string container_id;
     std::string pod_ip;
     int64_t started_at_ns = 0;
+    // What its probes had said before a restart of knarr.
+    bool started = false;
+    bool ready = false;
   };
-  // Called when a probe's verdict changes, thresholds counted. Readiness starts out as failed,
-  // startup as not passed, liveness as passed. Liveness and readiness wait for startup. A container
+  // Called when a probe's verdict changes, thresholds counted. Readiness and startup start out as
+  // the target says, liveness as passed. Liveness and readiness wait for startup. A container
   // without a probe of a kind is never told of that kind.
   using Verdict = std::function<void(ProbeKind kind, bool passed, const std::string& message)>;
   virtual void start(Target target, Verdict verdict) = 0;

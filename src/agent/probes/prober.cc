@@ -76,7 +76,8 @@ ContainerProber::Worker::Worker(ContainerProber& owner, Container& container, Pr
       container_(container),
       kind_(kind),
       settings_(probe_settings((*container.target.container->spec)[member_of(kind)])),
-      counter_(settings_, kind == ProbeKind::kLiveness) {
+      counter_(settings_, kind == ProbeKind::kLiveness ||
+                              (kind == ProbeKind::kReadiness && container.target.ready)) {
   timer_ = owner_.clock_.timer([this] { probe(); });
   int64_t since_start_ms = owner_.clock_.now_us() / 1000 - container.target.started_at_ns / 1000000;
   timer_->start(std::max<int64_t>(settings_.initial_delay_ms - since_start_ms, 0));
@@ -133,7 +134,8 @@ void ContainerProber::start(Target target, Verdict verdict) {
   container->target = std::move(target);
   container->verdict = std::move(verdict);
   containers_[container->target.container_id] = container;
-  if ((*container->target.container->spec)["startupProbe"].is_object()) {
+  bool startup = (*container->target.container->spec)["startupProbe"].is_object();
+  if (startup && !container->target.started) {
     begin(*container, ProbeKind::kStartup);
   } else {
     begin(*container, ProbeKind::kLiveness);

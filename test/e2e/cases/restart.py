@@ -21,11 +21,20 @@ def seen(cluster):
         {k: c[k] for k in KEPT} for c in p["status"]["containerStatuses"]]) for p in cluster.pods("app=web")}
 
 
+PROBE = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 1}
+
+
 def test_start(cluster, registry):
+    cluster.apply(json.dumps({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probed"},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [
+            {"name": "c", "image": registry.address + "/httpd", "livenessProbe": PROBE, "readinessProbe": PROBE,
+             "startupProbe": {**PROBE, "failureThreshold": 60}}]}}))
     cluster.kubectl("create", "deployment", "web", "--image=%s/httpd" % registry.address,
                     "--replicas=2")
     cluster.kubectl("expose", "deployment", "web", "--port=80")
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s", timeout=70)
+    cluster.wait_for("pod/probed")
 
 
 def serve_without(cluster, end):
@@ -61,6 +70,17 @@ def test_container_that_ended_meanwhile(cluster, registry):
     cluster.start()
     cluster.wait_pod(name, lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1 and
                      p["status"]["containerStatuses"][0]["ready"])
+
+
+def test_probes_go_on(cluster, registry):
+    """They find the pods that were adopted, and those stay what they were meanwhile."""
+    pod = cluster.pod("probed")
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0, pod["status"]
+    ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
+    cluster.stop()
+    cluster.start()
+    pod = cluster.pod("probed")
+    assert ready in pod["status"]["conditions"], (ready, pod["status"])
 
 
 def test_reboot(cluster, registry):

@@ -85,9 +85,13 @@ class FakeConfigurer final : public agent::ContainerConfigurer {
 
 class FakeProber final : public agent::Prober {
  public:
-  void start(Target target, Verdict verdict) override { verdicts[target.container_id] = verdict; }
+  void start(Target target, Verdict verdict) override {
+    pod_ip = target.pod_ip;
+    verdicts[target.container_id] = verdict;
+  }
   void stop(const std::string& id) override { verdicts.erase(id); }
   std::map<std::string, Verdict> verdicts;
+  std::string pod_ip;  // of the newest
 };
 
 class FakeHooks final : public agent::LifecycleHooks {

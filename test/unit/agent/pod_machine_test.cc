@@ -318,3 +318,69 @@ TEST_CASE("main containers wait as PodInitializing, also when the init container
   node.exit("i", 0);
   CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "PodInitializing");
 }
+
+TEST_CASE("a command that cannot start says so while it waits for the next try") {
+  Node node(spec_of({container("a")}));
+  node.runtime.start_error = "no such command";
+  node.start();
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "RunContainerError");
+  CHECK(node.status()["state"]["waiting"]["message"].as_string() == "no such command");
+  CHECK(node.status()["lastState"]["terminated"]["reason"].as_string() == "StartError");
+  node.clock.advance(10500);
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() == "CrashLoopBackOff");
+}
+
+TEST_CASE("rules of a container say after which exits it comes back") {
+  Value c = container("a");
+  c.set("restartPolicy", "Never");
+  c.set("restartPolicyRules",
+        *json::parse(R"([{"action":"Restart","exitCodes":{"operator":"In","values":[42,43]}}])"));
+  Node node(spec_of({c, container("b")}, "Never"));
+  node.start();
+  node.exit("a", 42);
+  CHECK(node.runtime.started == std::vector<std::string>{"a", "b", "a"});
+  CHECK(node.status()["restartCount"].as_int() == 1);
+  node.exit("a", 1);
+  node.clock.advance(60 * 1000);
+  CHECK(node.runtime.started.size() == 3);
+  CHECK(node.status()["state"]["terminated"]["exitCode"].as_int() == 1);
+}
+
+TEST_CASE(
+    "a container that was ready is, when knarr has restarted, until its probe says otherwise") {
+  Value c = container("a");
+  c.set("readinessProbe", Value::object()).set("startupProbe", Value::object());
+  Recovered found;
+  found.sandboxes.emplace_back();
+  found.sandboxes[0].id = "s";
+  found.sandboxes[0].ready = true;
+  found.containers.emplace_back();
+  found.containers[0].id = "x1";
+  found.containers[0].name = "a";
+  found.containers[0].state = runtime::ContainerState::kRunning;
+  auto told = [&](const char* id) {
+    auto object = std::make_shared<Object>(*make_pod(spec_of({c}))->object());
+    Value json = *json::parse(object->json);
+    Value status =
+        Value::object({{"name", "a"}, {"containerID", id}, {"started", true}, {"ready", true}});
+    json.set("status", Value::object({{"containerStatuses", Value::array({status})}}));
+    object->json = json::write(json);
+    return *Pod::parse(object);
+  };
+  for (bool same : {true, false}) {
+    PodRef pod = told(same ? "knarr://x1" : "knarr://x0");
+    Remains remains = remains_of(*pod, pod->containers()[0], found, 0);
+    CHECK(remains.ready == same);
+    Node node(spec_of({c}));
+    ContainerMachine machine(
+        node.services, "a", [](const std::string&) { return ""; }, [] {});
+    machine.recover(pod, "s", {"10.42.0.9"}, remains);
+    CHECK(machine.record().started == same);
+    CHECK(machine.record().ready == same);
+    REQUIRE(node.prober.verdicts.size() == 1);
+    CHECK(node.prober.pod_ip == "10.42.0.9");
+    if (!same) continue;
+    node.prober.verdicts.begin()->second(ProbeKind::kReadiness, false, "");
+    CHECK_FALSE(machine.record().ready);
+  }
+}
