@@ -71,6 +71,10 @@ bool uses_cluster_dns(const Pod& pod) {
 HostName host_name_of(const Pod& pod, const DnsSettings& dns, const std::string& node_hostname) {
   if (pod.host_network()) return {node_hostname, ""};
   HostName host;
+  if (const Value& own = pod.spec()["hostnameOverride"]; own.is_string()) {  // KEP-4762
+    host.name = own.text().substr(0, kMaxHostName + 1);
+    return host;
+  }
   host.name = pod.spec()["hostname"].text();
   if (host.name.empty()) host.name = pod.name();
   host.name.resize(std::min(host.name.size(), kMaxHostName));

@@ -58,10 +58,6 @@ Result<std::string> choose_container(const Pod& pod, std::string_view asked) {
                       fmt::format("container {} is not valid for pod {}", asked, pod.name()));
   }
   std::string mains = names_of(pod, false), inits = names_of(pod, true);
-  if (!mains.empty() && mains.find(' ') == std::string::npos && inits.empty()) return mains;
-  std::string marked =
-      pod.metadata()["annotations"]["kubectl.kubernetes.io/default-container"].text();
-  if (pod.container(marked) != nullptr) return marked;
   if (mains.find(' ') == std::string::npos) return mains;
   std::string message = fmt::format(
       "a container name must be specified for pod {}, choose one of: [{}]", pod.name(), mains);

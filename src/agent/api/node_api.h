@@ -32,7 +32,7 @@ class NodeApi {
   Result<void> proxy_pod(const net::ExchangePtr& exchange, const std::string& ns,
                          const std::string& name, const std::string& path,
                          const std::string& query);
-  // The node's own paths: /healthz, /pods, /containerLogs, /exec, /attach, /portForward, /run.
+  // The node's own paths: /healthz, /pods, /containerLogs, /exec, /attach, /portForward.
   // kNotFound for others.
   Result<void> node_path(const net::ExchangePtr& exchange, const std::string& path,
                          const net::Query& query);

@@ -149,3 +149,29 @@ def test_secrets_and_tokens(cluster, registry):
     assert status["authenticated"] and status["user"]["username"] == "system:serviceaccount:default:default", status
     default = run_in(cluster, "keeper", "cat /var/run/secrets/kubernetes.io/serviceaccount/token")
     assert default.count(".") == 2 and default != token
+
+
+def test_refused(cluster, registry):
+    """What this node cannot do it says, in a kubelet's words; it does not pretend."""
+    start(cluster, "confined", busybox(registry),
+          securityContext={"appArmorProfile": {"type": "RuntimeDefault"}})
+    pod = cluster.wait_pod("confined", lambda p: p["status"].get("phase") == "Failed")
+    assert pod["status"]["reason"] == "AppArmor", pod["status"]
+    start(cluster, "mapped", busybox(registry), hostUsers=False)
+    cluster.api.watch_until("/api/v1/namespaces/default/events", lambda e: (
+        e["involvedObject"]["name"] == "mapped" and e["reason"] == "FailedCreatePodSandBox" and
+        "can't set `spec.hostUsers: false`, runtime does not support user namespaces" in e["message"]))
+    cluster.kubectl("delete", "pod", "confined", "mapped")
+
+
+def test_rules_of_restart(cluster, registry):
+    """An exit that a rule names restarts a container of a pod that never does; another ends it."""
+    start(cluster, "ruled", busybox(registry), {
+        "command": ["sh", "-c", "echo x >> /data/starts; [ $(wc -l < /data/starts) -lt 2 ] && exit 42; exit 3"],
+        "restartPolicy": "Never",
+        "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}]},
+          restartPolicy="Never", volumes=[{"name": "data", "emptyDir": {}}])
+    pod = cluster.wait_pod("ruled", lambda p: p["status"].get("phase") == "Failed")
+    status = pod["status"]["containerStatuses"][0]
+    assert status["restartCount"] == 1 and status["state"]["terminated"]["exitCode"] == 3, status

@@ -100,6 +100,11 @@ TEST_CASE("hosts and resolv.conf") {
       R"({"metadata":{"name":"p"},"spec":{"hostNetwork":true,"dnsPolicy":"ClusterFirst",
       "containers":[]}})");
   CHECK(resolv_conf(*node_net, dns, "nameserver 9.9.9.9\n") == "nameserver 9.9.9.9\n");
+  PodRef renamed = pod_from(
+      R"({"spec":{"hostname":"hh","subdomain":"sub","hostnameOverride":"db.example","containers":[]}})");
+  HostName name = host_name_of(*renamed, dns, "n1");
+  CHECK(name.name == "db.example");
+  CHECK(name.domain.empty());
 }
 
 TEST_CASE("runAsNonRoot") {
