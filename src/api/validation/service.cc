@@ -4,6 +4,7 @@
 #include "api/ip.h"
 #include "api/validation/internal.h"
 #include "api/validation/network.h"
+#include "api/validation/validation.h"
 #include "base/format.h"
 
 namespace knarr::api::rules {
@@ -51,69 +52,32 @@ void session_affinity(const Value& spec, const Path& path, ErrorList& errors) {
   }
 }
 
-// clusterIPs, or what clusterIP alone means by it.
-Value cluster_ip_list(const Value& spec) {
-  if (!spec["clusterIPs"].empty()) return spec["clusterIPs"];
-  if (spec["clusterIP"].as_string().empty()) return Value::array();
-  return Value::array({spec["clusterIP"]});
-}
-
-void cluster_ips(const Value& spec, const Path& path, ErrorList& errors) {
-  const Value ips = cluster_ip_list(spec);
-  const Value& families = spec["ipFamilies"];
-  size_t i = 0;
-  for (const Value& family : families.elements()) {
-    Path at = (path / "ipFamilies")[i];
-    maybe_one_of(family, {"IPv4", "IPv6"}, at, errors);
-    if (i > 0 && family == families[0]) errors.duplicate(at, family);
-    i++;
-  }
-  if (!spec["ipFamilyPolicy"].as_string().empty()) {
-    maybe_one_of(spec["ipFamilyPolicy"], {"PreferDualStack", "RequireDualStack", "SingleStack"},
-                 path / "ipFamilyPolicy", errors);
-  }
-  if (families.size() > 1 && spec["ipFamilyPolicy"].as_string() == "SingleStack") {
-    errors.invalid(path / "ipFamilyPolicy", spec["ipFamilyPolicy"],
-                   "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are "
-                   "specified");
-  }
-  if (spec["clusterIP"].as_string().empty()) {
-    if (!ips.empty()) {
+// clusterIP and clusterIPs must tell the same.
+void address_forms(const Value& spec, const Path& path, ErrorList& errors) {
+  const Value& ips = spec["clusterIPs"];
+  std::string_view one = spec["clusterIP"].as_string();
+  if (one.empty()) {
+    if (ips.size() > 0) {
       errors.invalid(path / "clusterIPs", ips, "must be empty when `clusterIP` is not specified");
     }
-  } else if (ips[0].as_string() != spec["clusterIP"].as_string()) {
+  } else if (ips.size() == 0) {
+    errors.required(path / "clusterIPs");
+  } else if (ips[0].as_string() != one) {
     errors.invalid(path / "clusterIPs", ips, "first value must match `clusterIP`");
   }
-  int seen[2] = {0, 0};
-  i = 0;
-  for (const Value& one : ips.elements()) {
-    Path at = (path / "clusterIPs")[i++];
-    std::string_view text = one.as_string();
-    if (text == "None") {
-      if (ips.size() > 1) {
-        errors.invalid(path / "clusterIPs", ips, "'None' must be the first and only value");
-        return;
-      }
-      continue;
-    }
-    auto ip = IpAddress::parse(text);
-    if (!ip) {
-      errors.invalid(at, text, kBadIp);
-    } else {
-      seen[ip->v6 ? 1 : 0]++;
-      std::string_view wanted = families[i - 1].as_string();
-      std::string_view have = ip->v6 ? "IPv6" : "IPv4";
-      if (!wanted.empty() && wanted != have && contains({"IPv4", "IPv6"}, wanted)) {
-        errors.invalid(
-            at, text,
-            fmt::format("expected an {} value as indicated by `ipFamilies[{}]`", wanted, i - 1));
-      }
-    }
+}
+
+void address_families(const Value& spec, const Path& path, ErrorList& errors) {
+  std::set<std::string_view> seen;
+  size_t i = 0;
+  for (const Value& family : spec["ipFamilies"].elements()) {
+    Path at = (path / "ipFamilies")[i++];
+    maybe_one_of(family, {"IPv4", "IPv6"}, at, errors);
+    if (!seen.insert(family.as_string()).second) errors.duplicate(at, family);
   }
-  if (ips.size() > 2) {
-    errors.invalid(path / "clusterIPs", ips, "may only hold up to 2 values");
-  } else if (seen[0] > 1 || seen[1] > 1) {
-    errors.invalid(path / "clusterIPs", ips, "may specify no more than one IP for each IP family");
+  if (!spec["ipFamilyPolicy"].is_null()) {
+    maybe_one_of(spec["ipFamilyPolicy"], {"PreferDualStack", "RequireDualStack", "SingleStack"},
+                 path / "ipFamilyPolicy", errors);
   }
 }
 
@@ -173,7 +137,7 @@ void traffic_policies(const Value& spec, const Path& path, ErrorList& errors) {
 
 void type_and_address(const Value& spec, const Path& path, ErrorList& errors) {
   std::string_view type = spec["type"].as_string();
-  const Value ips = cluster_ip_list(spec);
+  const Value& ips = spec["clusterIPs"];
   bool headless = ips.size() == 1 && ips[0].as_string() == "None";
   if (spec["ports"].empty() && !headless && type != "ExternalName") errors.required(path / "ports");
   if (type == "LoadBalancer" || type == "NodePort") {
@@ -195,6 +159,43 @@ void type_and_address(const Value& spec, const Path& path, ErrorList& errors) {
   }
 }
 
+void service_addresses(const Value& spec, const Path& path, ErrorList& errors) {
+  address_forms(spec, path, errors);
+  address_families(spec, path, errors);
+  const Value& ips = spec["clusterIPs"];
+  const Value& families = spec["ipFamilies"];
+  bool headless = ips[0].as_string() == "None";
+  bool bad = false;
+  size_t count[2] = {0, 0};  // of each family
+  for (size_t i = 0; i < ips.size(); i++) {
+    if (i == 0 && headless) {
+      if (ips.size() == 1) continue;
+      errors.invalid(path / "clusterIPs", ips, "'None' must be the first and only value");
+      bad = true;
+      continue;
+    }
+    auto ip = IpAddress::parse(ips[i].as_string());
+    if (!ip) errors.invalid((path / "clusterIPs")[i], ips[i], kBadIp);
+    bad = bad || !ip;
+    if (ip) count[ip->v6 ? 1 : 0]++;
+  }
+  if (ips.size() > 2) {
+    errors.invalid(path / "clusterIPs", ips, "may only hold up to 2 values");
+  }
+  if (bad) return;
+  if (ips.size() > 1 && (count[0] == 0 || count[1] == 0)) {
+    errors.invalid(path / "clusterIPs", ips, "may specify no more than one IP for each IP family");
+  }
+  if (headless) return;
+  for (size_t i = 0; i < ips.size() && i < families.size(); i++) {
+    std::string_view have = IpAddress::parse(ips[i].as_string())->v6 ? "IPv6" : "IPv4";
+    std::string_view wanted = families[i].as_string();
+    if (wanted == have || (wanted != "IPv4" && wanted != "IPv6")) continue;
+    errors.invalid((path / "clusterIPs")[i], ips[i],
+                   fmt::format("expected an {} value as indicated by `ipFamilies[{}]`", wanted, i));
+  }
+}
+
 }  // namespace
 
 void service(const Value& object, ErrorList& errors) {
@@ -209,7 +210,7 @@ void service(const Value& object, ErrorList& errors) {
   }
   if (!spec["selector"].is_null()) validate_labels(spec["selector"], path / "selector", errors);
   session_affinity(spec, path, errors);
-  if (spec["type"].as_string() != "ExternalName") cluster_ips(spec, path, errors);
+  if (spec["type"].as_string() != "ExternalName") service_addresses(spec, path, errors);
   i = 0;
   for (const Value& ip : spec["externalIPs"].elements()) {
     Path at = (path / "externalIPs")[i++];
@@ -269,9 +270,10 @@ void load_balancer_ingress(const Value& ingress, const Path& path, ErrorList& er
     std::string_view ip = one["ip"].as_string();
     if (!ip.empty()) ip_address(ip, at / "ip", errors);
     const Value& mode = one["ipMode"];
-    maybe_one_of(mode, {"Proxy", "VIP"}, at / "ipMode", errors);
     if (ip.empty() && !mode.is_null()) {
       errors.forbidden(at / "ipMode", "may not be specified when `ip` is not set");
+    } else {
+      maybe_one_of(mode, {"Proxy", "VIP"}, at / "ipMode", errors);
     }
     std::string_view host = one["hostname"].as_string();
     if (host.empty()) continue;
@@ -283,3 +285,13 @@ void load_balancer_ingress(const Value& ingress, const Path& path, ErrorList& er
 }
 
 }  // namespace knarr::api::rules
+
+namespace knarr::api {
+
+ErrorList validate_service_addresses(const json::Value& spec) {
+  ErrorList errors;
+  rules::service_addresses(spec, Path("spec"), errors);
+  return errors;
+}
+
+}  // namespace knarr::api

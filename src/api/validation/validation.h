@@ -32,4 +32,8 @@ ErrorList validate_status_update(const ValidationTarget& target, const json::Val
 ErrorList validate_subresource(const ValidationTarget& target, std::string_view subresource,
                                const json::Value& object, const json::Value& old);
 
+// What spec.clusterIPs of a Service and their families must be in themselves: looked at before any
+// address is allocated. `spec` of one that is not an ExternalName.
+ErrorList validate_service_addresses(const json::Value& spec);
+
 }  // namespace knarr::api

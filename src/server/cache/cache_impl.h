@@ -113,6 +113,5 @@ struct Cache::Impl final : kv::Watcher, std::enable_shared_from_this<Cache::Impl
 };
 
 Error expired_watch(kv::Revision asked, kv::Revision oldest);
-Error too_large(kv::Revision asked, kv::Revision newest);
 
 }  // namespace knarr::server

@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "server/cache/cache_impl.h"
+#include "server/cache/errors.h"
 
 namespace knarr::server {
 
@@ -72,9 +73,10 @@ void list_at(const Resource& resource, const ListOptions& options, ListResult& r
 
 }  // namespace
 
-Error too_large(kv::Revision asked, kv::Revision newest) {
+Error too_large_revision(kv::Revision asked, kv::Revision newest) {
   Error error = make_error(
-      Code::kTimeout, fmt::format("Too large resource version: {}, current: {}", asked, newest));
+      Code::kTimeout,
+      fmt::format("Timeout: Too large resource version: {}, current: {}", asked, newest));
   auto details = std::make_shared<ErrorDetails>();
   details->causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
   details->retry_after_seconds = 1;
@@ -90,7 +92,8 @@ ObjectRef Cache::get(const ObjectKey& key) const {
 Result<ListResult> Cache::list(const GroupResource& name, const ListOptions& options) const {
   ListResult result;
   result.revision = impl_->revision;
-  if (options.revision > impl_->revision) return too_large(options.revision, impl_->revision);
+  if (options.revision > impl_->revision)
+    return too_large_revision(options.revision, impl_->revision);
   Resource* resource = impl_->find(name);
   if (options.revision == 0 || options.revision == impl_->revision) {
     if (resource != nullptr) list_now(*resource, options, result);

@@ -1,10 +1,14 @@
 #include "server/http/front.h"
 
+#include <charconv>
+
 #include "api/duration.h"
 #include "api/protobuf/protobuf.h"
 #include "api/selector.h"
 #include "api/validation/errors.h"
 #include "base/format.h"
+#include "server/auth/refusal.h"
+#include "server/cache/errors.h"
 #include "server/http/impersonation.h"
 #include "server/http/watch_stream.h"
 #include "server/http/write_options.h"
@@ -51,30 +55,6 @@ Attributes attributes_of(const RequestInfo& info, UserRef user) {
   return a;
 }
 
-Error refusal(const Attributes& a, const Decision& decision) {
-  std::string why;
-  auto details = std::make_shared<ErrorDetails>();
-  std::string message;
-  if (!a.resource_request) {
-    message =
-        fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", a.user->name, a.verb, a.path);
-  } else {
-    std::string resource = a.subresource.empty() ? a.resource : a.resource + "/" + a.subresource;
-    std::string where =
-        a.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", a.ns);
-    message = qualified(a.group, a.resource);
-    if (!a.name.empty()) message += fmt::format(" \"{}\"", a.name);
-    message +=
-        fmt::format(" is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}",
-                    a.user->name, a.verb, resource, a.group, where);
-    details->group = a.group;
-    details->kind = a.resource;
-    details->name = a.name;
-  }
-  if (!decision.reason.empty()) message += ": " + decision.reason;
-  return Error{Code::kForbidden, std::move(message), std::move(details)};
-}
-
 // The kind of the bodies that an endpoint takes.
 api::ProtobufKind kind_expected(std::string_view verb, const api::ResourceInfo& resource,
                                 const api::Subresource* sub) {
@@ -87,6 +67,38 @@ Result<std::string> json_of_protobuf(std::string_view body, const api::ProtobufK
   Result<json::Value> object = api::decode_protobuf(body, expected);
   if (object.ok()) return json::write(*object);
   return api::unrecognized_body(expected.kind, object.error().message, body);
+}
+
+// Whether what is shown is as new as a GET asks for.
+Result<void> check_fresh(std::string_view version, const Cache& cache) {
+  if (version.empty()) return {};
+  kv::Revision revision = 0;
+  auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), revision);
+  bool digits = version.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!digits || error != std::errc()) {
+    return make_error(
+        Code::kUnknown,
+        fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: {}",
+                    api::go_quote(version), api::go_quote(version),
+                    digits ? "value out of range" : "invalid syntax"));
+  }
+  if (revision > cache.revision()) return too_large_revision(revision, cache.revision());
+  return {};
+}
+
+// A page whose state is forgotten brings a token to go on with all the same, in the newest state.
+void refuse_list(const Reply& reply, const Error& error, const ListQuery& query) {
+  if (error.code != Code::kExpired || !query.after) return send_status(reply, error);
+  json::Value status = status_of(error);
+  status.member("metadata").set("continue", continue_token(kInconsistent, *query.after));
+  send_json(reply, http_status(error.code), json::write(status));
+}
+
+Result<ListQuery> list_query_of(const api::ResourceInfo& resource, const net::Query& query,
+                                bool watch, std::string_view name) {
+  RawListQuery raw;
+  TRY_ASSIGN(raw, raw_list_query(query, watch, name));
+  return parse_list_query(resource, raw);
 }
 
 UserRef anonymous() {
@@ -230,16 +242,8 @@ void Front::serve_read(const CallPtr& call, Reply reply) {
   request.user = call->user;
   int64_t now_us = deps_.registry.clock().now_us();
   if (info.verb == "get") {
-    std::string_view version = call->query.get("resourceVersion");
-    for (char c : version) {
-      if (c < '0' || c > '9') {
-        return send_status(
-            reply, make_error(Code::kUnknown,
-                              fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: "
-                                          "parsing {}: invalid syntax",
-                                          api::go_quote(version), api::go_quote(version))));
-      }
-    }
+    Result<void> fresh = check_fresh(call->query.get("resourceVersion"), deps_.registry.cache());
+    if (!fresh.ok()) return send_status(reply, fresh.error());
     Result<Answer> answer = deps_.registry.get_subresource(request);
     if (!answer.ok()) return send_status(reply, answer.error());
     if (answer->object == nullptr) {
@@ -249,12 +253,11 @@ void Front::serve_read(const CallPtr& call, Reply reply) {
   }
   bool watch = info.verb == "watch";
   request.name.clear();
-  Result<ListQuery> query =
-      parse_list_query(*call->resource, raw_list_query(call->query, watch, info.name));
+  Result<ListQuery> query = list_query_of(*call->resource, call->query, watch, info.name);
   if (!query.ok()) return send_status(reply, query.error());
   if (!watch) {
     Result<ListPage> page = deps_.registry.list(request, *query);
-    if (!page.ok()) return send_status(reply, page.error());
+    if (!page.ok()) return refuse_list(reply, page.error(), *query);
     return send_list(reply, *call->resource, *std::move(page), now_us);
   }
   // Watches that name no time end after 30 to 60 minutes, not all at once.
@@ -321,12 +324,15 @@ void Front::run_write(const CallPtr& call, Reply reply, RequestPtr request, Body
     client::PatchType type = *patch_type_of(call->exchange->request.headers.get("Content-Type"));
     return deps_.registry.patch(std::move(request), type, std::move(body), std::move(done));
   }
-  if (body.bytes.empty()) body.bytes = delete_options_of(call->query);
+  if (body.bytes.empty()) {
+    Result<std::string> options = delete_options_of(call->query);
+    if (!options.ok()) return send_status(reply, options.error());
+    body.bytes = *std::move(options);
+  }
   if (verb == "delete") {
     return deps_.registry.remove(std::move(request), std::move(body), std::move(done));
   }
-  Result<ListQuery> query =
-      parse_list_query(*call->resource, raw_list_query(call->query, false, ""));
+  Result<ListQuery> query = list_query_of(*call->resource, call->query, false, "");
   if (!query.ok()) return send_status(reply, query.error());
   deps_.registry.remove_collection(std::move(request), std::move(body), *query, std::move(done));
 }

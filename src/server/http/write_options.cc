@@ -3,8 +3,10 @@
 #include <charconv>
 
 #include "api/validation/metadata.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "server/http/request_info.h"
+#include "server/status/errors.h"
 
 namespace knarr::server {
 namespace {
@@ -16,10 +18,17 @@ std::string_view options_kind(std::string_view verb) {
   return "DeleteOptions";
 }
 
-int64_t number(std::string_view text) {
+// A parameter as a number, as Go reads it; absent ones are 0.
+Result<int64_t> number(const net::Query& query, std::string_view name) {
+  if (!query.has(name)) return int64_t{0};
+  std::string_view text = query.get(name);
+  std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
   int64_t v = 0;
-  std::from_chars(text.data(), text.data() + text.size(), v);
-  return v;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), v);
+  if (error == std::errc() && end == digits.data() + digits.size()) return v;
+  bool large = error == std::errc::result_out_of_range && end == digits.data() + digits.size();
+  return bad_request(fmt::format("strconv.ParseInt: parsing {}: {}", api::go_quote(text),
+                                 large ? "value out of range" : "invalid syntax"));
 }
 
 }  // namespace
@@ -53,23 +62,27 @@ Result<void> read_write_options(const net::Query& query, std::string_view verb, 
   return api::invalid_error("meta.k8s.io", options_kind(verb), "", errors);
 }
 
-std::string delete_options_of(const net::Query& query) {
+Result<std::string> delete_options_of(const net::Query& query) {
   json::Value v = json::Value::object();
   if (query.has("gracePeriodSeconds")) {
-    v.set("gracePeriodSeconds", number(query.get("gracePeriodSeconds")));
+    int64_t seconds = 0;
+    TRY_ASSIGN(seconds, number(query, "gracePeriodSeconds"));
+    v.set("gracePeriodSeconds", seconds);
   }
   if (query.has("propagationPolicy")) v.set("propagationPolicy", query.get("propagationPolicy"));
   if (query.has("orphanDependents")) {
     v.set("orphanDependents", query_bool(query, "orphanDependents"));
   }
-  if (v.empty()) return "";
+  if (v.size() == 0) return std::string();
   v.set("kind", "DeleteOptions");
   v.set("apiVersion", "v1");
   return json::write(v);
 }
 
-RawListQuery raw_list_query(const net::Query& query, bool watch, std::string_view name) {
+Result<RawListQuery> raw_list_query(const net::Query& query, bool watch, std::string_view name) {
   RawListQuery raw;
+  TRY_ASSIGN(raw.timeout_seconds, number(query, "timeoutSeconds"));
+  TRY_ASSIGN(raw.limit, number(query, "limit"));
   raw.watch = watch;
   raw.label_selector = query.get("labelSelector");
   raw.field_selector = query.get("fieldSelector");
@@ -80,12 +93,10 @@ RawListQuery raw_list_query(const net::Query& query, bool watch, std::string_vie
   raw.resource_version = query.get("resourceVersion");
   raw.resource_version_match = query.get("resourceVersionMatch");
   raw.continue_token = query.get("continue");
-  raw.limit = number(query.get("limit"));
   raw.allow_bookmarks = query_bool(query, "allowWatchBookmarks");
   if (query.has("sendInitialEvents")) {
     raw.send_initial_events = query_bool(query, "sendInitialEvents");
   }
-  raw.timeout_seconds = number(query.get("timeoutSeconds"));
   return raw;
 }
 

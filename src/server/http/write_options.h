@@ -17,9 +17,9 @@ namespace knarr::server {
 Result<void> read_write_options(const net::Query& query, std::string_view verb, Request& request);
 
 // DeleteOptions given as parameters, as a JSON body; "" when there are none.
-std::string delete_options_of(const net::Query& query);
+Result<std::string> delete_options_of(const net::Query& query);
 
-RawListQuery raw_list_query(const net::Query& query, bool watch, std::string_view name);
+Result<RawListQuery> raw_list_query(const net::Query& query, bool watch, std::string_view name);
 
 std::optional<api::VerbBit> verb_bit(std::string_view verb, std::string_view method);
 

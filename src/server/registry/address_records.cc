@@ -39,6 +39,10 @@ bool AddressRecords::taken(const std::string& address) const {
 }
 
 void AddressRecords::publish(const std::string& address, const NamespacedName& service) {
+  if (leaving_.contains(address)) {
+    next_[address] = service;
+    return;
+  }
   Value labels = Value::object({{"ipaddress.kubernetes.io/ip-family",
                                  address.find(':') == std::string::npos ? "IPv4" : "IPv6"},
                                 {kManagedBy, kManager}});
@@ -59,13 +63,15 @@ void AddressRecords::publish(const std::string& address, const NamespacedName& s
 }
 
 void AddressRecords::withdraw(const std::string& address) {
-  leaving_.insert(address);
+  next_.erase(address);
+  if (!leaving_.insert(address).second) return;
   client::Request request;
   request.verb = client::Verb::kDelete;
   request.target = target_of(kAddresses, address);
   client_->call(std::move(request), [this, address](const Result<ObjectRef>& gone) {
     leaving_.erase(address);
     note_failure("remove the record of address " + address, gone);
+    if (auto next = next_.extract(address)) publish(address, next.mapped());
   });
 }
 

@@ -154,7 +154,10 @@ class ApiServiceStrategy final : public Strategy {
 
 class AttachmentStrategy final : public Strategy {
  public:
-  AttachmentStrategy() : Strategy({.returns_deleted = true, .metadata_of_status = false}) {}
+  AttachmentStrategy()
+      : Strategy(
+            {.unconditional_update = false, .returns_deleted = true, .metadata_of_status = false}) {
+  }
   void prepare_create(StrategyContext&, Value& now) const override {
     now.set("status", Value::object({{"attached", false}}));
   }

@@ -177,11 +177,17 @@ class DeleteFlow : public std::enable_shared_from_this<DeleteFlow> {
     accepted(current);
   }
 
-  static void shorten(Value& meta, int64_t running, int64_t grace) {
+  // The end moves forward by what is asked for less, but not into the past; what is still to end by
+  // itself gets a second for it.
+  void shorten(Value& meta, int64_t running, int64_t grace) const {
+    int64_t now_us = registry_.deps_.clock.now_us();
     Result<int64_t> due = base::parse_time(meta["deletionTimestamp"].as_string());
-    if (due.ok()) {
-      meta.set("deletionTimestamp", base::format_time(*due - (running - grace) * 1000000));
+    int64_t end_us = due.ok() ? *due - (running - grace) * 1000000 : now_us;
+    if (end_us < now_us) {
+      end_us = now_us;
+      grace = std::min<int64_t>(grace, 1);
     }
+    meta.set("deletionTimestamp", base::format_time(end_us));
     meta.set("deletionGracePeriodSeconds", grace);
   }
 

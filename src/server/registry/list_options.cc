@@ -69,6 +69,18 @@ Error bad_token(std::string_view why) {
   return bad_request(fmt::format("invalid continue token: continue key is not valid: {}", why));
 }
 
+// As a path: nothing in it is empty, "." or "..".
+bool is_clean(std::string_view path) {
+  if (path.front() == '/') path.remove_prefix(1);
+  while (true) {
+    size_t slash = path.find('/');
+    std::string_view part = path.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+
 Result<void> parse_token(const std::string& text, ListQuery& query) {
   auto decoded = base::base64_decode(text, base::Base64::kUrl);
   if (!decoded.ok()) return bad_token("illegal base64 data");
@@ -87,9 +99,10 @@ Result<void> parse_token(const std::string& text, ListQuery& query) {
   }
   std::string start = (*token)["start"].text();
   if (start.empty()) {
-    return bad_token("empty encoded start key (version meta.k8s.io/v1)");
+    return bad_token("encoded start key empty (version meta.k8s.io/v1)");
   }
-  if (start.find("..") != std::string::npos) return bad_token(start);
+  if (!is_clean(start)) return bad_token(start);
+  if (start.front() == '/') start.erase(0, 1);
   while (!start.empty() && start.back() == '\0') start.pop_back();
   size_t slash = start.find('/');
   query.after = slash == std::string::npos

@@ -57,6 +57,9 @@ struct ListPage {
   std::optional<int64_t> remaining;
 };
 
+// The revision in a token that goes on in whatever state is the newest then.
+inline constexpr kv::Revision kInconsistent = -1;
+
 std::string continue_token(kv::Revision revision, const NamespacedName& last);
 
 }  // namespace knarr::server

@@ -11,13 +11,19 @@ constexpr Traits kConditional{.unconditional_update = false};
 constexpr Traits kGenerationConditional{.generation = true, .unconditional_update = false};
 constexpr Traits kReturnsDeleted{.returns_deleted = true};
 constexpr Traits kReturnsDeletedConditional{.unconditional_update = false, .returns_deleted = true};
-constexpr Traits kDeviceClass{.generation = true, .returns_deleted = true};
+constexpr Traits kReturnsDeletedGeneration{.generation = true, .returns_deleted = true};
 constexpr Traits kPriorityClass{.generation = true, .generation_counts = false};
 constexpr Traits kDriver{.generation = true,
                          .generation_at_create = false,
                          .unconditional_update = false,
                          .returns_deleted = true};
-constexpr Traits kLease{.create_on_update = true, .unconditional_update = false};
+constexpr Traits kCreateOnUpdateConditional{.create_on_update = true,
+                                            .unconditional_update = false};
+constexpr Traits kBareStatus{.metadata_of_status = false};
+constexpr Traits kGenerationBareStatus{.generation = true, .metadata_of_status = false};
+constexpr Traits kPolicy{
+    .generation = true, .unconditional_update = false, .metadata_of_status = false};
+constexpr Traits kClaim{.returns_deleted = true, .metadata_of_status = false};
 constexpr Traits kEvents{
     .create_on_update = true, .gc = GcPolicy::kUnsupported, .ttl_ms = 60 * 60 * 1000};
 
@@ -30,35 +36,36 @@ struct Row {
 constexpr Row kRows[] = {
     {"", "endpoints", kCreateOnUpdate},
     {"", "events", kEvents},
-    {"", "podtemplates", kReturnsDeleted},
+    {"", "podtemplates", kReturnsDeletedGeneration},
     {"", "resourcequotas", kReturnsDeleted},
     {"", "serviceaccounts", kReturnsDeleted},
     {"admissionregistration.k8s.io", "mutatingadmissionpolicies", kGenerationConditional},
     {"admissionregistration.k8s.io", "mutatingadmissionpolicybindings", kGenerationConditional},
     {"admissionregistration.k8s.io", "mutatingwebhookconfigurations", kGenerationConditional},
-    {"admissionregistration.k8s.io", "validatingadmissionpolicies", kGenerationConditional},
+    {"admissionregistration.k8s.io", "validatingadmissionpolicies", kPolicy},
     {"admissionregistration.k8s.io", "validatingadmissionpolicybindings", kGenerationConditional},
     {"admissionregistration.k8s.io", "validatingwebhookconfigurations", kGenerationConditional},
-    {"coordination.k8s.io", "leases", kLease},
-    {"flowcontrol.apiserver.k8s.io", "flowschemas", kGeneration},
-    {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", kGeneration},
+    {"coordination.k8s.io", "leases", kCreateOnUpdateConditional},
+    {"flowcontrol.apiserver.k8s.io", "flowschemas", kGenerationBareStatus},
+    {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", kGenerationBareStatus},
     {"networking.k8s.io", "ingressclasses", kGeneration},
     {"networking.k8s.io", "ingresses", kGeneration},
-    {"networking.k8s.io", "ipaddresses", kConditional},
     {"networking.k8s.io", "networkpolicies", kGeneration},
-    {"node.k8s.io", "runtimeclasses", kConditional},
+    {"networking.k8s.io", "servicecidrs", kBareStatus},
+    {"node.k8s.io", "runtimeclasses", kCreateOnUpdateConditional},
     {"policy", "poddisruptionbudgets", kGenerationConditional},
     {"rbac.authorization.k8s.io", "clusterrolebindings", kCreateOnUpdate},
     {"rbac.authorization.k8s.io", "clusterroles", kCreateOnUpdate},
     {"rbac.authorization.k8s.io", "rolebindings", kCreateOnUpdate},
     {"rbac.authorization.k8s.io", "roles", kCreateOnUpdate},
-    {"resource.k8s.io", "deviceclasses", kDeviceClass},
-    {"resource.k8s.io", "resourceclaims", kReturnsDeleted},
+    {"resource.k8s.io", "deviceclasses", kReturnsDeletedGeneration},
+    {"resource.k8s.io", "resourceclaims", kClaim},
     {"resource.k8s.io", "resourceclaimtemplates", kReturnsDeleted},
-    {"resource.k8s.io", "resourceslices", kDeviceClass},
+    {"resource.k8s.io", "resourceslices", kReturnsDeletedGeneration},
     {"scheduling.k8s.io", "priorityclasses", kPriorityClass},
     {"storage.k8s.io", "csidrivers", kDriver},
     {"storage.k8s.io", "csinodes", kReturnsDeletedConditional},
+    {"storage.k8s.io", "csistoragecapacities", kConditional},
     {"storage.k8s.io", "storageclasses", kReturnsDeleted},
     {"storage.k8s.io", "volumeattributesclasses", kReturnsDeleted},
 };

@@ -6,6 +6,7 @@
 #include "api/object.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "server/cache/errors.h"
 #include "server/registry/component_status.h"
 #include "server/registry/convert.h"
 #include "server/registry/subresources.h"
@@ -160,17 +161,8 @@ Result<ListPage> Registry::list(const Request& request, const ListQuery& query) 
     }
     return page;
   }
-  kv::Revision newest = deps_.cache.revision();
-  if (query.revision > newest) {
-    Error error = make_error(
-        Code::kTimeout,
-        fmt::format("Too large resource version: {}, current: {}", query.revision, newest));
-    auto details = std::make_shared<ErrorDetails>();
-    details->causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
-    details->retry_after_seconds = 1;
-    error.details = std::move(details);
-    error.message = "Timeout: " + error.message;
-    return error;
+  if (query.revision > deps_.cache.revision()) {
+    return too_large_revision(query.revision, deps_.cache.revision());
   }
   ListOptions options;
   options.ns = request.resource->namespaced ? request.ns : "";
@@ -302,7 +294,13 @@ Result<DeleteOptions> parse_delete_options(const Body& body) {
   if (v["preconditions"].has("resourceVersion")) {
     out.resource_version = v["preconditions"]["resourceVersion"].text();
   }
-  if (v["dryRun"].size() > 0) out.dry_run = true;
+  for (const json::Value& run : v["dryRun"].elements()) {
+    out.dry_run = true;
+    if (run.as_string() == "All") continue;
+    api::ErrorList errors;
+    errors.not_supported(api::Path("dryRun"), v["dryRun"], {"All"});
+    return api::invalid_error("meta.k8s.io", "DeleteOptions", "", errors);
+  }
   return out;
 }
 

@@ -1,7 +1,8 @@
 #include "server/registry/service_families.h"
 
-#include "api/validation/errors.h"
+#include "api/validation/validation.h"
 #include "base/format.h"
+#include "server/registry/service_update.h"
 
 namespace knarr::server {
 namespace {
@@ -13,8 +14,6 @@ constexpr std::string_view kOurs = "IPv4";
 std::string_view family_of(const Value& address) {
   return address.as_string().find(':') == std::string_view::npos ? "IPv4" : "IPv6";
 }
-
-bool headless(const Value& spec) { return spec["clusterIP"].as_string() == "None"; }
 
 Result<void> refuse(const api::ErrorList& errors, const std::string& name) {
   if (errors.empty()) return {};
@@ -38,39 +37,88 @@ void infer_families(Value& spec, api::ErrorList& errors) {
   }
 }
 
-}  // namespace
+bool prefers_dual(const Value& spec) {
+  return spec["ipFamilyPolicy"].as_string() == "PreferDualStack";
+}
 
-Result<void> init_families(Value& spec, const std::string& name) {
-  api::Path path("spec");
-  bool open = headless(spec) && spec["selector"].empty();
-  if (spec["ipFamilyPolicy"].as_string().empty()) {
+bool same_list(const Value& a, const Value& b) { return a.size() == 0 ? b.size() == 0 : a == b; }
+
+// A service that prefers two stacks is not given a second address, nor robbed of one, by a write
+// that changes none of this.
+bool left_alone(const Value& spec, const Value& before) {
+  return !before.is_null() && prefers_dual(spec) && spec["type"] == before["type"] &&
+         !is_external_name(spec) && (before["ipFamilyPolicy"].is_null() || prefers_dual(before)) &&
+         same_list(spec["clusterIPs"], before["clusterIPs"]) &&
+         same_list(spec["ipFamilies"], before["ipFamilies"]);
+}
+
+void choose_policy(Value& spec, const Value& before) {
+  if (!spec["ipFamilyPolicy"].is_null()) return;
+  if (!before["ipFamilyPolicy"].is_null()) {
+    spec.set("ipFamilyPolicy", before["ipFamilyPolicy"]);
+  } else {
+    bool open = is_headless(spec) && spec["selector"].size() == 0;
     spec.set("ipFamilyPolicy", open ? "RequireDualStack" : "SingleStack");
   }
-  std::string policy = spec["ipFamilyPolicy"].text();
-  api::ErrorList errors;
-  if (policy == "SingleStack") {
-    for (const char* key : {"clusterIPs", "ipFamilies"}) {
-      if (spec[key].size() != 2) continue;
-      bool families = std::string_view(key) == "ipFamilies";
-      errors.invalid(path / "ipFamilyPolicy", Value(policy),
-                     fmt::format("must be 'RequireDualStack' or 'PreferDualStack' when multiple "
-                                 "{} are specified",
-                                 families ? "IP families" : "cluster IPs"));
+}
+
+// One stack alone, said of a service that has two, gives the second one up; fewer entries without
+// saying so are an error.
+void shrink(Value& spec, const Value& before, api::ErrorList& errors) {
+  bool single = spec["ipFamilyPolicy"].as_string() == "SingleStack";
+  for (const char* key : {"clusterIPs", "ipFamilies"}) {
+    bool addresses = std::string_view(key) == "clusterIPs";
+    if (single) {
+      if (spec[key].size() > 1 && same_list(spec[key], before[key])) {
+        spec.set(key, Value::array({Value(spec[key][0])}));
+      }
+    } else if (spec[key].size() > 0 && spec[key].size() < before[key].size()) {
+      errors.invalid(api::Path("spec") / "ipFamilyPolicy", spec["ipFamilyPolicy"],
+                     fmt::format("must be 'SingleStack' to release the secondary {}",
+                                 addresses ? "cluster IP" : "IP family"));
     }
   }
+}
+
+void check_single(const Value& spec, api::ErrorList& errors) {
+  if (spec["ipFamilyPolicy"].as_string() != "SingleStack") return;
+  for (const char* key : {"clusterIPs", "ipFamilies"}) {
+    if (spec[key].size() != 2) continue;
+    bool addresses = std::string_view(key) == "clusterIPs";
+    errors.invalid(api::Path("spec") / "ipFamilyPolicy", spec["ipFamilyPolicy"],
+                   fmt::format("must be 'RequireDualStack' or 'PreferDualStack' when multiple {} "
+                               "are specified",
+                               addresses ? "cluster IPs" : "IP families"));
+  }
+}
+
+// Whoever makes the endpoints of a headless service without selector decides what they are.
+void open_families(Value& spec) {
+  if (spec["ipFamilies"].size() == 0) spec.set("ipFamilies", Value::array({Value(kOurs)}));
+  if (spec["ipFamilies"].size() < 2 && spec["ipFamilyPolicy"].as_string() != "SingleStack") {
+    bool first = spec["ipFamilies"][0].as_string() == "IPv4";
+    spec.member("ipFamilies").push_back(first ? "IPv6" : "IPv4");
+  }
+}
+
+}  // namespace
+
+Result<void> init_families(Value& spec, const Value& before, const std::string& name) {
+  api::Path path("spec");
+  if (left_alone(spec, before)) return {};
+  choose_policy(spec, before);
+  TRY(refuse(api::validate_service_addresses(spec), name));
+  api::ErrorList errors;
+  if (!before.is_null()) shrink(spec, before, errors);
+  check_single(spec, errors);
   infer_families(spec, errors);
   TRY(refuse(errors, name));
-  if (open) {
-    // Whoever makes the endpoints of such a service decides what they are.
-    if (spec["ipFamilies"].empty()) spec.set("ipFamilies", Value::array({Value(kOurs)}));
-    if (spec["ipFamilies"].size() < 2 && policy != "SingleStack") {
-      bool first = spec["ipFamilies"][0].as_string() == "IPv4";
-      spec.member("ipFamilies").push_back(first ? "IPv6" : "IPv4");
-    }
+  if (is_headless(spec) && spec["selector"].size() == 0) {
+    open_families(spec);
     return {};
   }
-  if (policy == "RequireDualStack") {
-    errors.invalid(path / "ipFamilyPolicy", Value(policy),
+  if (spec["ipFamilyPolicy"].as_string() == "RequireDualStack") {
+    errors.invalid(path / "ipFamilyPolicy", spec["ipFamilyPolicy"],
                    "this cluster is not configured for dual-stack services");
   }
   size_t i = 0;
@@ -81,7 +129,7 @@ Result<void> init_families(Value& spec, const std::string& name) {
     i++;
   }
   TRY(refuse(errors, name));
-  if (spec["ipFamilies"].empty()) spec.set("ipFamilies", Value::array({Value(kOurs)}));
+  if (spec["ipFamilies"].size() == 0) spec.set("ipFamilies", Value::array({Value(kOurs)}));
   return {};
 }
 

@@ -1,5 +1,5 @@
-// Address families of a service, after validation and before it is given addresses: what is left
-// out is inferred, what this cluster (IPv4 alone) cannot give is refused. Pure.
+// Address families of a service, before it is given addresses and validated: what is left out is
+// inferred, what this cluster (IPv4 alone) cannot give is refused. Pure.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace knarr::server {
 
-// `spec` of a service that is not an ExternalName.
-Result<void> init_families(json::Value& spec, const std::string& name);
+// `spec` of a service that is not an ExternalName; `before`: as it is stored, null on a create.
+Result<void> init_families(json::Value& spec, const json::Value& before, const std::string& name);
 
 }  // namespace knarr::server

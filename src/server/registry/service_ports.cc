@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "api/validation/errors.h"
 #include "base/format.h"
+#include "server/registry/service_update.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
@@ -16,12 +18,6 @@ using json::Value;
 constexpr int kFirstDryPort = 32769;
 
 int node_port(const Value& port) { return static_cast<int>(port["nodePort"].as_int()); }
-
-bool gives_ports(const Value& spec) {
-  std::string_view type = spec["type"].as_string();
-  return type == "NodePort" ||
-         (type == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].as_bool(true));
-}
 
 Error no_port_left(const Error& why) {
   return internal_error("failed to allocate a nodePort: " + why.message);
@@ -77,7 +73,7 @@ Result<void> PortOperation::take_first(Value& spec) {
   for (Value& port : ports->elements()) {
     size_t at = index++;
     int wanted = node_port(port);
-    if (wanted == 0 && !gives_ports(spec)) continue;
+    if (wanted == 0 && !gives_node_ports(spec)) continue;
     int& mine = given[port["port"].as_int()];
     if (mine == 0) {
       mine = asked_for(*ports, port["port"].as_int());
@@ -103,27 +99,28 @@ Result<void> PortOperation::take_first(Value& spec) {
 Result<void> PortOperation::take_changed(Value& spec, const Value& before) {
   Value* ports = spec.find("ports");
   if (ports == nullptr) return {};
-  auto had = [&](int port) {
-    for (const Value& p : before["ports"].elements()) {
-      if (node_port(p) == port) return true;
-    }
-    return false;
-  };
+  std::set<int> had;
+  for (const Value& port : before["ports"].elements()) had.insert(node_port(port));
+  std::set<std::pair<std::string_view, int>> held;  // protocol and node port
   size_t index = 0;
   for (Value& port : ports->elements()) {
     size_t at = index++;
     int wanted = node_port(port);
     if (wanted == 0) {
-      if (!gives_ports(spec)) continue;
+      if (!gives_node_ports(spec)) continue;
       Result<int> any = take_any();
       if (!any.ok()) return no_port_left(any.error());
-      port.set("nodePort", *any);
-      continue;
+      port.set("nodePort", wanted = *any);
+    } else if (had.count(wanted) == 0 &&
+               std::find(taken_.begin(), taken_.end(), wanted) == taken_.end()) {
+      Result<void> taken = take(wanted);
+      if (!taken.ok()) return refusal(at, wanted, taken.error().message);
     }
-    bool mine = std::find(taken_.begin(), taken_.end(), wanted) != taken_.end();
-    if (had(wanted) || mine) continue;
-    Result<void> taken = take(wanted);
-    if (!taken.ok()) return refusal(at, wanted, taken.error().message);
+    std::string_view protocol = port["protocol"].as_string();
+    if (!held.insert({protocol, wanted}).second) {
+      return make_error(Code::kUnknown,
+                        fmt::format("duplicate nodePort: {{{} {}}}", protocol, wanted));
+    }
   }
   return {};
 }

@@ -72,8 +72,8 @@ class Strategy {
   // Whether metadata.generation moves: something beside metadata and status differs.
   virtual bool changed(const json::Value& now, const json::Value& old) const;
 
-  // After validation, before the write: what takes scarce things (addresses, ports). An error is
-  // the answer.
+  // After preparation, before validation: what takes scarce things (addresses, ports), and says in
+  // ctx.undo how they are given back. An error is the answer.
   virtual Result<void> allocate(StrategyContext&, json::Value& /*now*/,
                                 const json::Value* /*old*/) const {
     return {};

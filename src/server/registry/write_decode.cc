@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "api/codec/decode.h"
+#include "api/codec/yaml.h"
 #include "api/schema/defaults.h"
 #include "base/format.h"
 #include "server/registry/patch_body.h"
+#include "server/registry/reset_fields.h"
 #include "server/registry/write_flow.h"
 #include "server/status/errors.h"
 
@@ -21,7 +23,23 @@ Error refused_patch(std::string_view shown, std::string_view why) {
   return api::invalid_error("", "", "", errors);
 }
 
-void own(api::FieldSet& set, std::string_view field) { set.at(field).member = true; }
+// An empty list says more than none: nobody shall own anything. Decoding drops it.
+void keep_reset(json::Value& object, const json::Value& sent) {
+  const json::Value& owners = sent["metadata"]["managedFields"];
+  if (owners.is_array() && owners.size() == 0) {
+    meta_of(object).set("managedFields", json::Value::array());
+  }
+}
+
+void keep_reset(json::Value& object, const Body& body) {
+  if (body.bytes.find("managedFields") == std::string::npos) return;
+  if (meta_of(object).has("managedFields")) return;
+  if (body.media == api::Media::kYaml) {
+    if (auto sent = api::parse_yaml(body.bytes); sent.ok()) keep_reset(object, sent->value);
+  } else if (auto sent = json::parse(body.bytes); sent.ok()) {
+    keep_reset(object, *sent);
+  }
+}
 
 }  // namespace
 
@@ -39,6 +57,7 @@ Result<json::Value> WriteFlow::decode(const Body& body) {
   TRY_ASSIGN(decoded, api::decode_body(options, body.bytes));
   for (std::string& w : decoded.strict_errors) request_->warnings.push_back(std::move(w));
   api::apply_defaults(*options.type, decoded.value);
+  keep_reset(decoded.value, body);
   return std::move(decoded.value);
 }
 
@@ -83,11 +102,7 @@ Result<json::Value> WriteFlow::decode_patched(json::Value patched, const PatchBo
   for (std::string& p : decoded->strict_errors) problems.push_back(std::move(p));
   TRY(strict(std::move(problems), shown));
   api::apply_defaults(type, decoded->value);
-  // An empty list says more than none: nobody shall own anything.
-  const json::Value* owners = patched["metadata"].find("managedFields");
-  if (owners != nullptr && owners->is_array() && owners->empty()) {
-    meta_of(decoded->value).set("managedFields", json::Value::array());
-  }
+  keep_reset(decoded->value, patched);
   return std::move(decoded->value);
 }
 
@@ -145,15 +160,7 @@ api::Writer WriteFlow::writer() const {
   w.api_version = is_scale() ? "autoscaling/v1" : resource_.api_version();
   w.subresource = request_->subresource();
   w.time = now_text_;
-  if (is_status()) {
-    own(w.ignored, "f:spec");
-    if (!strategy_.traits().metadata_of_status) own(w.ignored, "f:metadata");
-    if (resource_.plural == "deployments") own(w.ignored.at("f:metadata"), "f:labels");
-    if (resource_.plural == "pods") own(w.ignored.at("f:metadata"), "f:ownerReferences");
-  } else if (resource_.subresource("status") != nullptr && request_->subresource() != "scale" &&
-             request_->subresource() != "approval") {
-    own(w.ignored, "f:status");
-  }
+  w.ignored = reset_fields(resource_, request_->subresource(), strategy_.traits());
   return w;
 }
 

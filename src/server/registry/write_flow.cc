@@ -8,6 +8,7 @@
 #include "api/validation/warnings.h"
 #include "base/format.h"
 #include "base/time.h"
+#include "server/auth/refusal.h"
 #include "server/registry/convert.h"
 #include "server/registry/subresources.h"
 #include "server/status/errors.h"
@@ -127,9 +128,10 @@ void WriteFlow::create(json::Value object) {
 }
 
 Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
-  if (!meta_of(object)["resourceVersion"].as_string().empty()) {
-    return make_error(Code::kUnknown, "resourceVersion should not be set on objects to be created");
-  }
+  std::string_view version = meta_of(object)["resourceVersion"].as_string();
+  versioned_ = version.find_first_not_of('0') != std::string_view::npos &&
+               version.find_first_not_of("0123456789") == std::string_view::npos;
+  meta_of(object).erase("resourceVersion");
   strategy_.decoded(object);
   for (const char* key : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"}) {
     meta_of(object).erase(key);
@@ -159,22 +161,40 @@ Result<WriteFlow::Prepared> WriteFlow::prepare_create(json::Value object) {
   StrategyContext ctx = context();
   strategy_.prepare_create(ctx, object);
   request_->name = meta_of(object)["name"].text();
+  TRY(strategy_.allocate(ctx, object, nullptr));
   api::ErrorList errors = api::validate_create(target(), object);
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
   }
-  TRY(strategy_.allocate(ctx, object, nullptr));
   warn(api::warnings_of(target(), object, json::Value()));
   if (request_->name.empty()) {
     errors.required(api::Path("metadata") / "name", "name or generateName is required");
     return api::invalid_error(stored_.group, stored_.kind, "", errors);
   }
+  TRY(may_create());
   request.name = request_->name;
   TRY(registry_.deps_.admission.validate(request));
   Prepared out;
   out.draft = api::make_object(stored_, object, 0);
   if (generated) out.value = std::move(object);
   return out;
+}
+
+// Who may change objects may not for that make new ones by changing what is not there.
+Result<void> WriteFlow::may_create() const {
+  if (!options_.may_create || registry_.deps_.authorizer == nullptr || !request_->user) return {};
+  Attributes a;
+  a.user = request_->user;
+  a.verb = "create";
+  a.resource_request = true;
+  a.group = resource_.group;
+  a.version = resource_.version;
+  a.resource = resource_.plural;
+  a.ns = request_->ns;
+  a.name = request_->name;
+  Decision decision = registry_.deps_.authorizer->authorize(a);
+  if (decision.allowed) return {};
+  return refusal(a, decision);
 }
 
 void WriteFlow::store_new(std::shared_ptr<Prepared> prepared, int attempts) {
@@ -185,6 +205,10 @@ void WriteFlow::store_new(std::shared_ptr<Prepared> prepared, int attempts) {
     }
     undo();
     return answer(201, prepared->draft);
+  }
+  if (versioned_) {
+    return fail(
+        make_error(Code::kUnknown, "resourceVersion should not be set on objects to be created"));
   }
   server::WriteOptions options;
   options.ttl_ms = strategy_.traits().ttl_ms;
@@ -345,6 +369,8 @@ void WriteFlow::finish_meta(json::Value& now, const json::Value& old) const {
 }
 
 Result<void> WriteFlow::admit_and_validate(json::Value& now, const json::Value& old) {
+  StrategyContext ctx = context();
+  if (request_->sub == nullptr) TRY(strategy_.allocate(ctx, now, &old));
   api::ErrorList errors;
   if (is_status()) {
     errors = api::validate_status_update(target(), now, old);
@@ -353,11 +379,9 @@ Result<void> WriteFlow::admit_and_validate(json::Value& now, const json::Value& 
   } else {
     errors = api::validate_update(target(), now, old);
   }
-  StrategyContext ctx = context();
   if (!errors.empty()) {
     return api::invalid_error(stored_.group, stored_.kind, request_->name, errors);
   }
-  if (request_->sub == nullptr) TRY(strategy_.allocate(ctx, now, &old));
   if (is_status()) {
     warn(api::status_warnings(target(), now));
   } else if (request_->sub == nullptr || is_scale()) {

@@ -51,6 +51,7 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
 
   void turn();
   Result<Prepared> prepare_create(json::Value object);
+  Result<void> may_create() const;
   void store_new(std::shared_ptr<Prepared> prepared, int attempts);
   Result<json::Value> changed_object(const ObjectRef& current, const json::Value& live_stored);
   Result<void> change_scale(json::Value& now, const json::Value& live, const ObjectRef& current);
@@ -80,7 +81,8 @@ class WriteFlow : public std::enable_shared_from_this<WriteFlow> {
   const api::ResourceInfo& stored_;
   const Strategy& strategy_;
   std::string now_text_;
-  std::string base_;  // generateName of what is created
+  std::string base_;        // generateName of what is created
+  bool versioned_ = false;  // what is created came with a resourceVersion
   std::vector<std::function<void()>> undo_;
   Transform transform_;
   Options options_;

@@ -79,7 +79,7 @@ TEST_CASE("lists at an older revision are rolled back", "[cache]") {
   CHECK(f.names(page) == "a/2");
   Result<ListResult> future = f.cache->list(kPods, at(99));
   CHECK(future.error().code == Code::kTimeout);
-  CHECK(future.error().message == "Too large resource version: 99, current: 8");
+  CHECK(future.error().message == "Timeout: Too large resource version: 99, current: 8");
 }
 
 TEST_CASE("what the window no longer holds is expired", "[cache]") {

@@ -17,6 +17,10 @@ class Everyone final : public Authenticator {
     auto user = std::make_shared<UserInfo>();
     user->name = "admin";
     user->groups = {kMastersGroup, kAuthenticatedGroup};
+    if (request.headers.has("X-User")) {
+      user->name = request.headers.get("X-User");
+      user->groups = {kAuthenticatedGroup};
+    }
     done(UserRef(user));
   }
 };
@@ -65,16 +69,21 @@ struct Cluster {
   base::SeededRandom random{7};
   kv::MemoryStore store{loop, {}};
   Everyone everyone;
-  server::ApiServer api{{store, loop, random, everyone}, options()};
+  server::ApiServer api;
 
-  // Who is asking is not what these tests are about.
-  static server::ApiServerOptions options() {
+  // Who may do what is not what most tests are about.
+  explicit Cluster(AuthorizationMode mode = AuthorizationMode::kAlwaysAllow)
+      : api({store, loop, random, everyone}, options(mode)) {
+    start();
+  }
+
+  static server::ApiServerOptions options(AuthorizationMode mode) {
     server::ApiServerOptions o;
-    o.authorization = {server::AuthorizationMode::kAlwaysAllow};
+    o.authorization = {mode};
     return o;
   }
 
-  Cluster() {
+  void start() {
     bool ready = false;
     api.start([&](Result<void> started) { ready = started.ok(); });
     REQUIRE(loop.run_until([&] { return ready; }, 5000));

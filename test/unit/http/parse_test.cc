@@ -5,6 +5,7 @@
 #include "server/http/media.h"
 #include "server/http/request_info.h"
 #include "server/http/write_options.h"
+#include "server/registry/reset_fields.h"
 
 using namespace knarr;
 using namespace knarr::server;
@@ -117,4 +118,31 @@ TEST_CASE("media types of bodies") {
   CHECK(proxied_name("https:web:443") == "web");
   CHECK(proxied_name("web:443") == "web");
   CHECK(proxied_name("web") == "web");
+}
+
+TEST_CASE("what nobody comes to own through an endpoint") {
+  struct Row {
+    const char* group;
+    const char* plural;
+    const char* subresource;
+    const char* expected;
+  };
+  const Row rows[] = {
+      {"", "configmaps", "", "{}"},
+      {"", "services", "", R"({"f:status":{}})"},
+      {"", "services", "status", R"({"f:spec":{}})"},
+      {"", "pods", "resize", R"({"f:status":{}})"},
+      {"", "pods", "status", R"({"f:metadata":{"f:ownerReferences":{}},"f:spec":{}})"},
+      {"apps", "deployments", "status", R"({"f:metadata":{"f:labels":{}},"f:spec":{}})"},
+      {"apps", "deployments", "scale", "{}"},
+      {"certificates.k8s.io", "certificatesigningrequests", "", R"({"f:spec":{},"f:status":{}})"},
+      {"certificates.k8s.io", "certificatesigningrequests", "approval",
+       R"({"f:spec":{},"f:status":{"f:certificate":{}}})"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.plural << "/" << row.subresource);
+    const api::ResourceInfo* resource = api::find_resource_group(row.group, row.plural);
+    REQUIRE(resource != nullptr);
+    CHECK(json::write(reset_fields(*resource, row.subresource, {}).to_json()) == row.expected);
+  }
 }
