@@ -39,10 +39,6 @@ bool AddressRecords::taken(const std::string& address) const {
 }
 
 void AddressRecords::publish(const std::string& address, const NamespacedName& service) {
-  if (leaving_.contains(address)) {
-    next_[address] = service;
-    return;
-  }
   Value labels = Value::object({{"ipaddress.kubernetes.io/ip-family",
                                  address.find(':') == std::string::npos ? "IPv4" : "IPv6"},
                                 {kManagedBy, kManager}});
@@ -63,15 +59,13 @@ void AddressRecords::publish(const std::string& address, const NamespacedName& s
 }
 
 void AddressRecords::withdraw(const std::string& address) {
-  next_.erase(address);
-  if (!leaving_.insert(address).second) return;
+  leaving_.insert(address);
   client::Request request;
   request.verb = client::Verb::kDelete;
   request.target = target_of(kAddresses, address);
   client_->call(std::move(request), [this, address](const Result<ObjectRef>& gone) {
     leaving_.erase(address);
     note_failure("remove the record of address " + address, gone);
-    if (auto next = next_.extract(address)) publish(address, next.mapped());
   });
 }
 

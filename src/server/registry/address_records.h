@@ -3,7 +3,6 @@
 // someone else made blocks its address. The allocator stays the one who decides. Loop thread.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -34,8 +33,7 @@ class AddressRecords {
 
   Registry& registry_;
   std::unique_ptr<client::Client> client_;
-  std::set<std::string> leaving_;               // withdrawn, still to be seen
-  std::map<std::string, NamespacedName> next_;  // recorded again as soon as they have left
+  std::set<std::string> leaving_;  // withdrawn, still to be seen
 };
 
 }  // namespace knarr::server
