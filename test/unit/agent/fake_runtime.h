@@ -113,12 +113,19 @@ class FakeRuntime final : public runtime::Runtime {
   void dial(const std::string&, uint16_t, Done<int> done) override {
     done(make_error(Code::kNotFound, "no network here"));
   }
-  void pull_image(const std::string&, std::vector<runtime::RegistryAuth>,
+  void pull_image(const std::string&, std::vector<runtime::RegistryAuth> auths,
                   Done<std::string> done) override {
+    pulls++;
+    bool let_in = password.empty() || (!auths.empty() && auths[0].password == password);
+    if (!let_in) return done(make_error(Code::kForbidden, "not for you"));
+    present = true;
     done(std::string("sha256:1"));
   }
   void image_status(const std::string&, Done<runtime::ImageSpec> done) override {
-    done(runtime::ImageSpec());
+    if (!present) return done(make_error(Code::kNotFound, "no such image"));
+    runtime::ImageSpec image;
+    image.id = "sha256:1";
+    done(image);
   }
   void list_images(Done<std::vector<runtime::ImageSpec>> done) override {
     std::vector<runtime::ImageSpec> list;
@@ -153,7 +160,10 @@ class FakeRuntime final : public runtime::Runtime {
   std::map<std::string, runtime::SandboxStatus> sandboxes;
   std::map<std::string, runtime::ContainerStatus> containers;
   std::map<std::string, std::string> pid_targets;  // by name
-  std::map<std::string, int64_t> images;           // sizes by id
+  std::string password;                            // that the registry wants; empty: none
+  bool present = false;                            // the image of image_status
+  int pulls = 0;
+  std::map<std::string, int64_t> images;  // sizes by id
   std::vector<std::string> started, stopped;
   bool stubborn = false;             // containers heed no signal
   std::vector<std::string> updated;  // names of containers, "group"

@@ -6,8 +6,10 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
+#include "agent/images.h"
+#include "base/base64.h"
 #include "base/file.h"
-#include "fake_services.h"
+#include "fake_node.h"
 
 using namespace knarr;
 using namespace knarr::agent;
@@ -21,7 +23,85 @@ PullCredential credential(const std::string& password, const std::string& secret
 
 constexpr char kName[] = "registry.test/app";
 
+// Answers with a pull secret: its password is the secret's name.
+class Secrets final : public client::Client {
+ public:
+  void call(client::Request request, client::Reply reply) override {
+    const std::string& name = request.target.name;
+    std::string config =
+        R"({"auths":{"registry.test":{"username":"u","password":")" + name + R"("}}})";
+    auto object = std::make_shared<Object>();
+    object->name = {request.target.ns, name};
+    object->uid = "uid-" + name;
+    object->json = json::write(json::Value::object(
+        {{"data", json::Value::object({{".dockerconfigjson", base::base64_encode(config)}})}}));
+    reply(ObjectRef(object));
+  }
+  std::unique_ptr<client::Watch> watch(client::WatchTarget, client::WatchHandler&) override {
+    return nullptr;
+  }
+};
+
+// A node whose registry lets in who has the password "good".
+struct Puller {
+  FakeClock clock;
+  FakeRuntime runtime{clock};
+  Secrets secrets;
+  FakeEvents events;
+  FakeOffload offload;
+  ImageAccess access{"", offload};
+  NodeImages images{clock, runtime, secrets, events, access};
+  int pods = 0;
+
+  // Of a new pod with these secrets.
+  ImagePuller::Outcome ensure(const std::string& policy, const std::vector<std::string>& names) {
+    json::Value c = container("c");
+    c.set("image", "registry.test/app:1").set("imagePullPolicy", policy);
+    json::Value list = json::Value::array();
+    for (const std::string& n : names) list.push_back(json::Value::object({{"name", n}}));
+    auto object = std::make_shared<Object>(*make_pod(spec_of({c}))->object());
+    object->uid = "u" + std::to_string(++pods);
+    json::Value json = *json::parse(object->json);
+    json.member("spec").set("imagePullSecrets", std::move(list));
+    object->json = json::write(json);
+    PodRef pod = *Pod::parse(object);
+    ImagePuller::Outcome got;
+    got.reason = "nothing came";
+    images.ensure(pod, pod->containers()[0], [&](ImagePuller::Outcome o) { got = std::move(o); });
+    clock.settle();
+    return got;
+  }
+};
+
 }  // namespace
+
+TEST_CASE("who has no credential for a private image does not get what another pulled") {
+  Puller node;
+  node.runtime.password = "good";
+  CHECK(node.ensure("IfNotPresent", {"bad", "good"}).ok());
+  CHECK(node.runtime.pulls == 2);
+  CHECK(node.ensure("IfNotPresent", {"good"}).ok());
+  CHECK(node.runtime.pulls == 2);  // known to be good
+  CHECK(node.ensure("IfNotPresent", {}).reason == "ErrImagePull");
+  CHECK(node.ensure("IfNotPresent", {"bad"}).reason == "ErrImagePull");
+  CHECK(node.ensure("Always", {"bad"}).reason == "ErrImagePull");
+  CHECK(node.ensure("Always", {"good"}).ok());
+  ImagePuller::Outcome never = node.ensure("Never", {"bad"});
+  CHECK(never.reason == "ErrImageNeverPull");
+  CHECK(never.message ==
+        "Container image \"registry.test/app:1\" is present with pull policy of Never but does not "
+        "have the proper credentials to access the image");
+  CHECK(node.ensure("Never", {"good"}).ok());
+}
+
+TEST_CASE("an image that was here before is everybody's") {
+  Puller node;
+  node.runtime.password = "good";
+  node.runtime.present = true;
+  CHECK(node.ensure("IfNotPresent", {}).ok());
+  CHECK(node.ensure("Never", {"bad"}).ok());
+  CHECK(node.runtime.pulls == 0);
+}
 
 TEST_CASE("a private image is for those whom its registry let in") {
   FakeOffload offload;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <optional>
 
@@ -271,6 +272,22 @@ TEST_CASE("pulls of one reference are one pull, and layers are fetched once", "[
   REQUIRE(node.loop.run_until([&] { return done == 3; }, 20000));
   CHECK(registry.count("HEAD /v2/one") == 1);
   CHECK(registry.count("blobs/" + one.layer_digests[0]) == 1);
+}
+
+TEST_CASE("who asks with other credentials joins no pull of another's", "[root]") {
+  TempDir dir;
+  FakeRegistry registry(FakeRegistry::Auth::kBasic);
+  registry.add("app", "1", make_image({layer("a")}));
+  Node node(dir / "images");
+  std::vector<std::string> answers;
+  for (const char* password : {"pass", "wrong", "pass"}) {
+    node.puller->pull(registry.host() + "/app:1", {{"user", password, ""}},
+                      [&](Result<ImageRef> r) { answers.push_back(r.ok() ? "in" : "out"); });
+  }
+  CHECK(node.puller->active() == 2);
+  REQUIRE(node.loop.run_until([&] { return answers.size() == 3; }, 20000));
+  std::sort(answers.begin(), answers.end());
+  CHECK(answers == std::vector<std::string>{"in", "in", "out"});
 }
 
 TEST_CASE("a pull can be cancelled, and its owner can go away", "[root]") {
