@@ -6,6 +6,7 @@
 #include "base/format.h"
 #include "base/time.h"
 #include "server/auth/policy_rules.h"
+#include "server/auth/rbac.h"
 #include "server/registry/subresources.h"
 #include "server/status/errors.h"
 
@@ -89,6 +90,34 @@ Value shown_path(const Value& attributes) {
       {{"Path", attributes["path"].as_string()}, {"Verb", attributes["verb"].as_string()}});
 }
 
+// A selector is given as text or as requirements.
+void check_selector(const Value& selector, const api::Path& path, api::ErrorList& errors) {
+  if (selector.is_null()) return;
+  bool raw = !selector["rawSelector"].as_string().empty();
+  bool requirements = !selector["requirements"].empty();
+  if (raw && requirements) {
+    errors.invalid(path / "rawSelector", selector["rawSelector"],
+                   "may not specified at the same time as requirements");
+  }
+  if (!raw && !requirements) {
+    errors.required(
+        path / "requirements",
+        fmt::format("when {} is specified, requirements or rawSelector is required", path.text()));
+  }
+}
+
+// What of a review's selectors is not looked at.
+std::string ignored_selectors(const Value& attributes) {
+  std::vector<std::string> ignored;
+  if (!api::FieldSelector::parse(attributes["fieldSelector"]["rawSelector"].as_string()).ok()) {
+    ignored.emplace_back("spec.resourceAttributes.fieldSelector ignored due to parse error");
+  }
+  if (!api::LabelSelector::parse(attributes["labelSelector"]["rawSelector"].as_string()).ok()) {
+    ignored.emplace_back("spec.resourceAttributes.labelSelector ignored due to parse error");
+  }
+  return aggregate(ignored);
+}
+
 // What an access review must say, in upstream's words and order.
 api::ErrorList check_access_review(std::string_view kind, const Request& request,
                                    const Value& review) {
@@ -110,6 +139,8 @@ api::ErrorList check_access_review(std::string_view kind, const Request& request
     errors.invalid(path / "user", spec["user"].as_string(),
                    "at least one of user or group must be specified");
   }
+  check_selector(resource["fieldSelector"], path / "resourceAttributes" / "fieldSelector", errors);
+  check_selector(resource["labelSelector"], path / "resourceAttributes" / "labelSelector", errors);
   if (kind != "LocalSubjectAccessReview") return errors;
   if (!resource.is_null() && resource["namespace"].as_string() != request.ns) {
     errors.invalid(path / "resourceAttributes" / "namespace", resource["namespace"],
@@ -240,11 +271,14 @@ void create_review(const RegistryDeps& deps, const Request& request, Value revie
   api::ErrorList errors = check_access_review(kind, request, review);
   if (!errors.empty()) return done(api::invalid_error("authorization.k8s.io", "", "", errors));
   track_virtual_fields(deps, request, review);
+  if (kind == "LocalSubjectAccessReview") review.member("metadata").set("namespace", request.ns);
   bool self = kind == "SelfSubjectAccessReview";
   UserRef user = self ? request.user : user_of(review["spec"]);
   Decision decision = deps.authorizer->authorize(attributes_of(review["spec"], std::move(user)));
   Value status = Value::object({{"allowed", decision.allowed}});
   if (!decision.reason.empty()) status.set("reason", decision.reason);
+  std::string ignored = ignored_selectors(review["spec"]["resourceAttributes"]);
+  if (!ignored.empty()) status.set("evaluationError", std::move(ignored));
   review.set("status", std::move(status));
   done(created(std::move(review)));
 }
