@@ -1,5 +1,6 @@
 #include "server/registry/local_client.h"
 
+#include "api/known_objects.h"
 #include "api/object.h"
 #include "base/format.h"
 #include "base/log.h"
@@ -53,40 +54,18 @@ Result<ObjectRef> to_object(const Request& request, Answer answer) {
 class LastingWatch final : public client::Watch, public WatchSink {
  public:
   LastingWatch(Registry& registry, client::WatchTarget target, client::WatchHandler& handler)
-      : registry_(registry), target_(std::move(target)), handler_(handler) {
+      : registry_(registry), target_(std::move(target)), known_(handler) {
     retry_ = registry_.clock().timer([this] { begin(); });
     retry_->start(0);
   }
 
   void on_event(const WatchEvent& event) override {
-    ObjectRef object = event.object();
-    if (event.type == EventType::kDeleted) {
-      known_.erase(object->name);
-      handler_.on_delete(object);
-      return;
-    }
-    if (syncing_) {
-      seen_[object->name] = object;
-      auto it = known_.find(object->name);
-      if (it != known_.end() && it->second->revision == object->revision) return;
-    }
-    known_[object->name] = object;
-    handler_.on_upsert(object);
+    if (event.type == EventType::kDeleted) return known_.remove(event.object());
+    known_.upsert(event.object());
   }
 
   void on_bookmark(kv::Revision, bool initial_end) override {
-    if (!initial_end) return;
-    syncing_ = false;
-    std::vector<ObjectRef> gone;
-    for (const auto& [name, object] : known_) {
-      if (!seen_.contains(name)) gone.push_back(object);
-    }
-    seen_.clear();
-    for (const ObjectRef& object : gone) {
-      known_.erase(object->name);
-      handler_.on_delete(object);
-    }
-    handler_.on_synced();
+    if (initial_end) known_.end_list();
   }
 
   void on_error(const Error& error) override {
@@ -97,8 +76,7 @@ class LastingWatch final : public client::Watch, public WatchSink {
  private:
   void begin() {
     watch_.reset();
-    syncing_ = true;
-    seen_.clear();
+    known_.begin_list();
     Request request;
     request.resource = api::find_resource(target_.group, target_.version, target_.resource);
     request.ns = target_.ns;
@@ -127,12 +105,9 @@ class LastingWatch final : public client::Watch, public WatchSink {
 
   Registry& registry_;
   client::WatchTarget target_;
-  client::WatchHandler& handler_;
   std::unique_ptr<Timer> retry_;
   std::unique_ptr<server::Watch> watch_;
-  bool syncing_ = true;
-  std::unordered_map<NamespacedName, ObjectRef> known_;
-  std::unordered_map<NamespacedName, ObjectRef> seen_;
+  api::KnownObjects known_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The errors an API server answers with, in Kubernetes' own words, and their form as a Status
-// object. `resource` in names means the plural, qualified by its group: "deployments.apps".
+// The errors an API server answers with, in Kubernetes' own words. Their form as a Status object is
+// api/status.h's. `resource` in names means the plural, qualified by its group: "deployments.apps".
 #pragma once
 
 #include <string>
@@ -7,13 +7,16 @@
 #include <vector>
 
 #include "api/resource.h"
+#include "api/status.h"
 #include "base/json.h"
 #include "knarr/result.h"
 
 namespace knarr::server {
 
-int http_status(Code code);
-std::string_view status_reason(Code code);  // "NotFound"; "" for kUnknown
+using api::http_status;
+using api::status_json;
+using api::status_of;
+using api::status_reason;
 
 // "deployments.apps", "pods".
 std::string qualified(std::string_view group, std::string_view resource);
@@ -38,8 +41,6 @@ Error unsupported_media_type();
 Error internal_error(std::string why);
 Error unauthorized();
 
-json::Value status_of(const Error& error);
-std::string status_json(const Error& error);
 // {"status":"Success"} with details of what was done to.
 std::string success_json(std::string_view group, std::string_view resource, std::string_view name,
                          std::string_view uid);
