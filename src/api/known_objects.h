@@ -1,5 +1,6 @@
 // What the handler of a lasting watch has been told: so that a list which begins anew, after a gap,
-// tells only what differs. Both clients, in the server's process and across the network, stand on it.
+// tells only what differs. Both clients, in the server's process and across the network, stand on
+// it.
 #pragma once
 
 #include <memory>

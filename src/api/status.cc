@@ -113,8 +113,8 @@ Error error_of_status(const json::Value& status, int http_status) {
                       fmt::format("the server answered with status {}", http_status));
   }
   if (http_status == 0) http_status = static_cast<int>(status["code"].as_int());
-  Error error = make_error(code_of(status["reason"].as_string(), http_status),
-                           status["message"].text());
+  Error error =
+      make_error(code_of(status["reason"].as_string(), http_status), status["message"].text());
   if (status.has("details")) {
     error.details = std::make_shared<ErrorDetails>(read_details(status["details"]));
   }

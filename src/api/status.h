@@ -16,8 +16,8 @@ std::string_view status_reason(Code code);  // "NotFound"; "" for kUnknown
 json::Value status_of(const Error& error);
 std::string status_json(const Error& error);
 
-// The error that a Status tells. What is no Status gets its code from the HTTP status, and a message
-// that says so.
+// The error that a Status tells. What is no Status gets its code from the HTTP status, and a
+// message that says so.
 Error error_of_status(const json::Value& status, int http_status);
 
 }  // namespace knarr::api

@@ -4,8 +4,8 @@
 
 #include "base/format.h"
 #include "net/url.h"
-#include "server/http/digest.h"
 #include "server/http/body.h"
+#include "server/http/digest.h"
 #include "server/http/media.h"
 #include "server/http/reply.h"
 
