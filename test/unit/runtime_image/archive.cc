@@ -18,14 +18,6 @@
 
 namespace knarr::runtime {
 
-TempDir::TempDir() {
-  char name[] = "/tmp/knarr-test-XXXXXX";
-  CHECK(mkdtemp(name) != nullptr);
-  path_ = name;
-}
-
-TempDir::~TempDir() { (void)remove_tree(path_).ok(); }
-
 void TarWriter::header(char type, const std::string& path, size_t size, const Options& o) {
   char block[512] = {};
   memcpy(block, path.data(), std::min<size_t>(path.size(), 100));

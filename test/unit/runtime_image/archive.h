@@ -1,4 +1,4 @@
-// Tar archives, images and temporary directories made up for tests.
+// Tar archives and images made up for tests.
 #pragma once
 
 #include <map>
@@ -6,19 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "temp_dir.h"
+
 namespace knarr::runtime {
 
-// A directory of its own, removed at the end.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using test::TempDir;
 
 class TarWriter {
  public:

@@ -1,9 +1,6 @@
 // A store on a loop, with calls that wait for their answer. Backends are types with make().
 #pragma once
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -11,21 +8,11 @@
 #include "knarr/kv_store.h"
 #include "store/memory/memory_store.h"
 #include "store/sqlite/sqlite_store.h"
+#include "temp_dir.h"
 
 namespace knarr::kv {
 
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = std::filesystem::temp_directory_path() / "knarr-store-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using test::TempDir;
 
 struct MemoryBackend {
   std::unique_ptr<Store> make(base::Loop& loop, Options options) {
