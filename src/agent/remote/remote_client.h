@@ -1,0 +1,70 @@
+// client::Client across the network: HTTP/2 to whichever of the servers answers, watches that last.
+// A server that cannot be reached is left for the next one; calls in flight fail with
+// kServiceUnavailable, watches go on by themselves. Loop thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+#include "knarr/client.h"
+#include "knarr/random.h"
+#include "net/client.h"
+
+namespace knarr::agent {
+
+struct RemoteOptions {
+  std::vector<std::string> servers;  // "https://host:6443", at least one; tried in this order
+  net::TlsConfig tls;                // this node's certificate, and whom to believe
+  std::string bearer_token;          // empty: the certificate says who this is
+  std::string user_agent;
+  int64_t call_timeout_ms = 30000;  // until the headers of an answer
+};
+
+// The servers that are known, and the one that is asked now. Shared by a client's calls and
+// watches.
+class ServerList {
+ public:
+  explicit ServerList(std::vector<std::string> urls) : urls_(std::move(urls)) {}
+
+  const std::string& current() const { return urls_[at_]; }
+  // The next one, if `url` is still the one that is asked: many calls fail at once with it.
+  void failed(const std::string& url) {
+    if (urls_[at_] == url) at_ = (at_ + 1) % urls_.size();
+  }
+
+ private:
+  std::vector<std::string> urls_;
+  size_t at_ = 0;
+};
+
+class RemoteClient final : public client::Client {
+ public:
+  // Once it is destroyed no call is answered. Its watches must have ended by then.
+  RemoteClient(base::Loop& loop, Random& random, RemoteOptions options);
+
+  void call(client::Request request, client::Reply reply) override;
+  std::unique_ptr<client::Watch> watch(client::WatchTarget target,
+                                       client::WatchHandler& handler) override;
+
+  // New connections use it: a renewed certificate, another CA.
+  Result<void> reload(const net::TlsConfig& tls);
+
+ private:
+  friend class RemoteWatch;
+  // With who asks.
+  net::ClientRequest prepare(std::string method, const std::string& path) const;
+
+  base::Loop& loop_;
+  Random& random_;
+  RemoteOptions options_;
+  ServerList servers_;
+  net::Client http_;
+  uint64_t next_call_ = 0;
+  std::map<uint64_t, std::unique_ptr<net::Call>> calls_;  // in flight
+};
+
+}  // namespace knarr::agent

@@ -1,0 +1,114 @@
+#include "agent/remote/remote_watch.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace knarr::agent {
+
+namespace {
+
+constexpr size_t kMostUnread = 64 * 1024 * 1024;  // one event
+
+}  // namespace
+
+int64_t retry_delay_ms(int failures, Random& random) {
+  if (failures <= 1) return 0;
+  int64_t delay = std::min<int64_t>(int64_t{200} << std::min(failures - 2, 10), 30000);
+  return delay / 2 + static_cast<int64_t>(random.below(static_cast<uint64_t>(delay / 2 + 1)));
+}
+
+RemoteWatch::RemoteWatch(RemoteClient& client, client::WatchTarget target,
+                         client::WatchHandler& handler)
+    : client_(client),
+      target_(std::move(target)),
+      resource_(api::find_resource(target_.group, target_.version, target_.resource)),
+      known_(handler),
+      retry_(client.loop_.timer([this] { begin(); })) {
+  if (resource_ == nullptr) {
+    base::log(base::Level::kError, "client", "watch {}: no such resource", target_.resource);
+    return;
+  }
+  retry_->start(0);
+}
+
+void RemoteWatch::begin() {
+  if (revision_ == 0) known_.begin_list();
+  unread_.clear();
+  status_ = 0;
+  server_ = client_.servers_.current();
+  net::ResponseEvents events;
+  events.on_headers = [this](int status, const net::Headers&) { answered(status); };
+  events.on_data = [this](std::string_view bytes) { take(bytes); };
+  events.on_end = [this](const net::Headers&) {
+    if (status_ == 200) return again();
+    Result<ObjectRef> answer = read_answer(
+        {target_.group, target_.version, target_.resource, target_.ns, "", ""}, status_, unread_);
+    lost(answer.ok() ? make_error(Code::kInternalError, "an answer that is no watch")
+                     : answer.error());
+  };
+  events.on_error = [this](const Error& error) {
+    client_.servers_.failed(server_);
+    lost(error);
+  };
+  net::ClientRequest request = client_.prepare("GET", watch_path(target_, revision_));
+  request.timeout_ms = client_.options_.call_timeout_ms;
+  call_ = client_.http_.send(std::move(request), std::move(events));
+}
+
+void RemoteWatch::answered(int status) { status_ = status; }
+
+void RemoteWatch::take(std::string_view bytes) {
+  unread_ += bytes;
+  if (status_ != 200) return;
+  size_t at = 0;
+  // The handler may end this watch.
+  std::weak_ptr<bool> alive = known_.alive();
+  for (size_t end; (end = unread_.find('\n', at)) != std::string::npos; at = end + 1) {
+    bool goes_on = event(unread_.substr(at, end - at));
+    if (alive.expired() || !goes_on) return;
+  }
+  unread_.erase(0, at);
+  if (unread_.size() > kMostUnread) lost(make_error(Code::kInternalError, "an event without end"));
+}
+
+bool RemoteWatch::event(const std::string& line) {
+  if (line.empty()) return true;
+  Result<WireEvent> read = read_event(*resource_, line);
+  if (!read.ok()) {
+    lost(read.error());
+    return false;
+  }
+  std::weak_ptr<bool> alive = known_.alive();
+  switch (read->type) {
+    case WireEvent::Type::kUpsert: known_.upsert(read->object); break;
+    case WireEvent::Type::kDelete: known_.remove(read->object); break;
+    case WireEvent::Type::kBookmark:
+      if (read->initial_end) known_.end_list();
+      break;
+    case WireEvent::Type::kError:
+      // The point to resume from is forgotten there, or was never known.
+      if (read->error.code == Code::kExpired || read->error.code == Code::kGone) revision_ = 0;
+      lost(read->error);
+      return false;
+  }
+  if (alive.expired()) return false;
+  failures_ = 0;
+  if (!known_.listing()) revision_ = read->revision;
+  return true;
+}
+
+void RemoteWatch::lost(const Error& error) {
+  if (error.code == Code::kExpired || error.code == Code::kGone) revision_ = 0;
+  base::log(failures_ == 1 ? base::Level::kWarning : base::Level::kDebug, "client",
+            "watch {} of {}: {}", target_.resource, server_, error.message);
+  again();
+}
+
+void RemoteWatch::again() {
+  failures_++;
+  retry_->start(retry_delay_ms(failures_, client_.random_));
+  call_.reset();
+}
+
+}  // namespace knarr::agent
