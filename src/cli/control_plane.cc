@@ -164,6 +164,12 @@ void ControlPlane::start_loops() {
         std::make_unique<server::Scheduler>(api_->cache(), *scheduler_client_, loop_, random_);
     scheduler_->start();
   }
+  manifest_client_ = api_->local_client("knarr-manifests");
+  manifests_ = std::make_unique<server::ManifestApplier>(loop_, *manifest_client_,
+                                                         options_.data_dir + "/server/manifests");
+  if (auto started = manifests_->start(); !started.ok()) {
+    base::log(base::Level::kError, "manifests", "none are applied: {}", started.error().message);
+  }
 }
 
 void ControlPlane::drain(int64_t limit_ms, std::function<void()> done) {

@@ -14,6 +14,7 @@
 #include "server/auth/credentials.h"
 #include "server/controllers/controllers.h"
 #include "server/http/api_server.h"
+#include "server/manifests/manifest_applier.h"
 #include "server/scheduler/scheduler.h"
 
 namespace knarr::cli {
@@ -50,9 +51,10 @@ class ControlPlane {
   std::unique_ptr<server::RequestAuthenticator> authenticator_;
   std::unique_ptr<server::ApiServer> api_;
   std::unique_ptr<net::Server> server_;
-  std::unique_ptr<client::Client> controller_client_, scheduler_client_;
+  std::unique_ptr<client::Client> controller_client_, scheduler_client_, manifest_client_;
   std::unique_ptr<server::ControllerHost> controllers_;
   std::unique_ptr<server::Scheduler> scheduler_;
+  std::unique_ptr<server::ManifestApplier> manifests_;
 };
 
 }  // namespace knarr::cli
