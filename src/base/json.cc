@@ -54,8 +54,8 @@ bj::array& make_array(bj::value& v) { return v.is_array() ? v.as_array() : v.emp
 #ifdef KNARR_MOVES_MEMBERS
 constexpr size_t kMovedAtMost = 256;  // so that big ones stay linear
 
-void before_addition(bj::object& o, bj::string_view key) {
-  if (o.size() > kMovedAtMost || o.contains(key)) return;
+void before_addition(bj::object& o) {
+  if (o.size() > kMovedAtMost) return;
   bj::object moved(o.storage());
   moved.reserve(o.size() + 1);
   for (auto& pair : o) moved.emplace(pair.key(), std::move(pair.value()));
@@ -70,7 +70,7 @@ void before_addition(bj::array& a) {
   a = std::move(moved);
 }
 #else
-void before_addition(bj::object&, bj::string_view) {}
+void before_addition(bj::object&) {}
 void before_addition(bj::array&) {}
 #endif
 
@@ -197,7 +197,9 @@ const Value& Value::operator[](std::string_view key) const& noexcept {
 
 Value& Value::member(std::string_view key) {
   bj::object& o = make_object(get(*this));
-  before_addition(o, view(key));
+  // Boost makes room before it looks: what is there must not move for it.
+  if (bj::value* there = o.if_contains(view(key))) return *Access::wrap(there);
+  before_addition(o);
   return *Access::wrap(&o[view(key)]);
 }
 
