@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kFirstRetry_ms = 1000;
 constexpr int64_t kLastRetry_ms = 60000;
-constexpr const char* kLeftOver = "";  // as the "file" of deletes
+constexpr const char* kAllFiles = "";  // as the file of what concerns no single one: deletes
 
 bool contains(const std::vector<ManifestRef>& refs, const ManifestRef& ref) {
   return std::any_of(refs.begin(), refs.end(),
@@ -28,8 +28,8 @@ ManifestApplier::ManifestApplier(base::Loop& loop, client::Client& client, std::
       retry_(loop.timer([this] { pass(); })) {}
 
 Result<void> ManifestApplier::start() {
-  TRY(folder_.watch());
   TRY(record_.load(folder_path_ + ".json"));
+  TRY(folder_.watch());
   pass();
   return {};
 }
@@ -42,19 +42,20 @@ void ManifestApplier::pass() {
   plan();
   Result<void> saved = record_.save();
   if (!saved.ok()) {
-    failed(kLeftOver, saved.error().message);
+    failed(kAllFiles, saved.error().message);
     return finish_pass();
   }
   next_step();
 }
 
 void ManifestApplier::plan() {
-  files_ = read_manifest_folder(folder_path_);
   wanted_.clear();
   failed_.clear();
   steps_.clear();
+  Result<std::map<std::string, ManifestFile>> files = read_manifest_folder(folder_path_);
+  if (!files.ok()) return failed(kAllFiles, files.error().message);
+  files_ = *std::move(files);
   for (const auto& [name, file] : files_) {
-    if (file.skipped) continue;
     Result<std::vector<Manifest>> manifests = read_manifests(file.text);
     if (!manifests.ok()) {
       failed(name, manifests.error().message);
@@ -62,22 +63,23 @@ void ManifestApplier::plan() {
     }
     std::vector<ManifestRef>& refs = wanted_[name];
     for (const Manifest& m : *manifests) refs.push_back(m.ref);
+    if (file.skipped) continue;
     if (auto it = applied_.find(name); it != applied_.end() && it->second == file.text) continue;
     record_.add(name, refs);
     for (Manifest& m : *manifests) steps_.push_back({name, m.ref, std::move(m.object)});
   }
-  plan_deletes();
+  // What a file that cannot be read has is not known: it may be anything.
+  if (failed_.empty()) plan_deletes();
 }
 
-// What was made for a file, and no file has now. Of files that are skipped, or cannot be read,
-// nothing is known: their objects stay.
+// What was made for a file, and no file has now. What a file that is skipped had stays.
 void ManifestApplier::plan_deletes() {
   for (const auto& [name, refs] : record_.files()) {
-    if (files_.contains(name) && !wanted_.contains(name)) continue;
+    if (auto file = files_.find(name); file != files_.end() && file->second.skipped) continue;
     for (const ManifestRef& ref : refs) {
       bool kept = std::any_of(wanted_.begin(), wanted_.end(),
                               [&](const auto& file) { return contains(file.second, ref); });
-      if (!kept) steps_.push_back({kLeftOver, ref, {}});
+      if (!kept) steps_.push_back({kAllFiles, ref, {}});
     }
   }
 }
@@ -125,28 +127,35 @@ void ManifestApplier::failed(const std::string& file, const std::string& why) {
 
 void ManifestApplier::finish_pass() {
   for (const auto& [name, refs] : wanted_) {
-    if (failed_.contains(name)) continue;
+    if (failed_.contains(name) || files_[name].skipped) continue;
     applied_[name] = files_[name].text;
     told_.erase(name);
   }
-  if (!failed_.contains(kLeftOver)) {
-    told_.erase(kLeftOver);
-    std::vector<std::string> gone;
-    for (const auto& [name, refs] : record_.files()) {
-      if (!files_.contains(name)) gone.push_back(name);
-    }
-    for (const std::string& name : gone) {
-      record_.set(name, {});
-      applied_.erase(name);
-    }
-    for (const auto& [name, refs] : wanted_) record_.set(name, refs);
-    if (auto saved = record_.save(); !saved.ok()) failed(kLeftOver, saved.error().message);
+  // As long as something is left to do, what was made before is not forgotten.
+  if (failed_.empty()) {
+    told_.clear();
+    forget_leftovers();
+    if (auto saved = record_.save(); !saved.ok()) failed(kAllFiles, saved.error().message);
   }
   running_ = false;
   if (again_) return pass();
   failures_ = failed_.empty() ? 0 : failures_ + 1;
   if (failures_ > 0) {
     retry_->start(std::min(kFirstRetry_ms << std::min(failures_ - 1, 10), kLastRetry_ms));
+  }
+}
+
+void ManifestApplier::forget_leftovers() {
+  std::vector<std::string> gone;
+  for (const auto& [name, refs] : record_.files()) {
+    if (!files_.contains(name)) gone.push_back(name);
+  }
+  for (const std::string& name : gone) {
+    record_.set(name, {});
+    applied_.erase(name);
+  }
+  for (const auto& [name, refs] : wanted_) {
+    if (!files_[name].skipped) record_.set(name, refs);
   }
 }
 

@@ -1,6 +1,7 @@
 // Keeps the cluster as the files in <data-dir>/server/manifests say: each is applied at start and
 // when it changes, what is no longer in any file is deleted, and "<file>.skip" leaves a file's
-// objects alone. What cannot be applied is tried again, later each time. Loop thread.
+// objects alone. What cannot be applied is tried again, later each time; while any file cannot be
+// read nothing is deleted. Loop thread.
 //
 // A pass goes through what there is to do one request after the other: record what is about to be
 // made, apply, delete what is left over, record what is. A change meanwhile begins another pass
@@ -39,6 +40,7 @@ class ManifestApplier {
   void done(const Step& step, const Result<ObjectRef>& answer);
   void failed(const std::string& file, const std::string& why);
   void finish_pass();
+  void forget_leftovers();  // of the record: they are deleted
 
   base::Loop& loop_;
   client::Client& client_;

@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "base/log.h"
 
 namespace knarr::server {
 
@@ -26,29 +25,26 @@ bool is_hidden(const fs::path& path) { return path.filename().string().starts_wi
 
 }  // namespace
 
-std::map<std::string, ManifestFile> read_manifest_folder(const std::string& folder) {
+Result<std::map<std::string, ManifestFile>> read_manifest_folder(const std::string& folder) {
   std::map<std::string, ManifestFile> files;
   std::error_code error;
   fs::recursive_directory_iterator it(folder, error), end;
   for (; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
     const fs::path& path = it->path();
+    std::error_code none;
+    bool is_folder = it->is_directory(none);
     if (is_hidden(path)) {
-      if (it->is_directory(ignored)) it.disable_recursion_pending();
+      if (is_folder) it.disable_recursion_pending();
       continue;
     }
-    if (!it->is_regular_file(ignored) || !is_manifest(path)) continue;
+    if (is_folder || !is_manifest(path)) continue;
     ManifestFile file;
-    file.skipped = fs::exists(path.string() + ".skip", ignored);
-    Result<std::string> text = base::read_file(path);
-    if (!text.ok()) {
-      base::log(base::Level::kWarning, "manifests", "{}", text.error().message);
-      file.skipped = true;
-    } else {
-      file.text = *std::move(text);
-    }
+    file.skipped = fs::exists(path.string() + ".skip", error);
+    if (error) break;
+    TRY_ASSIGN(file.text, base::read_file(path));
     files[path.lexically_relative(folder)] = std::move(file);
   }
+  if (error) return errno_error(error.value(), "read " + folder);
   return files;
 }
 
@@ -67,9 +63,9 @@ Result<void> ManifestFolder::watch() {
 
 void ManifestFolder::watch_below(const std::string& folder) {
   // Adding a folder that is watched already changes nothing.
-  inotify_add_watch(
-      inotify_.get(), folder.c_str(),
-      IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR);
+  inotify_add_watch(inotify_.get(), folder.c_str(),
+                    IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
+                        IN_MOVED_TO | IN_ONLYDIR);
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;

@@ -17,10 +17,9 @@ struct ManifestFile {
   bool skipped = false;  // "<name>.skip" lies beside it: leave what it has as it is
 };
 
-// Every .yaml, .yml and .json of the folder and those below it, by its path from there. Hidden ones
-// are left out; so are files that cannot be read (they may be on their way), with a line in the
-// log.
-std::map<std::string, ManifestFile> read_manifest_folder(const std::string& folder);
+// Every .yaml, .yml and .json of the folder and those below it, by its path from there, without
+// hidden ones. All of them or an error: who does not see a file takes its objects for unwanted.
+Result<std::map<std::string, ManifestFile>> read_manifest_folder(const std::string& folder);
 
 class ManifestFolder {
  public:

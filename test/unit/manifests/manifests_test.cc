@@ -159,7 +159,60 @@ TEST_CASE("a file that is skipped or cannot be read leaves its objects alone") {
   f.write("c.yaml", config_map("last"));
   f.until("configmaps default/last; configmaps default/one; configmaps default/two; ");
   f.remove("a.yaml.skip");
+  f.until(
+      "configmaps default/last; configmaps default/one; configmaps default/other; "
+      "configmaps default/two; ");
+  f.write("b.yaml", config_map("two"));
   f.until("configmaps default/last; configmaps default/other; configmaps default/two; ");
+}
+
+TEST_CASE("what moves into a file that is skipped or cannot be read stays") {
+  Fixture f;
+  f.write("a.yaml", config_map("one") + "---\n" + config_map("two"));
+  f.start();
+  f.until("configmaps default/one; configmaps default/two; ");
+  f.write("b.yaml.skip", "");
+  f.write("b.yaml", config_map("two"));
+  f.write("a.yaml", config_map("one") + "---\n" + config_map("three"));
+  f.until("configmaps default/one; configmaps default/three; configmaps default/two; ");
+  // No word is known of what this one has: nothing goes before it can be read.
+  f.write("c.yaml", "kind: [");
+  f.write("a.yaml", config_map("four"));
+  f.until(
+      "configmaps default/four; configmaps default/one; configmaps default/three; "
+      "configmaps default/two; ");
+  f.write("c.yaml", config_map("three"));
+  f.until("configmaps default/four; configmaps default/three; configmaps default/two; ");
+}
+
+TEST_CASE("a folder that cannot be read deletes nothing") {
+  Fixture f;
+  f.write("a.yaml", config_map("one"));
+  f.start();
+  f.until("configmaps default/one; ");
+  f.applier.reset();
+  std::filesystem::remove_all(f.folder);
+  CHECK_FALSE(read_manifest_folder(f.folder).ok());
+  // A file that nobody can read: a link to itself.
+  REQUIRE(base::make_dirs(f.folder).ok());
+  REQUIRE(symlink("b.yaml", (f.folder + "/b.yaml").c_str()) == 0);
+  CHECK_FALSE(read_manifest_folder(f.folder).ok());
+  f.client.log.clear();
+  f.start();
+  f.write("c.yaml", config_map("two"));
+  f.remove("b.yaml");
+  f.until("configmaps default/two; ");
+  CHECK(f.client.log ==
+        std::vector<std::string>{"apply configmaps default/two", "delete configmaps default/one"});
+}
+
+TEST_CASE("with a record that cannot be read nothing is applied") {
+  Fixture f;
+  REQUIRE(base::write_file(f.folder + ".json", "{", 0600, base::Durability::kPlain).ok());
+  f.write("a.yaml", config_map("one"));
+  ManifestApplier applier(f.loop, f.client, f.folder);
+  CHECK_FALSE(applier.start().ok());
+  CHECK(f.client.log.empty());
 }
 
 TEST_CASE("what cannot be done is tried again") {
