@@ -36,9 +36,7 @@ void RemoteClient::call(client::Request from, client::Reply reply) {
     // What this function holds goes with its call.
     client::Target asked = std::move(target);
     client::Reply tell = std::move(reply);
-    if (!response.ok() && response.error().code == Code::kServiceUnavailable) {
-      servers_.failed(server);
-    }
+    if (!response.ok()) servers_.failed(server);  // gone, or silent
     calls_.erase(id);
     if (!response.ok()) return tell(std::move(response).error());
     tell(read_answer(asked, response->status, response->body));

@@ -93,8 +93,10 @@ bool RemoteWatch::event(const std::string& line) {
       return false;
   }
   if (alive.expired()) return false;
+  if (known_.listing()) return true;
+  // Who only ever gets the beginning of the list waits longer each time.
   failures_ = 0;
-  if (!known_.listing()) revision_ = read->revision;
+  revision_ = read->revision;
   return true;
 }
 
