@@ -102,22 +102,6 @@ Result<void> link_names(const std::string& folder, const Payload& payload) {
 
 }  // namespace
 
-Result<void> give_to_group(const std::string& path, const Ownership& owner) {
-  if (owner.group < 0) return {};
-  struct stat st;
-  if (lstat(path.c_str(), &st) != 0) return errno_error(errno, "stat " + path);
-  if (S_ISLNK(st.st_mode)) return {};
-  if (chown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(owner.group)) != 0) {
-    return errno_error(errno, "chown " + path);
-  }
-  mode_t mask = owner.read_only ? 0440 : 0660;
-  if (S_ISDIR(st.st_mode)) mask |= S_ISGID | 0110;
-  if (chmod(path.c_str(), (st.st_mode & 07777) | mask) != 0) {
-    return errno_error(errno, "chmod " + path);
-  }
-  return {};
-}
-
 Result<void> write_payload(const std::string& folder, const Payload& payload,
                            const Ownership& owner, int64_t now_us) {
   if (up_to_date(folder, payload)) return {};

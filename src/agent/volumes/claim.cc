@@ -2,8 +2,6 @@
 // to its volume, and mounts what is a path of this node (hostPath, local).
 #include <sys/stat.h>
 
-#include <filesystem>
-
 #include "agent/volumes/volume.h"
 #include "api/view/volume.h"
 #include "base/file.h"
@@ -99,13 +97,7 @@ class Claim final : public Volume {
     bool theirs =
         root.st_gid == owner.group && (root.st_mode & (S_ISGID | 0770)) == (S_ISGID | 0770);
     if (if_root_differs && theirs) return {};
-    std::error_code error;
-    // The root last: it says that all below it is done.
-    for (auto it = std::filesystem::recursive_directory_iterator(path, error);
-         !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
-      TRY(give_to_group(it->path(), owner));
-    }
-    return give_to_group(path, owner);
+    return give_tree_to_group(path, owner);
   }
 
   VolumeContext context_;

@@ -8,6 +8,7 @@
 #include "agent/volumes/mount_point.h"
 #include "agent/volumes/volume.h"
 #include "base/file.h"
+#include "temp_dir.h"
 
 using namespace knarr;
 using namespace knarr::agent;
@@ -17,16 +18,9 @@ namespace {
 
 // A folder that goes with the test, whatever is mounted below it.
 struct Folder {
-  std::string path;
-  Folder() {
-    char name[] = "/tmp/knarr-volumes-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() {
-    (void)unmount_below(path);
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-  }
+  knarr::test::TempDir dir;
+  std::string path = dir.path();
+  ~Folder() { (void)unmount_below(path); }
 };
 
 std::string read(const std::string& path) {
@@ -151,4 +145,31 @@ TEST_CASE("a group owns its files", "[root]") {
   CHECK((st.st_mode & 0777) == 0440);
   REQUIRE(stat(folder.path.c_str(), &st) == 0);
   CHECK((st.st_mode & 07777) == 02770);
+}
+
+TEST_CASE("a tree is given to a group, and nothing that its links lead to", "[root]") {
+  Folder folder;
+  std::string tree = folder.path + "/tree";
+  std::filesystem::create_directories(tree + "/d/e");
+  std::filesystem::create_directory(folder.path + "/outside");
+  REQUIRE(base::write_file(folder.path + "/secret", "x", 0600).ok());
+  REQUIRE(base::write_file(tree + "/d/e/x", "x", 0600).ok());
+  REQUIRE(symlink("../../secret", (tree + "/d/file").c_str()) == 0);
+  REQUIRE(symlink("../outside", (tree + "/folder").c_str()) == 0);
+  REQUIRE(symlink("tree", (folder.path + "/link").c_str()) == 0);
+  auto check = [&](const char* name, gid_t group, mode_t mode) {
+    INFO(name);
+    struct stat st;
+    REQUIRE(stat((folder.path + name).c_str(), &st) == 0);
+    CHECK(st.st_gid == group);
+    CHECK((st.st_mode & 07777) == mode);
+  };
+  REQUIRE(give_to_group(tree + "/d/file", {777, false}).ok());
+  REQUIRE(give_tree_to_group(folder.path + "/link", {777, false}).ok());
+  check("/tree/d/e/x", 777, 0660);
+  check("/tree/d/e", 777, 02775);
+  check("/tree", 777, 02775);
+  check("/secret", getgid(), 0600);
+  check("/outside", getgid(), 0755);
+  CHECK(give_tree_to_group(folder.path + "/none", {777, false}).error().code == Code::kNotFound);
 }
