@@ -17,6 +17,7 @@ using Purpose = HandlerRunner::Purpose;
 namespace {
 
 constexpr int64_t kDefaultTimeoutMs = 1000;
+constexpr size_t kMostHealthBytes = 16 * 1024;  // of a gRPC answer, whose message has two bytes
 
 net::ClientOptions probe_client() {
   net::ClientOptions options;
@@ -123,9 +124,10 @@ void run_tcp(base::Loop& loop, Run& run, const Prober::Target& target, const Val
       });
 }
 
-// Over HTTP/2 without TLS.
-void run_grpc(net::Client& http2, Run& run, const Prober::Target& target, const Value& grpc,
-              int64_t timeout_ms) {
+// Over HTTP/2 without TLS. The client's time is until the headers of the answer, the timer's for
+// all of it.
+void run_grpc(net::Client& http2, Clock& clock, Run& run, const Prober::Target& target,
+              const Value& grpc, int64_t timeout_ms) {
   std::string address = host_and_port(target.pod_ip, static_cast<uint16_t>(grpc["port"].as_int()));
   net::ClientRequest request;
   request.method = "POST";
@@ -134,6 +136,12 @@ void run_grpc(net::Client& http2, Run& run, const Prober::Target& target, const 
       {"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "kube-probe/1.36"}};
   request.body = health_request(grpc["service"].as_string());
   request.timeout_ms = timeout_ms;
+  request.body_limit = kMostHealthBytes;
+  run.timer = clock.timer([&run, timeout_ms] {
+    run.call.reset();
+    run.finish({Verdict::kFailure,
+                fmt::format("timeout: health rpc did not complete within {}s", timeout_ms / 1000)});
+  });
   run.call =
       http2.fetch(std::move(request), [&run, address, timeout_ms](Result<net::Response> result) {
         if (!result.ok()) {
@@ -148,6 +156,7 @@ void run_grpc(net::Client& http2, Run& run, const Prober::Target& target, const 
             health_answer(from.get("grpc-status"), from.get("grpc-message"), result->body);
         run.finish({answer.serving ? Verdict::kSuccess : Verdict::kFailure, answer.text});
       });
+  run.timer->start(timeout_ms);
 }
 
 }  // namespace
@@ -180,7 +189,7 @@ std::unique_ptr<HandlerRun> HandlerRunner::run(const Prober::Target& target, con
   } else if (handler["tcpSocket"].is_object()) {
     run_tcp(loop_, *run, target, handler["tcpSocket"], timeout_ms);
   } else if (handler["grpc"].is_object()) {
-    run_grpc(grpc_, *run, target, handler["grpc"], timeout_ms);
+    run_grpc(grpc_, loop_, *run, target, handler["grpc"], timeout_ms);
   } else {
     Run* r = run.get();
     bool sleep = handler["sleep"].is_object();
