@@ -111,6 +111,7 @@ void ContainerMachine::start(const PodRef& pod, const std::string& sandbox_id,
   pod_ips_ = pod_ips;
   timer_.reset();
   shown_timer_.reset();
+  failure_ = {};  // of an attempt that ended with its sandbox
   move(State::kPulling);
   services_.images.ensure(
       pod_, spec(), guarded([this](ImagePuller::Outcome outcome) { pulled(std::move(outcome)); }));
@@ -229,19 +230,19 @@ void ContainerMachine::start_failed(const std::string& message) {
 
 void ContainerMachine::run_post_start() {
   move(State::kHook);
-  services_.hooks.run(target(), (*spec().spec)["lifecycle"]["postStart"], 0,
-                      guarded([this](Result<void> done) {
-                        if (done.ok()) {
-                          now_running();
-                          changed_();
-                          return;
-                        }
-                        // What it said may hold secrets: an event does not repeat it.
-                        services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
-                                                 "PostStartHook failed");
-                        failure_ = {"PostStartHookError", done.error().message};
-                        stop(pod_, pod_->grace_seconds() * 1000, "FailedPostStartHook");
-                      }));
+  services_.hooks.run(
+      target(), (*spec().spec)["lifecycle"]["postStart"], 0, guarded([this](Result<void> done) {
+        if (done.ok()) {
+          now_running();
+          changed_();
+          return;
+        }
+        // What it said may hold secrets: an event does not repeat it.
+        services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
+                                 "PostStartHook failed");
+        failure_ = {"PostStartHookError", done.error().message};
+        stop(pod_, deadline_ms(pod_->grace_seconds() * 1000), "FailedPostStartHook");
+      }));
 }
 
 void ContainerMachine::now_running(bool was_started, bool was_ready) {
@@ -292,7 +293,7 @@ void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) 
       record_.killed = true;
       const json::Value& probe = (*spec().spec)[std::string(failed_probe) + "Probe"];
       int64_t grace_s = probe["terminationGracePeriodSeconds"].as_int(pod_->grace_seconds());
-      stop(pod_, grace_s * 1000,
+      stop(pod_, deadline_ms(grace_s * 1000),
            fmt::format("Container {} failed {} probe{}", spec().name, failed_probe,
                        again ? ", will be restarted" : ""));
       return;
@@ -301,26 +302,29 @@ void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) 
   changed_();
 }
 
-void ContainerMachine::stop(const PodRef& pod, int64_t grace_ms, const std::string& why,
+void ContainerMachine::stop(const PodRef& pod, int64_t deadline_ms, const std::string& why,
                             bool hold) {
   pod_ = pod;
   // Nothing is there yet: the answers under way come too late.
   if (state_ == State::kPulling || state_ == State::kConfiguring) return move(State::kIdle);
-  if (state_ == State::kStopping) return stop_.shorten(grace_ms);
+  if (state_ == State::kStopping) return stop_.shorten(deadline_ms);
   if (!running()) return;
   services_.prober.stop(record_.current->id);
   services_.events.normal(*pod_, spec().field_path, "Killing", why);
   Prober::Target at = target();
   move(State::kStopping);
-  stop_.begin(std::move(at), grace_ms, hold);
+  stop_.begin(std::move(at), deadline_ms, hold);
 }
 
 void ContainerMachine::restart(const PodRef& pod, const std::string& why) {
   record_.killed = true;
-  stop(pod, pod->grace_seconds() * 1000, why);
+  stop(pod, deadline_ms(pod->grace_seconds() * 1000), why);
 }
 
-void ContainerMachine::resized(const PodRef& pod, const runtime::Resources& resources) {
+void ContainerMachine::resized(const PodRef& pod, const std::string& id,
+                               const runtime::Resources& resources) {
+  // It may have died, alone or with its sandbox, while the kernel was told.
+  if (!running() || !record_.current || record_.current->id != id) return;
   pod_ = pod;
   record_.resources = resources_of(spec());
   record_.current->resources = resources;

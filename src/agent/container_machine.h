@@ -63,15 +63,17 @@ class ContainerMachine {
   // over).
   void start(const PodRef& pod, const std::string& sandbox_id,
              const std::vector<std::string>& pod_ips);
-  // With the preStop hook, then the stop signal, then SIGKILL. `why` is the Killing event's
-  // message. Called again while it stops, it can only shorten the time. What is not created yet
-  // will not be. With hold the signal comes when release() is called, and the hook is over.
-  void stop(const PodRef& pod, int64_t grace_ms, const std::string& why, bool hold = false);
+  // With the preStop hook, then the stop signal, then SIGKILL at the deadline (monotonic). `why` is
+  // the Killing event's message. Called again while it stops, it can only shorten the time. What is
+  // not created yet will not be. With hold the signal comes when release() is called, and the hook
+  // is over.
+  void stop(const PodRef& pod, int64_t deadline_ms, const std::string& why, bool hold = false);
   void release() { stop_.release(); }
   // Stopped to be started anew.
   void restart(const PodRef& pod, const std::string& why);
-  // It runs with these now, for this pod's spec.
-  void resized(const PodRef& pod, const runtime::Resources& resources);
+  // The container of this id runs with these now, for this pod's spec. Does nothing when it does
+  // not run any more.
+  void resized(const PodRef& pod, const std::string& id, const runtime::Resources& resources);
   void on_exit(const runtime::ContainerStatus& status);
   // Nothing is left of it that could end: as if it had been killed.
   void gone();
@@ -87,6 +89,7 @@ class ContainerMachine {
     std::string message;
   };
   const ContainerSpec& spec() const { return *pod_->container(name_); }
+  int64_t deadline_ms(int64_t grace_ms) const { return services_.clock.monotonic_ms() + grace_ms; }
   void move(State to);
   void wait(const std::string& reason, const std::string& message, int64_t retry_ms);
   void pulled(ImagePuller::Outcome outcome);

@@ -21,26 +21,27 @@ auto ContainerStop::guarded(F fn) {
   };
 }
 
-void ContainerStop::begin(Prober::Target target, int64_t grace_ms, bool hold) {
+void ContainerStop::begin(Prober::Target target, int64_t deadline_ms, bool hold) {
   ++*epoch_;
   target_ = std::move(target);
-  deadline_ms_ = services_.clock.monotonic_ms() + grace_ms;
+  deadline_ms_ = deadline_ms;
   held_ = hold;
   hook_over_ = false;
   const json::Value& hook = (*target_.container->spec)["lifecycle"]["preStop"];
-  if (!hook.is_object() || grace_ms <= 0) return hook_over();
-  services_.hooks.run(target_, hook, grace_ms, guarded([this](Result<void> done) {
+  int64_t left_ms = deadline_ms - services_.clock.monotonic_ms();
+  if (!hook.is_object() || left_ms <= 0) return hook_over();
+  services_.hooks.run(target_, hook, left_ms, guarded([this](Result<void> done) {
                         // What it said may hold secrets: an event does not repeat it.
                         if (!done.ok() && done.error().code != Code::kTimeout) {
                           services_.events.warning(*target_.pod, target_.container->field_path,
                                                    "FailedPreStopHook", "PreStopHook failed");
                         }
-                        hook_over();
+                        // Shortened meanwhile: it was waited for no more.
+                        if (!hook_over_) hook_over();
                       }));
 }
 
-void ContainerStop::shorten(int64_t grace_ms) {
-  int64_t deadline_ms = services_.clock.monotonic_ms() + grace_ms;
+void ContainerStop::shorten(int64_t deadline_ms) {
   if (deadline_ms >= deadline_ms_) return;
   deadline_ms_ = deadline_ms;
   hook_over();

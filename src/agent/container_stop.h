@@ -1,5 +1,6 @@
-// The end of one container that runs: its preStop hook, the stop signal, SIGKILL, within one grace
-// period. That it has ended comes as an event of the runtime's, not from here.
+// The end of one container that runs: its preStop hook, the stop signal, SIGKILL, before one
+// deadline (of the monotonic clock). That it has ended comes as an event of the runtime's, not from
+// here.
 #pragma once
 
 #include <functional>
@@ -17,9 +18,9 @@ class ContainerStop {
       : services_(services), nothing_left_(std::move(nothing_left)) {}
 
   // With `hold` only the hook runs; the signal comes when release() is called and the hook is over.
-  void begin(Prober::Target target, int64_t grace_ms, bool hold);
+  void begin(Prober::Target target, int64_t deadline_ms, bool hold);
   // Called again: the time can only become shorter. A hook that runs is waited for no more.
-  void shorten(int64_t grace_ms);
+  void shorten(int64_t deadline_ms);
   void release();
   // The container has ended: answers under way come too late.
   void over() {

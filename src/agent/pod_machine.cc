@@ -178,12 +178,11 @@ void PodMachine::evict(const std::string& message, int64_t grace_ms) {
 
 // Takes the next step, unless the last one is still under way.
 void PodMachine::step() {
-  bool ends = forgotten_ || pod_->deleting() || !failed_.ok();
   if (busy_) {
-    if (ends && state_ == State::kRunning) move(State::kStopping);
+    if (ends() && state_ == State::kRunning) move(State::kStopping);
     return;
   }
-  if (ends && before_stopping(state_)) move(State::kStopping);
+  if (ends() && before_stopping(state_)) move(State::kStopping);
   switch (state_) {
     case State::kVolumes: set_up_volumes(); break;
     case State::kSandbox: create_sandbox(); break;
@@ -204,6 +203,7 @@ void PodMachine::step() {
 }
 
 void PodMachine::retry(int64_t first_ms) {
+  if (ends()) return step();
   retry_ms_ = retry_ms_ == 0 ? first_ms : std::min(retry_ms_ * 2, kMostRetryMs);
   timer_ = services_.clock.timer([this] { step(); });
   timer_->start(retry_ms_);
@@ -218,7 +218,6 @@ void PodMachine::set_up_volumes() {
                                self.services_.events.warning(*self.pod_, "", "FailedMount",
                                                              result.error().message);
                                self.retry(kFirstRetryMs);
-                               if (self.pod_->deleting() || self.forgotten_) self.step();
                                return;
                              }
                              self.move(State::kSandbox);
@@ -285,8 +284,13 @@ void PodMachine::attach_network() {
                                    "Failed to create pod sandbox: failed to set up the network: ");
                                return;
                              }
-                             self.pod_ips_ = *std::move(result);
-                             if (self.state_ == State::kNetwork) self.move(State::kRunning);
+                             if (self.sandbox_alive_) {
+                               self.pod_ips_ = *std::move(result);
+                               self.move(State::kRunning);
+                             } else {
+                               self.lose_sandbox();
+                               self.move(State::kSandbox);
+                             }
                              self.step();
                            }));
 }
@@ -368,18 +372,21 @@ void PodMachine::on_sandbox_exit(const std::string& sandbox_id) {
   }
   if (!before_stopping(state_)) return;  // stopped by us
   for (const auto& c : containers_) c->sandbox_lost();
-  if (state_ != State::kRunning) {
-    step();
-    return;
+  if (state_ == State::kNetwork) return;  // the answer to the attachment goes on
+  if (state_ == State::kRunning) {
+    services_.events.normal(*pod_, "", "SandboxChanged",
+                            "Pod sandbox changed, it will be killed and re-created.");
+    move(State::kSandbox);
   }
-  services_.events.normal(*pod_, "", "SandboxChanged",
-                          "Pod sandbox changed, it will be killed and re-created.");
-  services_.network.detach(sandbox_id_, [](const Result<void>&) {});
-  old_sandboxes_.push_back(sandbox_id_);
-  sandbox_id_.clear();
-  pod_ips_.clear();
-  move(State::kSandbox);
+  lose_sandbox();
   step();
+}
+
+// A dead one stays, for the logs of its containers, until the pod is removed.
+void PodMachine::lose_sandbox() {
+  services_.network.detach(sandbox_id_, [](const Result<void>&) {});
+  old_sandboxes_.push_back(std::exchange(sandbox_id_, {}));
+  pod_ips_.clear();
 }
 
 const runtime::ContainerStatus* PodMachine::container(std::string_view name, bool previous) const {

@@ -72,12 +72,14 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
  private:
   void move(State to);
   void step();
-  void retry(int64_t delay_ms);
+  bool ends() const { return forgotten_ || pod_->deleting() || !failed_.ok(); }
+  void retry(int64_t first_ms);
   void watch_deadline();
   void set_up_volumes();
   void create_sandbox();
   void remove_sandbox_then_retry(const Error& error, const char* what);
   void attach_network();
+  void lose_sandbox();
   void recover_containers(const Recovered& recovered);
   void match_containers();
   std::unique_ptr<ContainerMachine> make_container(const std::string& name);

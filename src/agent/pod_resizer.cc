@@ -99,11 +99,12 @@ void PodResizer::plan_container(size_t i) {
     return;
   }
   runtime::Resources wanted = services_.configurer.resources(*pod_, spec);
+  const std::string& id = machine.record().current->id;
   const runtime::Resources& has = machine.record().current->resources;
   if (wanted.memory_limit_bytes > 0 && wanted.memory_limit_bytes < has.memory_limit_bytes) {
-    steps_.push_back({Step::Kind::kUsage, wanted, i});
+    steps_.push_back({Step::Kind::kUsage, wanted, i, id});
   }
-  steps_.push_back({Step::Kind::kContainer, lifting(has, wanted), i});
+  steps_.push_back({Step::Kind::kContainer, lifting(has, wanted), i, id});
 }
 
 void PodResizer::next() {
@@ -127,6 +128,11 @@ void PodResizer::next() {
   tell();
 }
 
+bool PodResizer::still_runs(const Step& step) const {
+  const ContainerMachine& machine = *containers_[step.container];
+  return machine.running() && machine.record().current->id == step.id;
+}
+
 void PodResizer::run(const Step& step) {
   auto answered = guarded([this, step](const Result<void>& result) {
     if (!result.ok()) return failed(result.error().message);
@@ -138,34 +144,32 @@ void PodResizer::run(const Step& step) {
       return;
     case Step::Kind::kUsage: check_usage(step); return;
     case Step::Kind::kContainer:
-      if (!containers_[step.container]->running()) return next();
-      services_.runtime.update_resources(containers_[step.container]->record().current->id,
-                                         step.resources, answered);
+      if (!still_runs(step)) return next();
+      services_.runtime.update_resources(step.id, step.resources, answered);
       return;
   }
 }
 
 // A limit below what is used would have the kernel kill at once.
 void PodResizer::check_usage(const Step& step) {
-  const ContainerMachine& machine = *containers_[step.container];
-  if (!machine.running()) return next();
-  services_.runtime.stats(
-      machine.record().current->id, guarded([this, step](Result<runtime::ContainerStats> stats) {
-        int64_t limit = step.resources.memory_limit_bytes;
-        int64_t used = stats.ok() ? static_cast<int64_t>(stats->memory_usage_bytes) : 0;
-        if (used <= limit) return next();
-        failed(
-            fmt::format("cannot decrease memory limits: attempting to set container \"{}\" "
-                        "memory limit ({}) below current usage ({})",
-                        pod_->containers()[step.container].name, limit, used));
-      }));
+  if (!still_runs(step)) return next();
+  services_.runtime.stats(step.id, guarded([this, step](Result<runtime::ContainerStats> stats) {
+                            int64_t limit = step.resources.memory_limit_bytes;
+                            int64_t used =
+                                stats.ok() ? static_cast<int64_t>(stats->memory_usage_bytes) : 0;
+                            if (used <= limit) return next();
+                            failed(fmt::format(
+                                "cannot decrease memory limits: attempting to set container \"{}\" "
+                                "memory limit ({}) below current usage ({})",
+                                pod_->containers()[step.container].name, limit, used));
+                          }));
 }
 
 void PodResizer::done(const Step& step) {
   if (step.kind == Step::Kind::kGroup) {
     group_ = step.resources;
   } else {
-    containers_[step.container]->resized(pod_, step.resources);
+    containers_[step.container]->resized(pod_, step.id, step.resources);
   }
   // What lifted a limit has none now.
   if (step.kind == Step::Kind::kGroup && steps_.empty()) group_ = pod_group_resources(*pod_);

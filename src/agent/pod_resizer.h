@@ -54,6 +54,7 @@ class PodResizer {
     enum class Kind { kGroup, kUsage, kContainer } kind;
     runtime::Resources resources;
     size_t container = 0;  // an index
+    std::string id = {};   // of the container this was decided for
   };
   bool decide();  // whether something changed
   void plan_container(size_t i);
@@ -62,6 +63,7 @@ class PodResizer {
   void done(const Step& step);
   void failed(const std::string& message);
   void check_usage(const Step& step);
+  bool still_runs(const Step& step) const;
   int64_t generation() const { return wanted_->metadata()["generation"].as_int(); }
   void tell();
   template <typename F>

@@ -25,7 +25,7 @@ void PodStop::go_on(const PodRef& pod, int64_t grace_ms) {
   int64_t left_ms = std::max<int64_t>(deadline_ms_ - now_ms, 0);
   for (const auto& c : containers_) {
     bool waits = pod->container(c->name())->kind == ContainerKind::kSidecar;
-    c->stop(pod, left_ms, "Stopping container " + c->name(), waits);
+    c->stop(pod, deadline_ms_, "Stopping container " + c->name(), waits);
   }
   if (left_ms > 0 && !all_stopped_but_sidecars(*pod)) return;
   for (size_t i = containers_.size(); i-- > 0;) {

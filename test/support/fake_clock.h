@@ -14,7 +14,10 @@ namespace knarr::test {
 class FakeClock final : public Clock {
  public:
   int64_t now_us() const override { return kStartUs + now_ms_ * 1000; }
-  int64_t monotonic_ms() const override { return now_ms_; }
+  int64_t monotonic_ms() const override { return now_ms_ += ms_per_look; }
+
+  int64_t ms_per_look =
+      0;  // what passes with each call of monotonic_ms, as a loaded machine has it
 
   std::unique_ptr<Timer> timer(std::function<void()> fn) override {
     return std::make_unique<FakeTimer>(*this, std::move(fn));
@@ -76,7 +79,7 @@ class FakeClock final : public Clock {
     bool active_ = false;
   };
 
-  int64_t now_ms_ = 1000;
+  mutable int64_t now_ms_ = 1000;
   int64_t sequence_ = 0;
   std::map<std::pair<int64_t, int64_t>, FakeTimer*> due_;
   std::vector<std::function<void()>> deferred_;

@@ -25,7 +25,11 @@ class FakeNetwork final : public agent::PodNetwork {
   void attach(const agent::PodRef&, const std::string& id, const std::string&,
               agent::Callback<std::vector<std::string>> done) override {
     attached.push_back(id);
-    done(std::vector<std::string>{"10.42.0.5"});
+    if (holds) {
+      held.push_back(std::move(done));
+    } else {
+      done(std::vector<std::string>{"10.42.0.5"});
+    }
   }
   void detach(const std::string& id, agent::Callback<void> done) override {
     attached.erase(std::remove(attached.begin(), attached.end(), id), attached.end());
@@ -33,11 +37,14 @@ class FakeNetwork final : public agent::PodNetwork {
   }
   void keep_only(const std::vector<std::string>&) override {}
   std::vector<std::string> attached;
+  bool holds = false;  // answers wait in `held`
+  std::vector<agent::Callback<std::vector<std::string>>> held;
 };
 
 class FakeVolumes final : public agent::PodVolumes {
  public:
   void set_up(const agent::PodRef&, agent::Callback<void> done) override {
+    if (holds) return held.push_back(std::move(done));
     if (!error.empty()) return done(make_error(Code::kInternalError, error));
     is_up = true;
     done({});
@@ -54,6 +61,8 @@ class FakeVolumes final : public agent::PodVolumes {
   void keep_only(const std::vector<std::string>&) override {}
   bool is_up = false;
   std::string error;
+  bool holds = false;  // answers wait in `held`
+  std::vector<agent::Callback<void>> held;
 };
 
 class FakeConfigurer final : public agent::ContainerConfigurer {

@@ -384,3 +384,86 @@ TEST_CASE(
     CHECK_FALSE(machine.record().ready);
   }
 }
+
+TEST_CASE("time that passes while a pod is stopped neither ends its hooks nor signals twice") {
+  Value c = container("a");
+  c.set("lifecycle", Value::object({{"preStop", Value::object({{"exec", Value::object()}})}}));
+  Node node(spec_of({c}));
+  node.start();
+  node.hooks.holds = true;
+  node.runtime.stubborn = true;
+  node.clock.ms_per_look = 1;
+  PodRef deleted = make_pod(node.spec, true, 30);
+  node.machine->update(deleted);
+  node.machine->update(deleted);
+  CHECK(node.runtime.stopped.empty());  // its hook runs
+  node.machine->update(make_pod(node.spec, true, 10));
+  CHECK(node.runtime.stopped.size() == 1);
+  node.hooks.held.at(0)({});
+  CHECK(node.runtime.stopped.size() == 1);
+}
+
+TEST_CASE("a sandbox that dies while the network is attached is made anew") {
+  Node node(spec_of({container("a")}));
+  node.network.holds = true;
+  node.start();
+  REQUIRE(node.machine->state() == State::kNetwork);
+  std::string first = node.machine->sandbox_id();
+  node.machine->on_sandbox_exit(first);
+  node.network.holds = false;
+  node.network.held.at(0)(std::vector<std::string>{"10.42.0.4"});
+  node.clock.settle();
+  CHECK(node.machine->state() == State::kRunning);
+  CHECK(node.machine->sandbox_id() != first);
+  CHECK(node.network.attached == std::vector<std::string>{node.machine->sandbox_id()});
+  node.machine->forget();
+  node.clock.settle();
+  CHECK(node.gone);
+  CHECK(node.runtime.sandboxes.empty());
+}
+
+TEST_CASE("a recovered sandbox that dies while volumes are set up goes with its pod") {
+  Node node(spec_of({container("a")}));
+  node.volumes.holds = true;
+  Recovered found;
+  found.sandboxes.emplace_back();
+  found.sandboxes[0].id = "s";
+  found.sandboxes[0].ready = true;
+  node.runtime.sandboxes["s"] = found.sandboxes[0];
+  node.start(found);
+  node.machine->on_sandbox_exit("s");
+  node.volumes.held.at(0)({});
+  node.clock.settle();
+  CHECK(node.machine->state() == State::kRunning);
+  CHECK(node.machine->sandbox_id() != "s");
+  node.machine->forget();
+  node.clock.settle();
+  CHECK(node.gone);
+  CHECK(node.runtime.sandboxes.empty());
+}
+
+TEST_CASE("a pod deleted during a step that then fails ends without waiting") {
+  Node node(spec_of({container("a")}));
+  node.network.holds = true;
+  node.start();
+  node.machine->update(make_pod(node.spec, true, 1));
+  node.network.held.at(0)(make_error(Code::kInternalError, "no address is left"));
+  node.clock.settle();
+  CHECK(node.machine->state() == State::kDone);
+  CHECK(node.statuses.finished);
+}
+
+TEST_CASE("a crash after a failed postStart hook and a lost sandbox is a crash") {
+  Value c = container("a");
+  c.set("lifecycle", Value::object({{"postStart", Value::object({{"exec", Value::object()}})}}));
+  Node node(spec_of({c}));
+  node.hooks.error = "Exec lifecycle hook failed";
+  node.runtime.stubborn = true;
+  node.start();
+  node.hooks.error.clear();
+  node.machine->on_sandbox_exit(node.machine->sandbox_id());
+  node.clock.settle();
+  REQUIRE(node.phase() == "Running");
+  node.runtime.exit(node.runtime.containers.rbegin()->first, 1);
+  CHECK(node.status()["state"]["waiting"]["reason"].as_string() != "PostStartHookError");
+}

@@ -240,3 +240,23 @@ TEST_CASE("after a restart of knarr a pod has what its status says, until it may
   CHECK(pod_requests(*given)["cpu"].as_string() == "100m");
   CHECK(with_allocation(given, allocation) == given);
 }
+
+TEST_CASE("a container that died while its resources were changed has not been resized") {
+  Node node(spec_of({container("a")}));
+  node.start();
+  ContainerMachine machine(
+      node.services, "a", [](const std::string&) { return ""; }, [] {});
+  Recovered found;
+  found.containers.push_back(node.runtime.containers.begin()->second);
+  PodRef pod = make_pod(node.spec);
+  machine.recover(pod, "s", {}, remains_of(*pod, pod->containers()[0], found, 0));
+  runtime::Resources wanted;
+  wanted.cpu_shares = 77;
+  machine.resized(pod, "another", wanted);
+  CHECK(machine.record().current->resources.cpu_shares != 77);
+  machine.resized(pod, found.containers[0].id, wanted);
+  CHECK(machine.record().current->resources.cpu_shares == 77);
+  machine.sandbox_lost();
+  machine.resized(pod, found.containers[0].id, wanted);
+  CHECK_FALSE(machine.record().current);
+}
