@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "temp_dir.h"
 
 using namespace knarr;
 using namespace knarr::agent;
@@ -18,8 +19,8 @@ TEST_CASE("which files are archives of images") {
 }
 
 TEST_CASE("archives are listed with what tells a changed one") {
-  char name[] = "/tmp/knarr-preload-XXXXXX";
-  std::string folder = mkdtemp(name);
+  knarr::test::TempDir dir;
+  const std::string& folder = dir.path();
   REQUIRE(base::write_file(folder + "/b.tar", "1234").ok());
   REQUIRE(base::write_file(folder + "/a.tgz", "1").ok());
   REQUIRE(base::write_file(folder + "/images.json", "{}").ok());
@@ -37,5 +38,4 @@ TEST_CASE("archives are listed with what tells a changed one") {
   CHECK(back["b.tar"].file == files[1]);
   CHECK(back["b.tar"].images == record["b.tar"].images);
   CHECK(parse_import_record("damaged").empty());
-  std::filesystem::remove_all(folder);
 }
