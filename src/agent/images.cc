@@ -6,7 +6,6 @@
 #include "agent/environment.h"
 #include "base/format.h"
 #include "runtime/image/docker_config.h"
-#include "runtime/image/reference.h"
 
 namespace knarr::agent {
 
@@ -19,11 +18,6 @@ constexpr int64_t kMostDelayMs = 300 * 1000;
 
 std::string seconds_text(int64_t ms) {
   return ms < 1000 ? std::to_string(ms) + "ms" : fmt::format("{}.{:03}s", ms / 1000, ms % 1000);
-}
-
-std::string name_of(const std::string& image) {
-  auto reference = runtime::parse_reference(image);
-  return reference.ok() ? reference->name() : image;
 }
 
 // Several errors as Go's aggregate writes them: each text once.
@@ -102,13 +96,13 @@ void NodeImages::ensure(const PodRef& pod, const ContainerSpec& container,
 
 void NodeImages::here(RequestRef request) {
   if (pull_policy(*request->container.spec) == PullPolicy::kAlways) return absent(request);
-  if (!access_.restricted(request->found.id, name_of(request->image))) return present(request);
+  if (!access_.restricted(request->found.id, request->image)) return present(request);
   gather_credentials(std::move(request), &NodeImages::check_access);
 }
 
 // A private image: the registry is asked unless it has taken one of this pod's credentials before.
 void NodeImages::check_access(RequestRef request) {
-  if (access_.allowed(request->found.id, name_of(request->image), request->credentials)) {
+  if (access_.allowed(request->found.id, request->image, request->credentials)) {
     present(request);
   } else if (pull_policy(*request->container.spec) == PullPolicy::kNever) {
     never(request);
@@ -190,8 +184,20 @@ void NodeImages::gather_credentials(RequestRef request, Next next) {
   });
 }
 
-// With the next credential; once without any, when there is none.
+// What is private is known to be so before it is here.
 void NodeImages::pull(RequestRef request) {
+  if (request->credentials.empty()) return try_pull(std::move(request));
+  std::weak_ptr<bool> alive = alive_;
+  access_.intend(request->image, [this, alive, request](const Result<void>& written) {
+    if (alive.expired()) return;
+    if (written.ok()) return try_pull(request);
+    request->errors.push_back("failed to record image pull intent: " + written.error().message);
+    refused(request);
+  });
+}
+
+// With the next credential; once without any, when there is none.
+void NodeImages::try_pull(RequestRef request) {
   std::vector<runtime::RegistryAuth> auths;
   if (!request->credentials.empty()) auths.push_back(request->credentials[request->tried].auth);
   std::weak_ptr<bool> alive = alive_;
@@ -200,12 +206,15 @@ void NodeImages::pull(RequestRef request) {
                         if (alive.expired()) return;
                         if (id.ok()) return pulled(request, *id);
                         request->errors.push_back(id.error().message);
-                        if (++request->tried < request->credentials.size()) return pull(request);
+                        if (++request->tried < request->credentials.size()) {
+                          return try_pull(request);
+                        }
                         refused(request);
                       });
 }
 
 void NodeImages::refused(RequestRef request) {
+  if (!request->credentials.empty()) access_.refused(request->image);
   const std::string& field_path = request->container.field_path;
   Waiting& w = waiting(*request);
   w.delay_ms = w.delay_ms == 0 ? kFirstDelayMs : std::min(w.delay_ms * 2, kMostDelayMs);
@@ -221,7 +230,7 @@ void NodeImages::refused(RequestRef request) {
 void NodeImages::pulled(RequestRef request, const std::string& id) {
   waiting_.erase(request->pod->uid() + "/" + request->image);
   bool by_credential = !request->credentials.empty();
-  access_.pulled(id, name_of(request->image),
+  access_.pulled(id, request->image,
                  by_credential ? &request->credentials[request->tried] : nullptr);
   std::string took = seconds_text(clock_.monotonic_ms() - request->begun_ms);
   std::weak_ptr<bool> alive = alive_;

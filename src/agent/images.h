@@ -44,6 +44,7 @@ class NodeImages final : public ImagePuller {
   // Reads the pod's pull secrets, then goes on.
   void gather_credentials(RequestRef request, Next next);
   void pull(RequestRef request);
+  void try_pull(RequestRef request);
   void refused(RequestRef request);
   void pulled(RequestRef request, const std::string& id);
   void fail(const Request& request, const std::string& reason, const std::string& message,

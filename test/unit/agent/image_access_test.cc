@@ -1,15 +1,13 @@
 // Private images: who may use what others have pulled.
 #include "agent/image_access.h"
 
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <filesystem>
 
 #include "agent/images.h"
 #include "base/base64.h"
 #include "base/file.h"
 #include "fake_node.h"
+#include "temp_dir.h"
 
 using namespace knarr;
 using namespace knarr::agent;
@@ -49,9 +47,11 @@ struct Puller {
   Secrets secrets;
   FakeEvents events;
   FakeOffload offload;
-  ImageAccess access{"", offload};
+  ImageAccess access;
   NodeImages images{clock, runtime, secrets, events, access};
   int pods = 0;
+
+  explicit Puller(const std::string& path = "") : access(path, offload) {}
 
   // Of a new pod with these secrets.
   ImagePuller::Outcome ensure(const std::string& policy, const std::vector<std::string>& names) {
@@ -123,9 +123,8 @@ TEST_CASE("a private image is for those whom its registry let in") {
 
 TEST_CASE("what images were pulled with outlives knarr, and is forgotten with them") {
   FakeOffload offload;
-  char folder[] = "/tmp/knarr-access-XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
-  std::string path = folder + std::string("/access.json");
+  TempDir dir;
+  std::string path = dir / "access.json";
   PullCredential a = credential("secret-password", "u1/ns/a");
   ImageAccess(path, offload).pulled("sha256:1", kName, &a);
   CHECK(base::read_file(path)->find("secret-password") == std::string::npos);
@@ -134,5 +133,70 @@ TEST_CASE("what images were pulled with outlives knarr, and is forgotten with th
   CHECK(again.allowed("sha256:1", kName, {a}));
   again.keep_only({"sha256:2"});
   CHECK(ImageAccess(path, offload).allowed("sha256:1", kName, {}));
-  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("what was pulled with a credential and not recorded is nobody's") {
+  FakeOffload offload;
+  TempDir dir;
+  std::string path = dir / "access.json", image = "registry.test/app:1";
+  auto ignore = [](const Result<void>&) {};
+  PullCredential a = credential("1", "u1/ns/a");
+  ImageAccess(path, offload).intend(image, ignore);
+  {
+    ImageAccess again(path, offload);
+    CHECK(again.restricted("sha256:1", image));
+    CHECK_FALSE(again.allowed("sha256:1", image, {a}));
+    CHECK_FALSE(again.restricted("sha256:1", "registry.test/app:2"));
+    again.intend(image, ignore);
+    again.refused(image);  // tells nothing of the one before
+  }
+  ImageAccess third(path, offload);
+  CHECK(third.restricted("sha256:1", image));
+  third.pulled("sha256:1", image, nullptr);
+  CHECK_FALSE(ImageAccess(path, offload).restricted("sha256:1", image));
+  CHECK_FALSE(ImageAccess(path, offload).restricted("sha256:2", image));
+}
+
+TEST_CASE("an intent ends with its pull") {
+  FakeOffload offload;
+  TempDir dir;
+  Puller node(dir / "access.json");
+  node.runtime.password = "good";
+  CHECK_FALSE(node.ensure("IfNotPresent", {"bad"}).ok());
+  CHECK_FALSE(ImageAccess(dir / "access.json", offload).restricted("x", "registry.test/app:1"));
+  CHECK(node.ensure("IfNotPresent", {"good"}).ok());
+  CHECK_FALSE(ImageAccess(dir / "access.json", offload).restricted("x", "registry.test/app:1"));
+}
+
+TEST_CASE("nothing private is pulled that could not be recorded") {
+  Puller node("/dev/null/access.json");
+  CHECK(node.ensure("IfNotPresent", {"good"}).reason == "ErrImagePull");
+  CHECK(node.runtime.pulls == 0);
+}
+
+TEST_CASE("when the records are lost, all that is here is nobody's, and what comes is not") {
+  FakeOffload offload;
+  TempDir dir;
+  std::string path = dir / "access.json";
+  REQUIRE(base::write_file(path, "{").ok());
+  ImageAccess access(path, offload);
+  CHECK(access.restricted("sha256:1", kName));
+  access.pulled("sha256:2", kName, nullptr);
+  CHECK_FALSE(access.restricted("sha256:2", kName));
+  CHECK(ImageAccess(path, offload).restricted("sha256:1", kName));
+  access.keep_only({"sha256:1", "sha256:2"});
+  ImageAccess again(path, offload);
+  CHECK(again.restricted("sha256:1", kName));
+  CHECK_FALSE(again.restricted("sha256:2", kName));
+  CHECK_FALSE(again.restricted("sha256:3", kName));
+}
+
+TEST_CASE("of a secret only the newest password is kept") {
+  FakeOffload offload;
+  ImageAccess access("", offload);
+  PullCredential a = credential("1", "u1/ns/a"), rotated = credential("2", "u1/ns/a");
+  access.pulled("sha256:1", kName, &a);
+  CHECK(access.allowed("sha256:1", kName, {rotated}));
+  CHECK_FALSE(access.allowed("sha256:1", kName, {credential("1", "u9/elsewhere/c")}));
+  CHECK(access.allowed("sha256:1", kName, {credential("2", "u9/elsewhere/c")}));
 }
