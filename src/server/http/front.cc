@@ -160,6 +160,7 @@ void Front::authenticated(const CallPtr& call) {
       return send_error(call->exchange, refusal(other->refused, other->decision));
     }
     attributes.user = call->user = other->user;
+    drop_impersonation(call->exchange->request.headers);
   }
   Decision decision = deps_.authorizer.authorize(attributes);
   if (!decision.allowed) return send_error(call->exchange, refusal(attributes, decision));
@@ -206,7 +207,8 @@ void Front::serve_resource(const CallPtr& call) {
   if (info.verb == "create" && !info.name.empty() && call->sub == nullptr) verb.reset();
   if (info.verb == "update" && info.name.empty()) verb.reset();
   if (info.verb == "patch" && info.name.empty()) verb.reset();
-  bool watched = info.verb == "watch" && resource->can(api::kVerbWatch);
+  bool watched = info.verb == "watch" && call->sub == nullptr && resource->can(api::kVerbWatch);
+  if (info.verb == "watch" && !watched) return send_error(exchange, method_not_allowed());
   const std::string& method = exchange->request.method;
   bool proxied = call->sub != nullptr && call->sub->name == "proxy" &&
                  (method == "HEAD" || method == "OPTIONS");
@@ -214,7 +216,11 @@ void Front::serve_resource(const CallPtr& call) {
   if (!verb || everywhere || (!watched && (allowed & *verb) == 0)) {
     return send_error(exchange, method_not_allowed());
   }
-  if (is_node_subresource(*resource, call->sub)) return serve_node(call);
+  if (is_node_subresource(*resource, call->sub)) {
+    Result<void> may = may_stream(*call);
+    if (!may.ok()) return send_error(exchange, may.error());
+    return serve_node(call);
+  }
 
   Result<Wanted> wanted = negotiate(exchange->request.headers.get("Accept"),
                                     info.verb == "watch" ? Accepts::kStream : Accepts::kForms);
@@ -335,6 +341,19 @@ void Front::run_write(const CallPtr& call, Reply reply, RequestPtr request, Body
   Result<ListQuery> query = list_query_of(*call->resource, call->query, false, "");
   if (!query.ok()) return send_status(reply, query.error());
   deps_.registry.remove_collection(std::move(request), std::move(body), *query, std::move(done));
+}
+
+// A WebSocket is opened by GET, yet who may only read may not run commands.
+// Ref: the feature gate AuthorizePodWebsocketUpgradeCreatePermission, on by default.
+Result<void> Front::may_stream(const Call& call) {
+  std::string_view sub = call.info.subresource;
+  bool streams = sub == "exec" || sub == "attach" || sub == "portforward";
+  if (!streams || call.info.verb == "create") return {};
+  Attributes attributes = attributes_of(call.info, call.user);
+  attributes.verb = "create";
+  Decision decision = deps_.authorizer.authorize(attributes);
+  if (decision.allowed) return {};
+  return refusal(attributes, decision);
 }
 
 void Front::serve_node(const CallPtr& call) {

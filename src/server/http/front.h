@@ -62,6 +62,7 @@ class Front {
   void serve_read(const CallPtr& call, Reply reply);
   void serve_write(const CallPtr& call, Reply reply);
   void serve_node(const CallPtr& call);
+  Result<void> may_stream(const Call& call);
   void run_write(const CallPtr& call, Reply reply, RequestPtr request, Body body);
   void reply_discovery(const CallPtr& call, std::string json);
 

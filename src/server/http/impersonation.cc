@@ -161,6 +161,16 @@ bool asks_to_impersonate(const net::Headers& headers) {
   return false;
 }
 
+void drop_impersonation(net::Headers& headers) {
+  std::vector<std::string> names;
+  for (net::Headers::Field field : headers) {
+    if (net::equal_ignoring_case(field.name.substr(0, kPrefix.size()), kPrefix)) {
+      names.emplace_back(field.name);
+    }
+  }
+  for (const std::string& name : names) headers.remove(name);
+}
+
 Result<Impersonation> impersonate(const net::Headers& headers, const Attributes& request,
                                   Authorizer& authorizer) {
   UserInfo wanted = wanted_user(headers);

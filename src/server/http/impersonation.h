@@ -13,6 +13,9 @@ namespace knarr::server {
 // Whether the headers ask for it at all.
 bool asks_to_impersonate(const net::Headers& headers);
 
+// Removes them, so that nobody behind this server acts on them again.
+void drop_impersonation(net::Headers& headers);
+
 struct Impersonation {
   UserRef user;        // null: refused
   Attributes refused;  // what the caller may not, for the message

@@ -187,3 +187,56 @@ TEST_CASE("paths that lead nowhere") {
   c.call("POST", "/api/v1/configmaps", "{}");
   CHECK(c.status == 405);
 }
+
+TEST_CASE("what is watched has no parts, and no other method") {
+  Cluster c;
+  const std::string pods = "/api/v1/watch/namespaces/default/pods";
+  struct Row {
+    const char* method;
+    std::string path;
+  };
+  const Row rows[] = {
+      {"GET", pods + "/p/exec"},   {"POST", pods + "/p/exec"},  {"GET", pods + "/p/log"},
+      {"GET", pods + "/p/proxy"},  {"HEAD", pods + "/p/proxy"}, {"GET", pods + "/p/proxy/x"},
+      {"GET", pods + "/p/status"}, {"PUT", pods + "/p/status"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.method << " " << row.path);
+    json::Value refused = c.call(row.method, row.path);
+    CHECK(c.status == 405);
+  }
+}
+
+TEST_CASE("a stream into a pod asks for the right to create one") {
+  Cluster c(AuthorizationMode::kRbac);
+  const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/";
+  auto allow = [&](const std::string& user, const std::string& verbs) {
+    c.call("POST", rbac + "roles",
+           R"({"metadata":{"name":")" + user + R"("},"rules":[{"verbs":)" + verbs +
+               R"(,"apiGroups":[""],"resources":["pods/exec","pods/attach","pods/portforward",
+                 "pods/log"]}]})");
+    REQUIRE(c.status == 201);
+    c.call("POST", rbac + "rolebindings",
+           R"({"metadata":{"name":")" + user +
+               R"("},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":")" +
+               user + R"("},"subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User",
+                 "name":")" +
+               user + R"("}]})");
+    REQUIRE(c.status == 201);
+  };
+  allow("jane", R"(["get"])");
+  allow("kim", R"(["get","create"])");
+  const std::string pod = "/api/v1/namespaces/default/pods/p/";
+  for (const char* sub : {"exec", "attach", "portforward"}) {
+    INFO(sub);
+    json::Value refused = c.call("GET", pod + sub, "", {{"X-User", "jane"}});
+    CHECK(c.status == 403);
+    CHECK(refused["message"].text() ==
+          "pods \"p\" is forbidden: User \"jane\" cannot create resource \"pods/" +
+              std::string(sub) + "\" in API group \"\" in the namespace \"default\"");
+    c.call("GET", pod + sub, "", {{"X-User", "kim"}});
+    CHECK(c.status == 404);
+  }
+  c.call("GET", pod + "log", "", {{"X-User", "jane"}});
+  CHECK(c.status == 404);
+}
