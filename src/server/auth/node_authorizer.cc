@@ -16,13 +16,6 @@ const Decision kYes{true, ""};
 
 Decision refuse(std::string why) { return {false, std::move(why)}; }
 
-// The node's name; null when the user is none. It may be empty.
-const char* node_name(const UserInfo& user) {
-  constexpr std::string_view kPrefix = "system:node:";
-  if (!user.name.starts_with(kPrefix) || !user.in_group("system:nodes")) return nullptr;
-  return user.name.c_str() + kPrefix.size();
-}
-
 bool one_of(std::string_view verb, std::initializer_list<std::string_view> verbs) {
   return std::find(verbs.begin(), verbs.end(), verb) != verbs.end();
 }
@@ -62,6 +55,12 @@ Decision csi_node(const std::string& node, const Attributes& a) {
 }
 
 }  // namespace
+
+const char* node_name(const UserInfo& user) {
+  constexpr std::string_view kPrefix = "system:node:";
+  if (!user.name.starts_with(kPrefix) || !user.in_group("system:nodes")) return nullptr;
+  return user.name.c_str() + kPrefix.size();
+}
 
 enum class NodeAuthorizer::Thing {
   kPod,
@@ -166,9 +165,13 @@ Decision NodeAuthorizer::slice(const std::string& node, const Attributes& a) con
 }
 
 Decision NodeAuthorizer::own_node(const std::string& node, const Attributes& a) const {
-  if (a.subresource == "status") return one_of(a.verb, {"update", "patch"}) ? kYes : kNo;
-  if (!a.subresource.empty()) return kNo;
-  if (one_of(a.verb, {"create", "update", "patch"})) return kYes;
+  bool changes = one_of(a.verb, {"update", "patch"});
+  if (!a.subresource.empty() && (a.subresource != "status" || !changes)) return kNo;
+  if (changes) {
+    if (a.name == node) return kYes;
+    return refuse(fmt::format("node \"{}\" is not allowed to modify node \"{}\"", node, a.name));
+  }
+  if (a.verb == "create") return kYes;  // its name stands in the body: admission looks at it
   if (!one_of(a.verb, {"get", "list", "watch"})) return kNo;
   if (a.name == node) return kYes;
   return refuse(fmt::format("node '{}' cannot read {}, only its own Node object", node,
@@ -176,10 +179,18 @@ Decision NodeAuthorizer::own_node(const std::string& node, const Attributes& a) 
 }
 
 Decision NodeAuthorizer::pod(const std::string& node, const Attributes& a) const {
-  if (a.subresource == "status") return one_of(a.verb, {"update", "patch"}) ? kYes : kNo;
-  if (a.subresource == "eviction") return a.verb == "create" ? kYes : kNo;
+  auto only_bound = [&](std::string_view what) {
+    if (is_related(node, Thing::kPod, a.ns, a.name)) return kYes;
+    return refuse(
+        fmt::format("node \"{}\" can only {} pods with spec.nodeName set to itself", node, what));
+  };
+  if (a.subresource == "status") {
+    return one_of(a.verb, {"update", "patch"}) ? only_bound("update pod status for") : kNo;
+  }
+  if (a.subresource == "eviction") return a.verb == "create" ? only_bound("evict") : kNo;
   if (!a.subresource.empty()) return kNo;
-  if (one_of(a.verb, {"create", "delete"})) return kYes;
+  if (a.verb == "delete") return only_bound("delete");
+  if (a.verb == "create") return kYes;  // of mirror pods alone: admission looks at the body
   if (a.verb == "get") return get_object(node, Thing::kPod, a);
   if (!one_of(a.verb, {"list", "watch"})) return kNo;
   if (selects(a, "spec.nodeName", node)) return kYes;

@@ -14,6 +14,9 @@
 
 namespace knarr::server {
 
+// The name of the node whose credentials these are; null when they are no node's. It may be empty.
+const char* node_name(const UserInfo& user);
+
 class NodeAuthorizer final : public Authorizer {
  public:
   explicit NodeAuthorizer(const Cache& cache);

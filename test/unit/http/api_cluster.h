@@ -20,6 +20,7 @@ class Everyone final : public Authenticator {
     if (request.headers.has("X-User")) {
       user->name = request.headers.get("X-User");
       user->groups = {kAuthenticatedGroup};
+      if (user->name.starts_with("system:node:")) user->groups.emplace_back("system:nodes");
     }
     done(UserRef(user));
   }
