@@ -1,6 +1,7 @@
 #include "server/registry/service_ports.h"
 
 #include <algorithm>
+#include <climits>
 #include <map>
 #include <set>
 
@@ -23,12 +24,13 @@ Error no_port_left(const Error& why) {
   return internal_error("failed to allocate a nodePort: " + why.message);
 }
 
-// A node port that some entry for this port asks for; 0: none does.
-int asked_for(const Value& ports, int64_t port) {
+// The node port that the first entry for a port asks for, by port.
+std::map<int64_t, int> asked_for(const Value& ports) {
+  std::map<int64_t, int> asked;
   for (const Value& p : ports.elements()) {
-    if (p["port"].as_int() == port && node_port(p) != 0) return node_port(p);
+    if (node_port(p) != 0) asked.emplace(p["port"].as_int(), node_port(p));
   }
-  return 0;
+  return asked;
 }
 
 }  // namespace
@@ -41,33 +43,34 @@ Error PortOperation::refusal(size_t index, int port, const std::string& why) con
 
 Result<void> PortOperation::take(int port) {
   if (dry_run_) {
-    bool mine = std::find(taken_.begin(), taken_.end(), port) != taken_.end();
-    if (mine || allocator_.has_port(port)) {
+    if (taken_.count(port) != 0 || allocator_.has_port(port)) {
       return make_error(Code::kInvalid, "provided port is already allocated");
     }
   } else {
     TRY(allocator_.take_port(port));
     undo_.emplace_back([&allocator = allocator_, port] { allocator.free_port(port); });
   }
-  taken_.push_back(port);
+  taken_.insert(port);
   return {};
 }
 
 Result<int> PortOperation::take_any() {
   int port = kFirstDryPort;
   if (dry_run_) {
-    for (int other : taken_) port = std::max(port, other + 1);
+    // What is asked for may be any number: validation comes later.
+    if (!taken_.empty()) port = std::max(port, std::min(*taken_.rbegin(), INT_MAX - 1) + 1);
   } else {
     TRY_ASSIGN(port, allocator_.take_any_port());
     undo_.emplace_back([&allocator = allocator_, port] { allocator.free_port(port); });
   }
-  taken_.push_back(port);
+  taken_.insert(port);
   return port;
 }
 
 Result<void> PortOperation::take_first(Value& spec) {
   Value* ports = spec.find("ports");
   if (ports == nullptr) return {};
+  const std::map<int64_t, int> asked = asked_for(*ports);
   std::map<int64_t, int> given;  // by service port: protocols of one port share a node port
   size_t index = 0;
   for (Value& port : ports->elements()) {
@@ -76,7 +79,8 @@ Result<void> PortOperation::take_first(Value& spec) {
     if (wanted == 0 && !gives_node_ports(spec)) continue;
     int& mine = given[port["port"].as_int()];
     if (mine == 0) {
-      mine = asked_for(*ports, port["port"].as_int());
+      auto found = asked.find(port["port"].as_int());
+      mine = found == asked.end() ? 0 : found->second;
       if (mine != 0) {
         Result<void> taken = take(mine);
         if (!taken.ok()) return refusal(at, mine, taken.error().message);
@@ -111,8 +115,7 @@ Result<void> PortOperation::take_changed(Value& spec, const Value& before) {
       Result<int> any = take_any();
       if (!any.ok()) return no_port_left(any.error());
       port.set("nodePort", wanted = *any);
-    } else if (had.count(wanted) == 0 &&
-               std::find(taken_.begin(), taken_.end(), wanted) == taken_.end()) {
+    } else if (had.count(wanted) == 0 && taken_.count(wanted) == 0) {
       Result<void> taken = take(wanted);
       if (!taken.ok()) return refusal(at, wanted, taken.error().message);
     }

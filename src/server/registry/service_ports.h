@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +34,7 @@ class PortOperation {
   std::string service_;
   bool dry_run_;
   std::vector<std::function<void()>>& undo_;
-  std::vector<int> taken_;
+  std::set<int> taken_;
 };
 
 }  // namespace knarr::server

@@ -427,6 +427,7 @@ void WriteFlow::remove_finished(const ObjectRef& current, const json::Value& old
       key_of(*request_), current->revision,
       [self = shared_from_this(), before, shown](Result<ObjectRef> removed) {
         if (!removed.ok()) return self->fail(self->worded(std::move(removed).error()));
+        self->undo();  // what the update was given: nobody has it now
         self->strategy_.deleted(*before);
         self->answer(200, shown);
       });
