@@ -87,6 +87,7 @@ PolicySource::Rules CachedPolicy::rules(const RoleRef& role, const std::string& 
     roles_.erase(key);
     return nullptr;
   }
+  if (roles_.size() >= forget_at_) forget_roles();
   Read& read = roles_[key];
   if (read.object != object) {
     Result<json::Value> value = json::parse(object->json);
@@ -95,6 +96,15 @@ PolicySource::Rules CachedPolicy::rules(const RoleRef& role, const std::string& 
     read.object = std::move(object);
   }
   return read.rules;
+}
+
+// Roles that are gone, and that nobody asks for again, as of namespaces that are gone.
+void CachedPolicy::forget_roles() const {
+  std::erase_if(roles_, [this](const auto& entry) {
+    const auto& [ns, name] = entry.first;
+    return cache_.get({{kGroup, ns.empty() ? "clusterroles" : "roles"}, {ns, name}}) == nullptr;
+  });
+  forget_at_ = 2 * roles_.size() + kRolesKept;
 }
 
 }  // namespace knarr::server

@@ -26,6 +26,8 @@ class CachedPolicy final : public PolicySource {
 
  private:
   class Feed;
+  static constexpr size_t kRolesKept = 256;
+  void forget_roles() const;
   struct Read {
     ObjectRef object;
     Rules rules;
@@ -35,6 +37,7 @@ class CachedPolicy final : public PolicySource {
   std::map<std::string, std::map<std::string, Binding>> bindings_;  // by namespace, then name
   std::unique_ptr<Feed> of_cluster_, of_namespaces_;
   mutable std::map<std::pair<std::string, std::string>, Read> roles_;  // "" is the cluster's
+  mutable size_t forget_at_ = kRolesKept;                              // as many entries
 };
 
 }  // namespace knarr::server
