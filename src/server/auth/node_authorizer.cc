@@ -180,7 +180,9 @@ Decision NodeAuthorizer::own_node(const std::string& node, const Attributes& a) 
 
 Decision NodeAuthorizer::pod(const std::string& node, const Attributes& a) const {
   auto only_bound = [&](std::string_view what) {
-    if (is_related(node, Thing::kPod, a.ns, a.name)) return kYes;
+    // Of a pod that is gone the node is to hear that it is.
+    bool gone = cache_.get({{"", "pods"}, {a.ns, a.name}}) == nullptr;
+    if (gone || is_related(node, Thing::kPod, a.ns, a.name)) return kYes;
     return refuse(
         fmt::format("node \"{}\" can only {} pods with spec.nodeName set to itself", node, what));
   };

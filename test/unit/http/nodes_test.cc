@@ -50,6 +50,8 @@ TEST_CASE("a node changes itself and the pods bound to it") {
       {"DELETE", pods + "/of-b", "", 403,
        "node \"a\" can only delete pods with spec.nodeName set to itself"},
       {"DELETE", pods + "/of-a", "", 200, ""},
+      {"DELETE", pods + "/gone", "", 404, ""},
+      {"PATCH", pods + "/gone/status", status, 404, ""},
   };
   for (const Row& row : rows) {
     INFO(row.method << " " << row.path << " " << row.body);
