@@ -44,17 +44,17 @@ TEST_CASE("tokens that no list gave") {
   };
   const Row rows[] = {
       {{"", "a"}, 0, "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"},
-      {{"..", "a"}, 1, ""},
-      {{".", "a"}, 1, ""},
-      {{"", "a//b"}, 1, ""},
+      {{"..", "a"}, 1, "../a"},
+      {{".", "a"}, 1, "./a"},
+      {{"", "a//b"}, 1, "a//b"},
   };
   for (const Row& row : rows) {
     std::string token = continue_token(row.revision, row.after);
     json::Value refused = c.call("GET", kMaps + "?continue=" + token);
     CHECK(c.status == 400);
     std::string message = refused["message"].text();
-    CHECK(message.find("continue key is not valid: ") != std::string::npos);
-    CHECK(message.find(row.message) != std::string::npos);
+    CHECK(message.find("continue key is not valid: " + std::string(row.message)) !=
+          std::string::npos);
   }
 }
 

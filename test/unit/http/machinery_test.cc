@@ -166,6 +166,54 @@ TEST_CASE("documents of OpenAPI are found by their hash") {
   CHECK(c.status == 406);
 }
 
+TEST_CASE("acting as someone else is for who may") {
+  Cluster c(AuthorizationMode::kRbac);
+  const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/";
+  c.call("POST", rbac + "clusterroles",
+         R"({"metadata":{"name":"act"},"rules":[{"verbs":["impersonate"],"apiGroups":[""],
+           "resources":["users"],"resourceNames":["bob"]}]})");
+  REQUIRE(c.status == 201);
+  c.call("POST", rbac + "clusterrolebindings",
+         R"({"metadata":{"name":"act"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io",
+           "kind":"ClusterRole","name":"act"},"subjects":[{"apiGroup":"rbac.authorization.k8s.io",
+           "kind":"User","name":"kim"}]})");
+  REQUIRE(c.status == 201);
+  c.call("POST", rbac + "clusterroles",
+         R"({"metadata":{"name":"review"},"rules":[{"verbs":["create"],
+           "apiGroups":["authentication.k8s.io"],"resources":["selfsubjectreviews"]}]})");
+  REQUIRE(c.status == 201);
+  c.call("POST", rbac + "clusterrolebindings",
+         R"({"metadata":{"name":"review"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io",
+           "kind":"ClusterRole","name":"review"},"subjects":[{"apiGroup":
+           "rbac.authorization.k8s.io","kind":"Group","name":"system:authenticated"}]})");
+  REQUIRE(c.status == 201);
+  struct Row {
+    const char* caller;
+    net::Headers::Field wanted;
+    int status;
+  };
+  const Row rows[] = {
+      {"jane", {"Impersonate-User", "bob"}, 403},
+      {"kim", {"Impersonate-User", "bob"}, 201},
+      {"kim", {"Impersonate-User", "ann"}, 403},
+  };
+  for (const Row& row : rows) {
+    INFO(row.caller << " as " << row.wanted.value);
+    net::Headers headers{{"X-User", row.caller}};
+    headers.add(row.wanted.name, row.wanted.value);
+    auto exchange = c.begin("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}",
+                            std::move(headers));
+    CHECK(exchange->status_ == row.status);
+    if (row.status == 201) {
+      CHECK(exchange->body_.find(R"("username":"bob")") != std::string::npos);
+      CHECK(!exchange->request.headers.has("Impersonate-User"));
+    }
+  }
+  net::Headers more{{"X-User", "kim"}, {"Impersonate-User", "bob"}, {"Impersonate-Group", "g"}};
+  c.call("GET", kMaps, "", more);
+  CHECK(c.status == 403);
+}
+
 TEST_CASE("acting as someone else") {
   Cluster c;
   CHECK(reviewed(c, {{"Impersonate-User", "bob"}}) ==

@@ -96,3 +96,26 @@ TEST_CASE("one node port of a service serves a protocol once") {
   CHECK(c.status == 500);
   CHECK(twice["message"].as_string() == "duplicate nodePort: {TCP 30100}");
 }
+
+TEST_CASE("an update that is the deletion keeps no port") {
+  Cluster c;
+  json::Value s = c.call("POST", kServices,
+                         R"({"metadata":{"name":"s","finalizers":["a.io/b"]},
+                           "spec":{"ports":[{"port":80}]}})");
+  REQUIRE(c.status == 201);
+  s = c.call("DELETE", kServices + "/s");
+  s = c.call("GET", kServices + "/s");
+  REQUIRE(s["metadata"].has("deletionTimestamp"));
+  s.member("metadata").erase("finalizers");
+  s.member("spec").set("type", "NodePort");
+  s.member("spec").set("ports", json::Value::array({json::Value::object(
+                                    {{"port", 80}, {"protocol", "TCP"}, {"nodePort", 30005}})}));
+  c.call("PUT", kServices + "/s", json::write(s));
+  REQUIRE(c.status == 200);
+  c.call("GET", kServices + "/s");
+  REQUIRE(c.status == 404);
+  c.call("POST", kServices,
+         R"({"metadata":{"name":"t"},"spec":{"type":"NodePort","ports":[
+           {"port":80,"nodePort":30005}]}})");
+  CHECK(c.status == 201);
+}
