@@ -52,7 +52,8 @@ build() {
   scripts/deps.sh build
   cmake --preset release >/dev/null
   cmake --build --preset release --target knarr
-  binary=build/release/src/knarr
+  binary=build/release/knarr
+  strip -o $binary build/release/src/knarr
 }
 
 # Commands that knarr and this script call: Debian's are installed, others are asked for.
