@@ -134,9 +134,16 @@ TEST_CASE("a lost connection is no lost shim", "[root]") {
   std::string pod = node.sandbox();
   std::string id = node.run(pod, node.shell("sleep 1000"));
   std::optional<Result<ExecResult>> running;
-  node.runtime().exec_sync(id, {"sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.02; done; exit 7"},
-                           0, [&](Result<ExecResult> result) { running = std::move(result); });
-  REQUIRE(node.exec(id, {"true"}).ok());
+  node.runtime().exec_sync(
+      id, {"sh", "-c", "touch /tmp/up; while [ ! -e /tmp/go ]; do sleep 0.02; done; exit 7"}, 0,
+      [&](Result<ExecResult> result) { running = std::move(result); });
+  // What has not been told to have started is lost with the connection.
+  REQUIRE(node.loop.run_until(
+      [&] {
+        Result<ExecResult> up = node.exec(id, {"sh", "-c", "[ -e /tmp/up ]"});
+        return up.ok() && up->exit_code == 0;
+      },
+      kPatience_ms));
   break_connections();
   REQUIRE(node.loop.run_until(
       [&] {
