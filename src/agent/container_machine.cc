@@ -51,14 +51,6 @@ ContainerMachine::ContainerMachine(PodServices& services, std::string name, IdOf
       changed_(std::move(changed)),
       stop_(services, [this] { gone(); }) {}
 
-template <typename F>
-auto ContainerMachine::guarded(F fn) {
-  return [epoch = std::weak_ptr<int>(epoch_), at = *epoch_, fn](auto&&... args) {
-    auto now = epoch.lock();
-    if (now && *now == at) fn(std::forward<decltype(args)>(args)...);
-  };
-}
-
 // Every move makes the callbacks of the step before stale.
 void ContainerMachine::move(State to) {
   if (!allowed(state_, to)) {
@@ -66,7 +58,7 @@ void ContainerMachine::move(State to) {
               static_cast<int>(state_), static_cast<int>(to));
   }
   state_ = to;
-  ++*epoch_;
+  epoch_.next();
   stop_.over();
 }
 
@@ -113,8 +105,9 @@ void ContainerMachine::start(const PodRef& pod, const std::string& sandbox_id,
   shown_timer_.reset();
   failure_ = {};  // of an attempt that ended with its sandbox
   move(State::kPulling);
-  services_.images.ensure(
-      pod_, spec(), guarded([this](ImagePuller::Outcome outcome) { pulled(std::move(outcome)); }));
+  services_.images.ensure(pod_, spec(), epoch_.guarded([this](ImagePuller::Outcome outcome) {
+    pulled(std::move(outcome));
+  }));
 }
 
 // Back to idle, with words for the user, to be started again when the time has come.
@@ -144,10 +137,11 @@ void ContainerMachine::pulled(ImagePuller::Outcome outcome) {
       return;
     }
   }
-  services_.configurer.configure(
-      {pod_, &spec(), static_cast<uint32_t>(next_attempt_), outcome.image, pod_ips_, sandbox_id_,
-       target_id},
-      guarded([this](Result<runtime::ContainerConfig> config) { configured(std::move(config)); }));
+  services_.configurer.configure({pod_, &spec(), static_cast<uint32_t>(next_attempt_),
+                                  outcome.image, pod_ips_, sandbox_id_, target_id},
+                                 epoch_.guarded([this](Result<runtime::ContainerConfig> config) {
+                                   configured(std::move(config));
+                                 }));
 }
 
 void ContainerMachine::configured(Result<runtime::ContainerConfig> config) {
@@ -160,7 +154,7 @@ void ContainerMachine::configured(Result<runtime::ContainerConfig> config) {
   move(State::kCreating);
   services_.runtime.create_container(
       sandbox_id_, *std::move(config),
-      guarded([this](Result<std::string> id) { created(std::move(id)); }));
+      epoch_.guarded([this](Result<std::string> id) { created(std::move(id)); }));
 }
 
 void ContainerMachine::created(Result<std::string> id) {
@@ -186,9 +180,10 @@ void ContainerMachine::created(Result<std::string> id) {
   record_.resources = resources_of(spec());
   early_exit_.reset();
   move(State::kStarting);
-  services_.runtime.start_container(
-      record_.current->id,
-      guarded([this](Result<runtime::ContainerStatus> status) { started(std::move(status)); }));
+  services_.runtime.start_container(record_.current->id,
+                                    epoch_.guarded([this](Result<runtime::ContainerStatus> status) {
+                                      started(std::move(status));
+                                    }));
 }
 
 void ContainerMachine::started(Result<runtime::ContainerStatus> status) {
@@ -230,19 +225,20 @@ void ContainerMachine::start_failed(const std::string& message) {
 
 void ContainerMachine::run_post_start() {
   move(State::kHook);
-  services_.hooks.run(
-      target(), (*spec().spec)["lifecycle"]["postStart"], 0, guarded([this](Result<void> done) {
-        if (done.ok()) {
-          now_running();
-          changed_();
-          return;
-        }
-        // What it said may hold secrets: an event does not repeat it.
-        services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
-                                 "PostStartHook failed");
-        failure_ = {"PostStartHookError", done.error().message};
-        stop(pod_, deadline_ms(pod_->grace_seconds() * 1000), "FailedPostStartHook");
-      }));
+  services_.hooks.run(target(), (*spec().spec)["lifecycle"]["postStart"], 0,
+                      epoch_.guarded([this](Result<void> done) {
+                        if (done.ok()) {
+                          now_running();
+                          changed_();
+                          return;
+                        }
+                        // What it said may hold secrets: an event does not repeat it.
+                        services_.events.warning(*pod_, spec().field_path, "FailedPostStartHook",
+                                                 "PostStartHook failed");
+                        failure_ = {"PostStartHookError", done.error().message};
+                        stop(pod_, deadline_ms(pod_->grace_seconds() * 1000),
+                             "FailedPostStartHook");
+                      }));
 }
 
 void ContainerMachine::now_running(bool was_started, bool was_ready) {
@@ -272,10 +268,10 @@ void ContainerMachine::start_probes() {
       !c["livenessProbe"].is_object()) {
     return;
   }
-  services_.prober.start(target(),
-                         guarded([this](ProbeKind kind, bool passed, const std::string& message) {
-                           verdict(kind, passed, message);
-                         }));
+  services_.prober.start(
+      target(), epoch_.guarded([this](ProbeKind kind, bool passed, const std::string& message) {
+        verdict(kind, passed, message);
+      }));
 }
 
 void ContainerMachine::verdict(ProbeKind kind, bool passed, const std::string&) {
@@ -420,7 +416,7 @@ void ContainerMachine::abandon() {
   if (record_.current) services_.prober.stop(record_.current->id);
   timer_.reset();
   shown_timer_.reset();
-  ++*epoch_;
+  epoch_.next();
   if (state_ != State::kRunning && state_ != State::kStopping) state_ = State::kIdle;
 }
 

@@ -13,6 +13,7 @@
 
 #include "agent/backoff.h"
 #include "agent/container_stop.h"
+#include "agent/epoch.h"
 #include "agent/pod_recovery.h"
 #include "agent/pod_status.h"
 #include "agent/services.h"
@@ -106,8 +107,6 @@ class ContainerMachine {
   void remove_older();
   Prober::Target target() const;
   // Wraps a callback so that it does nothing once this step is no longer the current one.
-  template <typename F>
-  auto guarded(F fn);
 
   PodServices& services_;
   std::string name_;
@@ -128,7 +127,7 @@ class ContainerMachine {
   ContainerStop stop_;                  // in kStopping
   std::unique_ptr<Timer> timer_;        // the end of a wait
   std::unique_ptr<Timer> shown_timer_;  // when CrashLoopBackOff is shown
-  std::shared_ptr<int> epoch_ = std::make_shared<int>(0);
+  Epoch epoch_;
 };
 
 }  // namespace knarr::agent

@@ -13,16 +13,8 @@ constexpr int64_t kLeastGraceMs = 2000;
 
 }  // namespace
 
-template <typename F>
-auto ContainerStop::guarded(F fn) {
-  return [epoch = std::weak_ptr<int>(epoch_), at = *epoch_, fn](auto&&... args) {
-    auto now = epoch.lock();
-    if (now && *now == at) fn(std::forward<decltype(args)>(args)...);
-  };
-}
-
 void ContainerStop::begin(Prober::Target target, int64_t deadline_ms, bool hold) {
-  ++*epoch_;
+  epoch_.next();
   target_ = std::move(target);
   deadline_ms_ = deadline_ms;
   held_ = hold;
@@ -30,15 +22,15 @@ void ContainerStop::begin(Prober::Target target, int64_t deadline_ms, bool hold)
   const json::Value& hook = (*target_.container->spec)["lifecycle"]["preStop"];
   int64_t left_ms = deadline_ms - services_.clock.monotonic_ms();
   if (!hook.is_object() || left_ms <= 0) return hook_over();
-  services_.hooks.run(target_, hook, left_ms, guarded([this](Result<void> done) {
-                        // What it said may hold secrets: an event does not repeat it.
-                        if (!done.ok() && done.error().code != Code::kTimeout) {
-                          services_.events.warning(*target_.pod, target_.container->field_path,
-                                                   "FailedPreStopHook", "PreStopHook failed");
-                        }
-                        // Shortened meanwhile: it was waited for no more.
-                        if (!hook_over_) hook_over();
-                      }));
+  services_.hooks.run(target_, hook, left_ms, epoch_.guarded([this](Result<void> done) {
+    // What it said may hold secrets: an event does not repeat it.
+    if (!done.ok() && done.error().code != Code::kTimeout) {
+      services_.events.warning(*target_.pod, target_.container->field_path, "FailedPreStopHook",
+                               "PreStopHook failed");
+    }
+    // Shortened meanwhile: it was waited for no more.
+    if (!hook_over_) hook_over();
+  }));
 }
 
 void ContainerStop::shorten(int64_t deadline_ms) {
@@ -61,7 +53,8 @@ void ContainerStop::release() {
 void ContainerStop::send_signal() {
   int64_t left_ms = deadline_ms_ - services_.clock.monotonic_ms();
   services_.runtime.stop_container(
-      target_.container_id, std::max(left_ms, kLeastGraceMs), guarded([this](Result<void> done) {
+      target_.container_id, std::max(left_ms, kLeastGraceMs),
+      epoch_.guarded([this](Result<void> done) {
         if (done.ok()) return;
         base::log(base::Level::kWarning, "agent", "stop container {} of {}: {}",
                   target_.container->name, target_.pod->full_name(), done.error().message);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "agent/epoch.h"
 #include "agent/services.h"
 
 namespace knarr::agent {
@@ -24,15 +25,13 @@ class ContainerStop {
   void release();
   // The container has ended: answers under way come too late.
   void over() {
-    ++*epoch_;
+    epoch_.next();
     held_ = false;
   }
 
  private:
   void hook_over();
   void send_signal();
-  template <typename F>
-  auto guarded(F fn);
 
   PodServices& services_;
   std::function<void()> nothing_left_;
@@ -40,7 +39,7 @@ class ContainerStop {
   int64_t deadline_ms_ = 0;  // monotonic
   bool held_ = false;
   bool hook_over_ = false;
-  std::shared_ptr<int> epoch_ = std::make_shared<int>(0);
+  Epoch epoch_;
 };
 
 }  // namespace knarr::agent
