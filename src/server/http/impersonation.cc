@@ -4,6 +4,7 @@
 
 #include "api/names.h"
 #include "api/validation/errors.h"
+#include "base/ascii.h"
 #include "base/format.h"
 #include "net/url.h"
 #include "server/status/errors.h"
@@ -19,21 +20,13 @@ constexpr std::string_view kExtra = "impersonate-extra-";
 constexpr std::string_view kServiceAccount = "system:serviceaccount:";
 constexpr std::string_view kNode = "system:node:";
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
-}
-
 UserInfo wanted_user(const net::Headers& headers) {
   UserInfo user;
   user.name = headers.get(kUser);
   user.uid = headers.get(kUid);
   for (std::string_view group : headers.all(kGroup)) user.groups.emplace_back(group);
   for (net::Headers::Field field : headers) {
-    std::string name = lower(field.name);
+    std::string name = base::lower(field.name);
     if (!name.starts_with(kExtra)) continue;
     std::string key = name.substr(kExtra.size());
     if (Result<std::string> decoded = net::percent_decode(key); decoded.ok()) key = *decoded;
@@ -152,7 +145,7 @@ bool asks_to_impersonate(const net::Headers& headers) {
         !net::equal_ignoring_case(field.name.substr(0, kPrefix.size()), kPrefix)) {
       continue;
     }
-    std::string name = lower(field.name);
+    std::string name = base::lower(field.name);
     if (name == "impersonate-user" || name == "impersonate-uid" || name == "impersonate-group" ||
         name.starts_with(kExtra)) {
       return true;

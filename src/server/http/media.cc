@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/ascii.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
@@ -18,25 +19,11 @@ struct Clause {
   double q = 1;
 };
 
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
-}
-
 template <typename Fn>
 void split(std::string_view text, char by, Fn fn) {
   while (true) {
     size_t at = text.find(by);
-    fn(trim(text.substr(0, at)));
+    fn(base::trim(text.substr(0, at)));
     if (at == std::string_view::npos) return;
     text.remove_prefix(at + 1);
   }
@@ -50,14 +37,14 @@ std::vector<Clause> parse(std::string_view accept) {
     bool first = true;
     split(part, ';', [&](std::string_view piece) {
       if (first) {
-        c.type = lower(piece);
+        c.type = base::lower(piece);
         first = false;
         return;
       }
       size_t eq = piece.find('=');
       if (eq == std::string_view::npos) return;
-      std::string_view key = trim(piece.substr(0, eq));
-      std::string value(trim(piece.substr(eq + 1)));
+      std::string_view key = base::trim(piece.substr(0, eq));
+      std::string value(base::trim(piece.substr(eq + 1)));
       if (key == "as") c.as = value;
       if (key == "g") c.group = value;
       if (key == "v") c.version = value;
@@ -99,7 +86,7 @@ bool form_of(const Clause& c, Accepts accepts, Form& form) {
 
 Result<Wanted> negotiate(std::string_view accept, Accepts accepts) {
   Wanted wanted;
-  if (trim(accept).empty() || accept == "application/json") return wanted;
+  if (base::trim(accept).empty() || accept == "application/json") return wanted;
   std::vector<Clause> clauses = parse(accept);
   bool known = false;
   for (const Clause& c : clauses) {
@@ -138,7 +125,7 @@ Result<Wanted> negotiate(std::string_view accept, Accepts accepts) {
 
 std::optional<std::string_view> accepted_type(std::string_view accept,
                                               std::initializer_list<std::string_view> offered) {
-  if (trim(accept).empty()) return *offered.begin();
+  if (base::trim(accept).empty()) return *offered.begin();
   for (const Clause& c : parse(accept)) {
     for (std::string_view type : offered) {
       std::string_view main = type.substr(0, type.find('/') + 1);
@@ -149,18 +136,18 @@ std::optional<std::string_view> accepted_type(std::string_view accept,
 }
 
 std::optional<api::Media> media_of(std::string_view type) {
-  std::string t = lower(trim(type.substr(0, type.find(';'))));
+  std::string t = base::lower(base::trim(type.substr(0, type.find(';'))));
   if (t.empty() || t == "application/json") return api::Media::kJson;
   if (t == "application/yaml") return api::Media::kYaml;
   return std::nullopt;
 }
 
 bool is_protobuf(std::string_view type) {
-  return trim(type.substr(0, type.find(';'))) == kProtobuf;
+  return base::trim(type.substr(0, type.find(';'))) == kProtobuf;
 }
 
 std::optional<client::PatchType> patch_type_of(std::string_view type) {
-  std::string_view t = trim(type.substr(0, type.find(';')));
+  std::string_view t = base::trim(type.substr(0, type.find(';')));
   if (t == "application/json-patch+json") return client::PatchType::kJson;
   if (t == "application/merge-patch+json") return client::PatchType::kMerge;
   if (t == "application/strategic-merge-patch+json") return client::PatchType::kStrategicMerge;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace knarr::server {
 namespace {
 
@@ -32,27 +34,20 @@ std::string raw_tail(std::string_view path, size_t segments) {
   return at == std::string_view::npos ? std::string() : std::string(path.substr(at));
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return out;
-}
-
 std::string verb_of(std::string_view method, bool named, bool watch) {
   if (method == "POST") return "create";
   if (method == "PUT") return "update";
   if (method == "PATCH") return "patch";
   if (method == "DELETE") return named ? "delete" : "deletecollection";
   if (method == "GET" || method == "HEAD") return named ? "get" : watch ? "watch" : "list";
-  return lower(method);
+  return base::lower(method);
 }
 
 }  // namespace
 
 bool query_bool(const net::Query& query, std::string_view name) {
   if (!query.has(name)) return false;
-  std::string value = lower(query.get(name));
+  std::string value = base::lower(query.get(name));
   return value != "false" && value != "0";
 }
 
@@ -60,7 +55,7 @@ Result<RequestInfo> parse_request(std::string_view method, std::string_view path
                                   const net::Query& query) {
   RequestInfo info;
   info.path = path;
-  info.verb = lower(method);
+  info.verb = base::lower(method);
   std::vector<std::string> s;
   TRY_ASSIGN(s, segments_of(path));
   size_t at = 0;
