@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <filesystem>
 
 #include "agent/dns/dns_server.h"
 #include "agent/network/rtnetlink.h"
@@ -21,6 +20,7 @@
 #include "base/format.h"
 #include "base/random.h"
 #include "net/dns.h"
+#include "temp_dir.h"
 #include "unit/agent_proxy/fake_watch_client.h"
 #include "unit/agent_proxy/net_sandbox.h"
 
@@ -31,16 +31,6 @@ using base::UniqueFd;
 namespace {
 
 constexpr int64_t kLimitMs = 20'000;
-
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/knarr-network-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string path;
-};
 
 // A pod's network namespace, kept by its descriptor; sockets made inside stay inside.
 class FakePod {
@@ -180,8 +170,8 @@ size_t link_count() {
 
 TEST_CASE("pods reach each other, the host reaches them, and all is undone", "[root]") {
   in_new_netns([] {
-    Folder folder;
-    Node node(folder.path + "/network");
+    test::TempDir folder;
+    Node node(folder.path() + "/network");
     size_t links = link_count();
     FakePod a, b;
     REQUIRE(node.range().ok());
@@ -217,8 +207,8 @@ TEST_CASE("pods reach each other, the host reaches them, and all is undone", "[r
 
 TEST_CASE("the machine's own network namespace is never taken for a pod's", "[root]") {
   in_new_netns([] {
-    Folder folder;
-    Node node(folder.path);
+    test::TempDir folder;
+    Node node(folder.path());
     FakePod reused;
     reused.fd_.reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     REQUIRE(node.range().ok());
@@ -234,8 +224,8 @@ TEST_CASE("the machine's own network namespace is never taken for a pod's", "[ro
 
 TEST_CASE("after a restart pods keep their addresses; what is gone is freed", "[root]") {
   in_new_netns([] {
-    Folder folder;
-    Node node(folder.path);
+    test::TempDir folder;
+    Node node(folder.path());
     FakePod a, b, c;
     REQUIRE(node.range().ok());
     REQUIRE(*node.attach("box-a", a, R"([{"containerPort":80,"hostPort":8080}])") == "10.42.0.2");
@@ -254,7 +244,7 @@ TEST_CASE("after a restart pods keep their addresses; what is gone is freed", "[
     b.inside([&] { ok = connects("10.42.0.4", 80); });
     CHECK(ok);
     // The bridge is taken away: the next attachment brings it back.
-    REQUIRE(remove_bridge("knarrt0", folder.path).ok());
+    REQUIRE(remove_bridge("knarrt0", folder.path()).ok());
     FakePod d;
     auto first = node.attach("box-d", d);
     CHECK((first.ok() || node.attach("box-d", d).ok()));
@@ -264,8 +254,8 @@ TEST_CASE("after a restart pods keep their addresses; what is gone is freed", "[
 
 TEST_CASE("host ports, from the host's loopback and from a pod", "[root]") {
   in_new_netns([] {
-    Folder folder;
-    Node node(folder.path);
+    test::TempDir folder;
+    Node node(folder.path());
     FakePod a, b;
     REQUIRE(node.range().ok());
     REQUIRE(node.attach("box-a", a, R"([{"containerPort":80,"hostPort":8080}])").ok());
@@ -290,8 +280,8 @@ TEST_CASE("host ports, from the host's loopback and from a pod", "[root]") {
 
 TEST_CASE("services and names, from pods and from the host", "[root]") {
   in_new_netns([] {
-    Folder folder;
-    Node node(folder.path);
+    test::TempDir folder;
+    Node node(folder.path());
     FakePod a, b;
     REQUIRE(node.range().ok());
     REQUIRE(node.attach("box-a", a).ok());
@@ -360,8 +350,8 @@ TEST_CASE("services and names, from pods and from the host", "[root]") {
 
 TEST_CASE("an attachment is a matter of a millisecond or two", "[root]") {
   in_new_netns([] {
-    Folder folder;
-    Node node(folder.path);
+    test::TempDir folder;
+    Node node(folder.path());
     REQUIRE(node.range().ok());
     node.settle();
     std::vector<FakePod> pods(40);

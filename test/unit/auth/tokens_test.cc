@@ -1,10 +1,10 @@
 #include <catch2/catch.hpp>
-#include <filesystem>
 
 #include "base/random.h"
 #include "server/auth/authenticators.h"
 #include "server/auth/credentials.h"
 #include "support/fake_clock.h"
+#include "temp_dir.h"
 
 using namespace knarr;
 using namespace knarr::server;
@@ -136,8 +136,8 @@ TEST_CASE("a token bound to a node ends with it, one of a pod when the pod's del
 }
 
 TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
-  char folder[] = "/tmp/knarr-credentials-XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
+  test::TempDir temp;
+  const std::string& folder = temp.path();
   CredentialNames names{{"example"}, {"192.0.2.1"}, "n1"};
   constexpr int64_t kNow = 1800000000;
   auto first = load_credentials(folder, names, kNow);
@@ -157,5 +157,4 @@ TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
   auto late = load_credentials(folder, names, kNow + 300 * 86400);
   REQUIRE(late.ok());
   CHECK(late->admin.certificate != first->admin.certificate);
-  std::filesystem::remove_all(folder);
 }
