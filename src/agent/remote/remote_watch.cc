@@ -38,7 +38,7 @@ void RemoteWatch::begin() {
   status_ = 0;
   server_ = client_.servers_.current();
   net::ResponseEvents events;
-  events.on_headers = [this](int status, const net::Headers&) { answered(status); };
+  events.on_headers = [this](int status, const net::Headers&) { status_ = status; };
   events.on_data = [this](std::string_view bytes) { take(bytes); };
   events.on_end = [this](const net::Headers&) {
     if (status_ == 200) return again();
@@ -55,8 +55,6 @@ void RemoteWatch::begin() {
   request.timeout_ms = client_.options_.call_timeout_ms;
   call_ = client_.http_.send(std::move(request), std::move(events));
 }
-
-void RemoteWatch::answered(int status) { status_ = status; }
 
 void RemoteWatch::take(std::string_view bytes) {
   unread_ += bytes;

@@ -27,7 +27,6 @@ class RemoteWatch final : public client::Watch {
   void take(std::string_view bytes);
   // False when the stream is over with it.
   bool event(const std::string& line);
-  void answered(int status);
   void lost(const Error& error);
   void again();
 

@@ -35,7 +35,7 @@ class CachedPolicy::Feed final : public WatchSink {
     policy_.bindings_[object->name.ns][object->name.name] = read_binding(*value);
   }
   void on_bookmark(kv::Revision, bool) override {}
-  // The cache has loaded anew.
+  // Whatever ended the watch: nobody is bound until it is told anew.
   void on_error(const Error&) override {
     std::erase_if(policy_.bindings_, [this](const auto& entry) {
       return entry.first.empty() == (resource_ == "clusterrolebindings");
