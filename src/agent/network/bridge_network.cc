@@ -92,6 +92,8 @@ Result<void> BridgeNetwork::set_pod_cidr(const std::string& text, Callback<void>
              options_.host_addresses,
              options_.service_cidr,
              options_.mtu,
+             options_.mtu_overhead,
+             options_.node_ip,
              options_.state_dir};
   worker_.run<void>([links = links_, config = config_] { return links->ensure(config); },
                     [done = std::move(done)](Result<void> result) {

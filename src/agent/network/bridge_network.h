@@ -28,8 +28,10 @@ struct BridgeOptions {
   // without a default route, and packets to what is no service do not leave it.
   std::string service_cidr;
   std::vector<std::string> host_addresses;  // further addresses of the bridge: cluster DNS
-  int mtu = 0;                              // 0: that of the link with the default route
+  int mtu = 0;                              // 0: that of the link with node_ip, see below
   std::string state_dir;                    // "<data-dir>/agent/network"
+  int mtu_overhead = 0;                     // that packets between nodes grow by
+  std::string node_ip;                      // unknown: the link with the default route
 };
 
 class BridgeNetwork final : public PodNetwork {

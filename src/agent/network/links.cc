@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "agent/network/routes.h"
 #include "agent/network/rtnetlink.h"
 #include "base/ascii.h"
 #include "base/file.h"
@@ -23,6 +24,7 @@ namespace {
 
 constexpr int kDefaultMtu = 1500;
 constexpr char kPodInterface[] = "eth0";
+constexpr char kLinkPrefix[] = "knarr";
 
 // /proc/sys/net is that of the thread's namespace. Written in place: these are no files to rename.
 Result<void> write_setting(const std::string& path, std::string_view value) {
@@ -130,27 +132,10 @@ Result<api::IpAddress> ip(const std::string& text) {
   return *parsed;
 }
 
-Result<int> choose_mtu(Netlink& netlink, int asked) {
-  if (asked > 0) return asked;
-  TRY_ASSIGN(int index, default_route_link(netlink));
-  if (index == 0) return kDefaultMtu;
-  TRY_ASSIGN(std::vector<LinkInfo> links, list_links(netlink));
-  for (const LinkInfo& link : links) {
-    if (link.index == index && link.mtu > 0) return link.mtu;
-  }
-  return kDefaultMtu;
-}
-
-// Exactly these: one from an earlier configuration would still draw traffic.
-Result<void> set_addresses(Netlink& netlink, int index, const std::vector<api::Cidr>& wanted) {
-  TRY_ASSIGN(std::vector<api::Cidr> present, list_addresses(netlink, index));
-  for (const api::Cidr& address : present) {
-    if (std::find(wanted.begin(), wanted.end(), address) == wanted.end()) {
-      TRY(delete_address(netlink, index, address));
-    }
-  }
-  for (const api::Cidr& address : wanted) TRY(add_address(netlink, index, address));
-  return {};
+Result<int> choose_mtu(Netlink& netlink, const BridgeConfig& config) {
+  if (config.mtu > 0) return config.mtu;
+  TRY_ASSIGN(Underlay underlay, find_underlay(netlink, api::IpAddress::parse(config.node_ip)));
+  return underlay.mtu - config.mtu_overhead;
 }
 
 }  // namespace
@@ -172,7 +157,7 @@ Result<void> BridgeLinks::ensure(const BridgeConfig& config) {
   }
   Netlink& netlink = *state_->netlink;
   TRY_ASSIGN(api::Cidr address, cidr(config.address));
-  TRY_ASSIGN(state_->mtu, choose_mtu(netlink, config.mtu));
+  TRY_ASSIGN(state_->mtu, choose_mtu(netlink, config));
   TRY(create_bridge(netlink, config.name, mac_of(address.address), state_->mtu));
   TRY_ASSIGN(auto bridge, find_link(netlink, config.name));
   if (!bridge || bridge->kind != "bridge") {
@@ -268,11 +253,15 @@ Result<void> remove_bridge(const std::string& bridge, const std::string& state_d
   return others ? Result<void>() : restore_settings(state_dir);
 }
 
+bool is_pod_link(std::string_view name) {
+  return name.starts_with(kLinkPrefix) && name.size() == std::size(kLinkPrefix) - 1 + 10;
+}
+
 std::string host_link_name(const std::string& sandbox_id) {
   unsigned char hash[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(sandbox_id.data()), sandbox_id.size(), hash);
-  return fmt::format("knarr{:02x}{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3],
-                     hash[4]);
+  return fmt::format("{}{:02x}{:02x}{:02x}{:02x}{:02x}", kLinkPrefix, hash[0], hash[1], hash[2],
+                     hash[3], hash[4]);
 }
 
 }  // namespace knarr::agent

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "knarr/result.h"
@@ -20,7 +21,9 @@ struct BridgeConfig {
   std::string address;                      // "10.42.0.1/24"
   std::vector<std::string> host_addresses;  // "10.43.0.10": each as a /32
   std::string service_cidr;                 // may be empty
-  int mtu = 0;                              // 0: that of the default route's link, else 1500
+  int mtu = 0;                              // 0: that of the link with node_ip, see below
+  int mtu_overhead = 0;                     // that packets between nodes grow by
+  std::string node_ip;                      // unknown: the default route's link, else 1500
   std::string state_dir;                    // remembers kernel settings that were changed
 };
 
@@ -56,5 +59,7 @@ Result<void> remove_bridge(const std::string& bridge, const std::string& state_d
 
 // "knarr" and ten characters that stand for the sandbox: the host's end of its veth pair.
 std::string host_link_name(const std::string& sandbox_id);
+// Whether a link has such a name.
+bool is_pod_link(std::string_view name);
 
 }  // namespace knarr::agent

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -16,10 +17,6 @@ namespace knarr::agent {
 namespace {
 
 constexpr uint8_t kIn6AddrGenModeNone = 1;
-
-std::string_view address_bytes(const api::IpAddress& ip) {
-  return {reinterpret_cast<const char*>(ip.bytes.data()), ip.v6 ? size_t{16} : size_t{4}};
-}
 
 std::string text_of(std::string_view zero_ended) {
   return std::string(zero_ended.substr(0, zero_ended.find('\0')));
@@ -158,21 +155,20 @@ Result<void> set_hairpin(Netlink& netlink, int index) {
   return netlink.request(std::move(message), "set hairpin mode of port " + std::to_string(index));
 }
 
-Result<std::vector<api::Cidr>> list_addresses(Netlink& netlink, int index) {
+Result<std::vector<LinkAddress>> list_addresses(Netlink& netlink) {
   ifaddrmsg header{};
-  header.ifa_family = AF_INET;
+  header.ifa_family = AF_UNSPEC;
   NetlinkMessage message(RTM_GETADDR, NLM_F_DUMP, header);
   TRY_ASSIGN(std::vector<std::string> answers, netlink.query(std::move(message), "list addresses"));
-  std::vector<api::Cidr> out;
+  std::vector<LinkAddress> out;
   for (const std::string& answer : answers) {
     if (answer.size() < sizeof header) continue;
     memcpy(&header, answer.data(), sizeof header);
-    std::string_view bytes = attribute(std::string_view(answer).substr(sizeof header), IFA_LOCAL);
-    if (static_cast<int>(header.ifa_index) != index || bytes.size() != 4) continue;
-    api::Cidr address;
-    memcpy(address.address.bytes.data(), bytes.data(), bytes.size());
-    address.prefix = header.ifa_prefixlen;
-    out.push_back(address);
+    std::string_view attributes = std::string_view(answer).substr(sizeof header);
+    std::string_view bytes = attribute(attributes, IFA_LOCAL);  // IPv6 has one with a peer only
+    auto ip = address_of_bytes(bytes.empty() ? attribute(attributes, IFA_ADDRESS) : bytes);
+    if (!ip || ip->is_link_local_unicast()) continue;
+    out.push_back({static_cast<int>(header.ifa_index), {*ip, header.ifa_prefixlen}});
   }
   return out;
 }
@@ -187,35 +183,28 @@ Result<void> delete_address(Netlink& netlink, int index, const api::Cidr& addres
                          "take away " + address.text());
 }
 
-Result<void> set_route(Netlink& netlink, const Route& route) {
-  rtmsg header{};
-  header.rtm_family = route.to.address.v6 ? AF_INET6 : AF_INET;
-  header.rtm_dst_len = static_cast<uint8_t>(route.to.prefix);
-  header.rtm_table = RT_TABLE_MAIN;
-  header.rtm_protocol = RTPROT_STATIC;
-  header.rtm_scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
-  header.rtm_type = RTN_UNICAST;
-  NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
-  if (route.to.prefix > 0) message.put(RTA_DST, address_bytes(route.to.address));
-  message.put_u32(RTA_OIF, static_cast<uint32_t>(route.link));
-  if (route.gateway) message.put(RTA_GATEWAY, address_bytes(*route.gateway));
-  if (route.source) message.put(RTA_PREFSRC, address_bytes(*route.source));
-  return netlink.request(std::move(message), "set the route to " + route.to.text());
+Result<void> set_addresses(Netlink& netlink, int index, const std::vector<api::Cidr>& wanted) {
+  TRY_ASSIGN(std::vector<LinkAddress> present, list_addresses(netlink));
+  for (const LinkAddress& p : present) {
+    if (p.link != index) continue;
+    if (std::find(wanted.begin(), wanted.end(), p.address) == wanted.end()) {
+      TRY(delete_address(netlink, index, p.address));
+    }
+  }
+  for (const api::Cidr& address : wanted) TRY(add_address(netlink, index, address));
+  return {};
 }
 
-Result<int> default_route_link(Netlink& netlink) {
-  rtmsg header{};
-  header.rtm_family = AF_INET;
-  NetlinkMessage message(RTM_GETROUTE, NLM_F_DUMP, header);
-  TRY_ASSIGN(std::vector<std::string> answers, netlink.query(std::move(message), "list routes"));
-  for (const std::string& answer : answers) {
-    if (answer.size() < sizeof header) continue;
-    memcpy(&header, answer.data(), sizeof header);
-    if (header.rtm_dst_len != 0 || header.rtm_table != RT_TABLE_MAIN) continue;
-    std::string_view attributes = std::string_view(answer).substr(sizeof header);
-    if (uint32_t link = attribute_u32(attributes, RTA_OIF)) return static_cast<int>(link);
-  }
-  return 0;
+std::string_view address_bytes(const api::IpAddress& address) {
+  return {reinterpret_cast<const char*>(address.bytes.data()), address.v6 ? size_t{16} : size_t{4}};
+}
+
+std::optional<api::IpAddress> address_of_bytes(std::string_view bytes) {
+  if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+  api::IpAddress out;
+  out.v6 = bytes.size() == 16;
+  memcpy(out.bytes.data(), bytes.data(), bytes.size());
+  return out;
 }
 
 std::string mac_of(const api::IpAddress& address) {

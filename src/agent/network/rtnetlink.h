@@ -1,9 +1,10 @@
-// Links, addresses and routes as one call each. Index 0 is no link.
+// Links and addresses as one call each. Index 0 is no link.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/proxy/netlink.h"
@@ -42,19 +43,19 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused);
 // The port may send a frame back to where it came from.
 Result<void> set_hairpin(Netlink& netlink, int index);
 
-Result<std::vector<api::Cidr>> list_addresses(Netlink& netlink, int index);  // IPv4
+struct LinkAddress {
+  int link = 0;
+  api::Cidr address;
+};
+Result<std::vector<LinkAddress>> list_addresses(Netlink& netlink);  // without link-local ones
 Result<void> add_address(Netlink& netlink, int index, const api::Cidr& address);
 Result<void> delete_address(Netlink& netlink, int index, const api::Cidr& address);
+// Exactly these: one from an earlier configuration would still draw traffic.
+Result<void> set_addresses(Netlink& netlink, int index, const std::vector<api::Cidr>& wanted);
 
-struct Route {
-  api::Cidr to;
-  int link = 0;
-  std::optional<api::IpAddress> gateway;
-  std::optional<api::IpAddress> source;
-};
-Result<void> set_route(Netlink& netlink, const Route& route);  // replaces one to the same
-// The link of the IPv4 default route; 0 when there is none.
-Result<int> default_route_link(Netlink& netlink);
+// As the kernel has them.
+std::string_view address_bytes(const api::IpAddress& address);
+std::optional<api::IpAddress> address_of_bytes(std::string_view bytes);
 
 // The hardware address that goes with a pod's address: an address that is given again has the same.
 std::string mac_of(const api::IpAddress& address);

@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "net/dns.h"
 #include "temp_dir.h"
+#include "unit/agent_network/fake_pod.h"
 #include "unit/agent_proxy/fake_watch_client.h"
 #include "unit/agent_proxy/net_sandbox.h"
 
@@ -31,63 +32,6 @@ using base::UniqueFd;
 namespace {
 
 constexpr int64_t kLimitMs = 20'000;
-
-// A pod's network namespace, kept by its descriptor; sockets made inside stay inside.
-class FakePod {
- public:
-  FakePod() {
-    std::thread([this] {
-      if (unshare(CLONE_NEWNET) == 0) fd_.reset(open("/proc/thread-self/ns/net", O_RDONLY));
-    }).join();
-  }
-  std::string path() const { return fmt::format("/proc/self/fd/{}", fd_.get()); }
-  void inside(const std::function<void()>& fn) const {
-    std::thread([&] {
-      if (setns(fd_.get(), CLONE_NEWNET) == 0) fn();
-    }).join();
-  }
-  UniqueFd fd_;
-};
-
-sockaddr_in address(const std::string& ip, uint16_t port) {
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_port = htons(port);
-  inet_pton(AF_INET, ip.c_str(), &a.sin_addr);
-  return a;
-}
-
-UniqueFd listen_on(uint16_t port) {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in a = address("0.0.0.0", port);
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) != 0) return {};
-  listen(fd.get(), 16);
-  return fd;
-}
-
-// Without blocking: a refusal that comes while connect(2) holds the socket is only heard of with
-// the next attempt, a second later.
-bool connects(const std::string& ip, uint16_t port) {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_in a = address(ip, port);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0) return true;
-  pollfd p{fd.get(), POLLOUT, 0};
-  if (errno != EINPROGRESS || poll(&p, 1, 3000) != 1) return false;
-  int error = 0;
-  socklen_t size = sizeof error;
-  return getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
-}
-
-// The address of who connected; empty when nobody did.
-std::string accepted_from(const UniqueFd& listener) {
-  pollfd p{listener.get(), POLLIN, 0};
-  if (poll(&p, 1, 1000) != 1) return {};
-  sockaddr_in from{};
-  socklen_t size = sizeof from;
-  UniqueFd fd(accept(listener.get(), reinterpret_cast<sockaddr*>(&from), &size));
-  char text[INET_ADDRSTRLEN];
-  return inet_ntop(AF_INET, &from.sin_addr, text, sizeof text);
-}
 
 PodRef pod_object(const std::string& ports = "[]") {
   auto object = std::make_shared<Object>();

@@ -1,0 +1,36 @@
+// Hears from the kernel when a link comes, goes, or is brought up or down. No timer. Loop thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/loop.h"
+#include "base/unique_fd.h"
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+// The links of which messages of group RTNLGRP_LINK say so.
+std::vector<std::string> links_changed_by(std::string_view messages);
+
+class LinkMonitor {
+ public:
+  // Told the link's name; an empty one when something was missed.
+  LinkMonitor(base::Loop& loop, std::function<void(const std::string& name)> changed);
+
+  // In the network namespace of the caller.
+  Result<void> start();
+
+ private:
+  void receive();
+
+  base::Loop& loop_;
+  std::function<void(const std::string&)> changed_;
+  base::UniqueFd socket_;
+  std::unique_ptr<base::FdWatch> watch_;
+};
+
+}  // namespace knarr::agent

@@ -1,0 +1,113 @@
+#include "agent/network/overlay.h"
+
+#include <algorithm>
+
+#include "agent/network/links.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace knarr::agent {
+
+namespace {
+
+constexpr int64_t kFirstRetryMs = 500;
+constexpr int64_t kLastRetryMs = 30'000;
+
+}  // namespace
+
+Overlay::Overlay(base::Loop& loop, client::Client& client, OverlayOptions options)
+    : loop_(loop),
+      client_(client),
+      options_(std::move(options)),
+      retry_(loop.timer([this] { changed(); })),
+      links_(std::make_shared<OverlayLinks>(options_)) {}
+
+Overlay::~Overlay() = default;
+
+void Overlay::start() { watch_ = client_.watch({"", "v1", "nodes", "", "", ""}, *this); }
+
+void Overlay::on_upsert(const ObjectRef& node) {
+  auto value = json::parse(node->json);
+  if (!value.ok()) {
+    base::log(base::Level::kWarning, "network", "node {}: {}", node->name.name,
+              value.error().message);
+    return;
+  }
+  OverlayNode view = parse_overlay_node(*value);
+  auto [it, added] = nodes_.try_emplace(node->name.name);
+  if (!added && it->second == view) return;
+  it->second = std::move(view);
+  changed();
+}
+
+// This node's own object may be deleted and made again while its pods go on.
+void Overlay::on_delete(const ObjectRef& last) {
+  if (last->name.name == options_.node_name) return;
+  if (nodes_.erase(last->name.name) > 0) changed();
+}
+
+void Overlay::on_synced() {
+  synced_ = true;
+  changed();
+}
+
+void Overlay::changed() {
+  changed_ = true;
+  step();
+}
+
+void Overlay::step() {
+  if (!synced_ || !changed_ || applying_) return;
+  auto plan = plan_overlay(options_, nodes_);
+  if (!plan) return;
+  changed_ = false;
+  if (plan_ == plan) return;
+  retry_->stop();
+  applying_ = true;
+  plan_ = plan;
+  if (!worker_) worker_ = std::make_unique<Worker>(loop_);
+  worker_->run<void>([links = links_, plan = *plan] { return links->apply(plan); },
+                     [this](const Result<void>& result) { applied(result); });
+}
+
+void Overlay::applied(const Result<void>& result) {
+  applying_ = false;
+  if (result.ok()) {
+    retry_ms_ = 0;
+  } else {
+    plan_.reset();
+    retry_ms_ = std::clamp(retry_ms_ * 2, kFirstRetryMs, kLastRetryMs);
+    base::log(base::Level::kWarning, "network",
+              "not all nodes can be reached, trying again in {} ms: {}", retry_ms_,
+              result.error().message);
+    retry_->start(retry_ms_);
+  }
+  // A cluster of one node needs neither thread nor ears.
+  bool alone = result.ok() && plan_ && plan_->routes.empty();
+  if (alone) {
+    monitor_ = nullptr;
+    worker_ = nullptr;
+  } else if (!monitor_) {
+    listen();
+  }
+  step();
+}
+
+void Overlay::listen() {
+  monitor_ =
+      std::make_unique<LinkMonitor>(loop_, [this](const std::string& name) { link_changed(name); });
+  auto listening = monitor_->start();
+  if (!listening.ok()) {
+    base::log(base::Level::kWarning, "network", "a link that goes down may stay unnoticed: {}",
+              listening.error().message);
+  }
+}
+
+// The links of this node's pods come and go all the time, and are none of our business.
+void Overlay::link_changed(const std::string& name) {
+  if (is_pod_link(name)) return;
+  plan_.reset();
+  changed();
+}
+
+}  // namespace knarr::agent

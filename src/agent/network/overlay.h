@@ -1,0 +1,55 @@
+// The way to the pods of other nodes: watches all nodes, and keeps routes and tunnel true to them.
+// A heartbeat of a node, which changes nothing here, costs a look at it. What the kernel refused is
+// tried again after a while, and at once when a link changes; a device or a link that was taken
+// away or down comes back by itself. Loop thread; kernel work on a worker's.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/network/link_monitor.h"
+#include "agent/network/overlay_links.h"
+#include "agent/network/overlay_plan.h"
+#include "agent/proxy/worker.h"
+#include "knarr/client.h"
+
+namespace knarr::agent {
+
+class Overlay final : public client::WatchHandler {
+ public:
+  Overlay(base::Loop& loop, client::Client& client, OverlayOptions options);
+  ~Overlay() override;
+
+  void start();
+  bool settled() const { return !applying_ && !changed_ && !retry_->active(); }
+
+  void on_upsert(const ObjectRef& node) override;
+  void on_delete(const ObjectRef& last) override;
+  void on_synced() override;
+
+ private:
+  void changed();
+  void step();
+  void applied(const Result<void>& result);
+  void listen();
+  void link_changed(const std::string& name);
+
+  base::Loop& loop_;
+  client::Client& client_;
+  OverlayOptions options_;
+  std::map<std::string, OverlayNode> nodes_;
+  std::optional<OverlayPlan> plan_;  // that is in the kernel, as far as we know
+  bool synced_ = false;
+  bool changed_ = false;  // since the work that is under way began
+  bool applying_ = false;
+  int64_t retry_ms_ = 0;
+  std::unique_ptr<Timer> retry_;
+  std::shared_ptr<OverlayLinks> links_;  // used by worker_ alone
+  std::unique_ptr<LinkMonitor> monitor_;
+  std::unique_ptr<Worker> worker_;  // null while this node is alone
+  std::unique_ptr<client::Watch> watch_;
+};
+
+}  // namespace knarr::agent

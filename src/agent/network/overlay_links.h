@@ -1,0 +1,35 @@
+// Brings the kernel's routes, and the VXLAN device with its entries, to what a plan says: only what
+// differs is touched, and what is ours and not in the plan is removed. Our routes are known by
+// their protocol number and by leading into the cluster's range. Blocking: one worker thread.
+#pragma once
+
+#include <optional>
+
+#include "agent/network/overlay_plan.h"
+#include "agent/proxy/netlink.h"
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+inline constexpr uint8_t kRouteProtocol = 107;  // `ip route show proto 107`
+
+class OverlayLinks {
+ public:
+  explicit OverlayLinks(OverlayOptions options) : options_(std::move(options)) {}
+
+  // What one node's entries are refused for does not keep those of others from being made; the
+  // error is the first.
+  Result<void> apply(const OverlayPlan& plan);
+
+ private:
+  Result<int> apply_device(const OverlayPlan& plan);
+  Result<void> apply_routes(const OverlayPlan& plan, int device);
+
+  OverlayOptions options_;
+  std::optional<Netlink> netlink_;
+};
+
+// Device and routes, whoever made them. Blocking.
+Result<void> remove_overlay(const OverlayOptions& options);
+
+}  // namespace knarr::agent

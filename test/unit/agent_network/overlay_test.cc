@@ -1,0 +1,267 @@
+// Two nodes in network namespaces of their own, a cable between them, and pods that reach each
+// other through the overlay.
+#include "agent/network/overlay.h"
+
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <catch2/catch.hpp>
+
+#include "agent/network/bridge_network.h"
+#include "agent/network/routes.h"
+#include "agent/network/vxlan.h"
+#include "base/format.h"
+#include "temp_dir.h"
+#include "unit/agent_network/fake_pod.h"
+#include "unit/agent_proxy/fake_watch_client.h"
+#include "unit/agent_proxy/net_sandbox.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+using base::UniqueFd;
+
+namespace {
+
+constexpr int64_t kLimitMs = 20'000;
+
+std::string node_json(int n, const std::string& ip) {
+  return fmt::format(R"({{"metadata":{{"name":"n{}"}},"spec":{{"podCIDR":"10.42.{}.0/24"}},
+      "status":{{"addresses":[{{"type":"InternalIP","address":"{}"}}]}}}})",
+                     n, n, ip);
+}
+
+PodRef any_pod() {
+  auto object = std::make_shared<Object>();
+  object->name = {"default", "p"};
+  object->json = R"({"metadata":{"name":"p","namespace":"default","uid":"u"},"spec":{"containers":
+      [{"name":"c","image":"i"}]}})";
+  return *Pod::parse(object);
+}
+
+// All of it happens in the node's own namespace.
+class TestNode {
+ public:
+  TestNode(int n, NetworkBackend backend, const std::string& folder) : n_(n) {
+    overlay_options.backend = backend;
+    overlay_options.node_name = fmt::format("n{}", n);
+    overlay_options.device = "knarrt.1";
+    bridge_options.bridge = "knarrt0";
+    bridge_options.state_dir = fmt::format("{}/n{}", folder, n);
+    bridge_options.mtu_overhead = overhead_of(backend, false);
+    bridge_options.node_ip = fmt::format("192.0.2.{}", n + 1);
+  }
+  // With an end of the cable named eth0.
+  void start() {
+    inside([&] {
+      auto netlink = Netlink::open();
+      auto eth0 = find_link(*netlink, "eth0");
+      REQUIRE(set_link_up(*netlink, 1).ok());
+      REQUIRE(set_link_up(*netlink, (*eth0)->index).ok());
+      address(bridge_options.node_ip);
+      iptables = std::make_unique<Iptables>(loop, IptablesOptions{"KT", 14, {}});
+      bridge = std::make_unique<BridgeNetwork>(loop, *iptables, bridge_options);
+      overlay = std::make_unique<Overlay>(loop, client, overlay_options);
+      overlay->start();
+      bool done = false;
+      auto set = bridge->set_pod_cidr(fmt::format("10.42.{}.0/24", n_), [&](Result<void> result) {
+        INFO((result.ok() ? "" : result.error().message));
+        CHECK(result.ok());
+        done = true;
+      });
+      REQUIRE(set.ok());
+      REQUIRE(loop.run_until([&] { return done; }, kLimitMs));
+    });
+  }
+  void address(const std::string& ip) {
+    auto netlink = Netlink::open();
+    auto eth0 = find_link(*netlink, "eth0");
+    REQUIRE(add_address(*netlink, (*eth0)->index, *api::Cidr::parse(ip + "/24")).ok());
+  }
+  std::string attach(const FakePod& pod) {
+    std::string out;
+    inside([&] {
+      bool done = false;
+      bridge->attach(any_pod(), fmt::format("box-{}", n_), pod.path(),
+                     [&](Result<std::vector<std::string>> r) {
+                       out = r.ok() ? r->at(0) : r.error().message;
+                       done = true;
+                     });
+      loop.run_until([&] { return done; }, kLimitMs);
+    });
+    return out;
+  }
+  void settle() {
+    inside([&] { CHECK(loop.run_until([&] { return overlay->settled(); }, kLimitMs)); });
+  }
+  void inside(const std::function<void()>& fn) {
+    UniqueFd home(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    REQUIRE(setns(space.fd_.get(), CLONE_NEWNET) == 0);
+    fn();
+    REQUIRE(setns(home.get(), CLONE_NEWNET) == 0);
+  }
+  std::optional<LinkInfo> link(const std::string& name) {
+    std::optional<LinkInfo> out;
+    inside([&] {
+      auto netlink = Netlink::open();
+      out = *find_link(*netlink, name);
+    });
+    return out;
+  }
+  size_t route_count() {
+    size_t n = 0;
+    inside([&] {
+      auto netlink = Netlink::open();
+      n = list_routes(*netlink, false, kRouteProtocol)->size();
+    });
+    return n;
+  }
+  void stop() {
+    inside([&] {
+      overlay = nullptr;
+      bridge = nullptr;
+      iptables = nullptr;
+    });
+  }
+
+  FakePod space;
+  base::Loop loop;
+  FakeWatchClient client;
+  OverlayOptions overlay_options;
+  BridgeOptions bridge_options;
+  std::unique_ptr<Iptables> iptables;
+  std::unique_ptr<BridgeNetwork> bridge;
+  std::unique_ptr<Overlay> overlay;
+
+ private:
+  int n_;
+};
+
+struct TwoNodes {
+  TwoNodes(NetworkBackend backend, const std::string& folder)
+      : a(0, backend, folder), b(1, backend, folder) {
+    a.inside([&] {
+      auto netlink = Netlink::open();
+      VethPair cable{"eth0", "eth0", mac_of(*api::IpAddress::parse("1.2.3.4")), b.space.fd_.get(),
+                     0,      1500};
+      int refused = 0;
+      REQUIRE(create_veth(*netlink, cable, &refused).ok());
+    });
+    for (TestNode* node : {&a, &b}) {
+      node->start();
+      node->client.put("nodes", node_json(0, "192.0.2.1"));
+      node->client.put("nodes", node_json(1, "192.0.2.2"));
+      node->inside([&] { node->client.sync(); });
+      node->settle();
+    }
+  }
+  ~TwoNodes() {
+    a.stop();
+    b.stop();
+  }
+  bool reach(const FakePod& from, const std::string& ip, const UniqueFd& listener,
+             const std::string& seen_as) {
+    bool ok = false;
+    from.inside([&] { ok = connects(ip, 8080); });
+    return ok && accepted_from(listener) == seen_as;
+  }
+  TestNode a, b;
+};
+
+void pods_reach_each_other(NetworkBackend backend, const std::string& host_seen_as) {
+  test::TempDir folder;
+  TwoNodes nodes(backend, folder.path());
+  FakePod pa, pb;
+  REQUIRE(nodes.a.attach(pa) == "10.42.0.2");
+  REQUIRE(nodes.b.attach(pb) == "10.42.1.2");
+  UniqueFd at_a, at_b;
+  pa.inside([&] { at_a = listen_on(8080); });
+  pb.inside([&] { at_b = listen_on(8080); });
+  // As what they are: nothing on the way hides a pod's address.
+  CHECK(nodes.reach(pa, "10.42.1.2", at_b, "10.42.0.2"));
+  CHECK(nodes.reach(pb, "10.42.0.2", at_a, "10.42.1.2"));
+  CHECK(nodes.reach(nodes.a.space, "10.42.1.2", at_b, host_seen_as));
+
+  // The other node gets another address.
+  nodes.b.inside([&] { nodes.b.address("192.0.2.7"); });
+  for (TestNode* node : {&nodes.a, &nodes.b}) {
+    node->inside([&] { node->client.put("nodes", node_json(1, "192.0.2.7")); });
+    node->settle();
+  }
+  CHECK(nodes.reach(pa, "10.42.1.2", at_b, "10.42.0.2"));
+
+  // The cable is out and in again: what the kernel dropped meanwhile comes back.
+  nodes.a.inside([&] {
+    auto netlink = Netlink::open();
+    NetlinkMessage down(RTM_NEWLINK, 0, [&] {
+      ifinfomsg header{};
+      header.ifi_index = (*find_link(*netlink, "eth0"))->index;
+      header.ifi_change = IFF_UP;
+      return header;
+    }());
+    REQUIRE(netlink->request(std::move(down), "down").ok());
+    nodes.a.loop.run_until([] { return false; }, 50);
+    REQUIRE(set_link_up(*netlink, (*find_link(*netlink, "eth0"))->index).ok());
+    CHECK(nodes.a.loop.run_until(
+        [&] {
+          return nodes.a.overlay->settled() &&
+                 list_routes(*netlink, false, kRouteProtocol)->size() == 1;
+        },
+        kLimitMs));
+  });
+  CHECK(nodes.reach(pa, "10.42.1.2", at_b, "10.42.0.2"));
+
+  // And is gone.
+  CHECK(nodes.a.route_count() == 1);
+  nodes.a.inside([&] { nodes.a.client.remove("nodes", node_json(1, "192.0.2.7")); });
+  nodes.a.settle();
+  CHECK(nodes.a.route_count() == 0);
+  CHECK(!nodes.a.link("knarrt.1"));
+  nodes.b.inside([&] { CHECK(remove_overlay(nodes.b.overlay_options).ok()); });
+  CHECK(nodes.b.route_count() == 0);
+  CHECK(!nodes.b.link("knarrt.1"));
+}
+
+}  // namespace
+
+TEST_CASE("pods of two nodes reach each other through VXLAN", "[root]") {
+  in_new_netns([] { pods_reach_each_other(NetworkBackend::kVxlan, "10.42.0.0"); });
+}
+
+TEST_CASE("pods of two nodes reach each other by their nodes", "[root]") {
+  in_new_netns([] { pods_reach_each_other(NetworkBackend::kHostGw, "192.0.2.1"); });
+}
+
+TEST_CASE("a VXLAN device that is taken away comes back", "[root]") {
+  in_new_netns([] {
+    test::TempDir folder;
+    TwoNodes nodes(NetworkBackend::kVxlan, folder.path());
+    auto before = nodes.a.link("knarrt.1");
+    REQUIRE(before);
+    CHECK(before->mtu == 1450);
+    CHECK(nodes.a.link("knarrt0")->mtu == 1450);
+    nodes.a.inside([&] {
+      auto netlink = Netlink::open();
+      // Somebody else's entry goes, ours come back.
+      LinkEntry strange{mac_of(*api::IpAddress::parse("9.9.9.9")),
+                        *api::IpAddress::parse("192.0.2.99")};
+      REQUIRE(set_entry(*netlink, EntryKind::kForwarding, before->index, strange).ok());
+      OverlayLinks links(nodes.a.overlay_options);
+      auto plan =
+          plan_overlay(nodes.a.overlay_options,
+                       {{"n0", parse_overlay_node(*json::parse(node_json(0, "192.0.2.1")))},
+                        {"n1", parse_overlay_node(*json::parse(node_json(1, "192.0.2.2")))}});
+      REQUIRE(links.apply(*plan).ok());
+      CHECK(*list_entries(*netlink, EntryKind::kForwarding, before->index) == plan->forwarding);
+      CHECK(*list_entries(*netlink, EntryKind::kNeighbour, before->index) == plan->neighbours);
+      CHECK((*find_link(*netlink, "knarrt.1"))->index == before->index);
+
+      REQUIRE(delete_link(*netlink, "knarrt.1").ok());
+      CHECK(nodes.a.loop.run_until(
+          [&] {
+            return nodes.a.overlay->settled() && find_link(*netlink, "knarrt.1")->has_value() &&
+                   list_routes(*netlink, false, kRouteProtocol)->size() == 1;
+          },
+          kLimitMs));
+    });
+  });
+}
