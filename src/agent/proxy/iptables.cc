@@ -97,6 +97,10 @@ std::string Iptables::masquerade_mark() const {
   return fmt::format("{0:#x}/{0:#x}", 1U << options_.masquerade_bit);
 }
 
+std::string Iptables::policy_mark() const {
+  return fmt::format("{0:#x}/{0:#x}", 1U << options_.policy_bit);
+}
+
 void Iptables::set(RulePart part, RuleSet rules, Done done) {
   parts_[part] = std::move(rules);
   if (done) waiting_.push_back(std::move(done));

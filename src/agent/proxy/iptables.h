@@ -36,6 +36,7 @@ struct IptablesOptions {
   // Whose rules will come: until all have, chains that nobody named are left alone, since they may
   // be theirs, of the process before.
   std::set<RulePart> expected = {RulePart::kServices, RulePart::kNetwork};
+  int policy_bit = 15;  // of the packet mark
 };
 
 class Iptables {
@@ -48,6 +49,7 @@ class Iptables {
   std::string masquerade_chain() const { return options_.prefix + "-MARK-MASQ"; }
   // "0x4000/0x4000", as in "-m mark --mark"
   std::string masquerade_mark() const;
+  std::string policy_mark() const;  // of what a network policy lets pass
 
   // Replaces the rules of a part. `done` comes when the kernel has them (an error: it has not, and
   // they will be tried again).
