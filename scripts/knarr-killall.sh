@@ -21,6 +21,7 @@ setting() {  # NAME-OF-FLAG DEFAULT
 data_dir=$(setting data-dir /var/lib/knarr)
 run_dir=$(setting run-dir /run/knarr)
 bridge=$(setting bridge knarr0)
+vxlan=$(setting vxlan-device knarr.1)
 cgroup_root=$(setting cgroup-root knarr)
 chains=$(setting chain-prefix KNARR)
 
@@ -101,6 +102,10 @@ remove_links() {
     ip link delete "$link"
   done
   ip link delete "$bridge" 2>/dev/null
+  ip link delete "$vxlan" 2>/dev/null
+  # Routes to the pods of other nodes carry our number. An agent knows from its server what pods have.
+  pods=$(sed -n 's/.*"cluster-cidr": *"\([^"]*\)".*/\1/p' "$data_dir/agent/cluster.json" 2>/dev/null)
+  ip route flush proto 107 root "${pods:-$(setting cluster-cidr 10.42.0.0/16)}" 2>/dev/null
 }
 
 # One transaction a table: jumps into our chains go, then the chains.
