@@ -12,6 +12,7 @@
 #include "server/controllers/garbage_collector.h"
 #include "server/controllers/horizontal_autoscaler.h"
 #include "server/controllers/job.h"
+#include "server/controllers/load_balancer.h"
 #include "server/controllers/node_lifecycle.h"
 #include "server/controllers/persistent_volume.h"
 #include "server/controllers/replica_set.h"
@@ -41,6 +42,7 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
   host->add(std::make_unique<EndpointSliceController>(context));
   host->add(std::make_unique<EndpointsController>(context));
   host->add(std::make_unique<EndpointSliceMirroringController>(context));
+  host->add(std::make_unique<LoadBalancerController>(context, std::vector<int64_t>()));
   host->add(std::make_unique<CronJobController>(context));
   host->add(std::make_unique<NodeIpamController>(context, options.cluster_cidr));
   host->add(std::make_unique<NodeLifecycleController>(context, options.node_grace_ms));

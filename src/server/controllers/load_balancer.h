@@ -1,0 +1,66 @@
+// The load balancer of a cluster that has no other: a Service of type LoadBalancer, without a
+// loadBalancerClass, gets the addresses of the nodes; the nodes' service proxies answer on them.
+//
+//   - nodes that are Ready, without the label
+//   node.kubernetes.io/exclude-from-external-load-balancers;
+//     where any node has the label svccontroller.knarr.io/enablelb=true, those alone
+//   - of a node its ExternalIP, else its InternalIP, of the service's families
+//   - under externalTrafficPolicy Local only nodes with an endpoint that is ready
+//   - a port belongs to one service: the oldest that asks for it. Ports that nodes themselves
+//     listen on are nobody's
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/controllers/controller.h"
+
+namespace knarr::server {
+
+// What matters of a node.
+struct BalancerNode {
+  std::vector<std::string> v4, v6;  // addresses that may be given, the best first
+  bool usable = false;
+  bool enabled = false;  // by its label
+  bool operator==(const BalancerNode&) const = default;
+};
+BalancerNode balancer_node(const json::Value& node);
+
+// "TCP/80"
+std::vector<std::string> balanced_ports(const json::Value& service);
+// Whether it is ours to serve.
+bool wants_balancer(const json::Value& service);
+
+// status.loadBalancer.ingress for the service. `local`: the nodes with ready endpoints.
+json::Value balancer_ingress(const json::Value& service,
+                             const std::map<std::string, BalancerNode>& nodes,
+                             const std::set<std::string>& local);
+
+class LoadBalancerController final : public Controller {
+ public:
+  // `taken`: TCP ports that nodes listen on themselves.
+  LoadBalancerController(const ControllerContext& context, const std::vector<int64_t>& taken);
+  std::vector<GroupResource> watches() const override;
+  void on_change(const GroupResource& resource, const ObjectRef& previous,
+                 const ObjectRef& object) override;
+  void reconcile(const NamespacedName& key, const PassRef& pass) override;
+
+ private:
+  using Claim = std::pair<int64_t, NamespacedName>;  // since when, and whose
+  void service_changed(const ObjectRef& previous, const ObjectRef& object);
+  void node_changed(const ObjectRef& previous, const ObjectRef& object);
+  std::string refusal(const NamespacedName& key, const std::vector<std::string>& ports) const;
+  std::set<std::string> local_nodes(const NamespacedName& service) const;
+
+  std::set<std::string> taken_;
+  std::map<std::string, BalancerNode> nodes_;
+  std::map<std::string, std::set<Claim>> claims_;                // by port
+  std::map<NamespacedName, std::vector<std::string>> services_;  // their ports
+  std::map<NamespacedName, std::string> told_;                   // refusals, once each
+};
+
+}  // namespace knarr::server
