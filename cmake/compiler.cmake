@@ -26,7 +26,7 @@ set(KNARR_FAST
   "api/validation/(metadata|rules|core)"
   "api/codec/(body|decode|decoder|encode|json_scan|scalars|zero)"
   "server/registry/(list_options|registry|strategy|verbs|write_flow)"
-  "server/http/(body|front|front_paths|media|reply|request_info|watch_stream)")
+  "server/http/(body|front|front_paths|media|reply.*|request_info|watch_stream)")
 
 # Errors are values, so the executable is built without exceptions, the tables for unwinding and the
 # names of types. Only the wrappers of libraries that throw keep all of that: an exception starts in

@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include <chrono>
+
 #include "base/format.h"
 
 namespace knarr::base {
@@ -78,32 +80,41 @@ std::string format_nano_time(int64_t ns) {
   return fmt::format("{}.{:09}Z", date_and_time(seconds), ns - seconds * 1000 * kMicros);
 }
 
-Result<int64_t> parse_time(std::string_view text) {
-  std::string_view rest = text;
-  Error bad = make_error(Code::kBadRequest, fmt::format("\"{}\" is not an RFC 3339 time", text));
-  tm parts = {};
-  parts.tm_year = take_number(rest, 4) - 1900;
-  if (!take(rest, '-')) return bad;
-  parts.tm_mon = take_number(rest, 2) - 1;
-  if (!take(rest, '-')) return bad;
-  parts.tm_mday = take_number(rest, 2);
-  if (!take(rest, 'T') && !take(rest, 't')) return bad;
-  parts.tm_hour = take_number(rest, 2);
-  if (!take(rest, ':')) return bad;
-  parts.tm_min = take_number(rest, 2);
-  if (!take(rest, ':')) return bad;
-  parts.tm_sec = take_number(rest, 2);
+namespace {
+
+bool read_time(std::string_view rest, int64_t& us) {
+  int year = take_number(rest, 4);
+  if (!take(rest, '-')) return false;
+  int month = take_number(rest, 2);
+  if (!take(rest, '-')) return false;
+  int day = take_number(rest, 2);
+  if (!take(rest, 'T') && !take(rest, 't')) return false;
+  int hour = take_number(rest, 2);
+  if (!take(rest, ':')) return false;
+  int minute = take_number(rest, 2);
+  if (!take(rest, ':')) return false;
+  int second = take_number(rest, 2);
   int64_t micros = take_fraction(rest);
   int64_t offset = 0;
-  if (parts.tm_year < -1900 || parts.tm_mon < 0 || parts.tm_mon > 11 || parts.tm_hour < 0 ||
-      parts.tm_hour > 23 || parts.tm_min < 0 || parts.tm_min > 59 || parts.tm_sec < 0 ||
-      parts.tm_sec > 60 || micros < 0 || !take_zone(rest, offset)) {
-    return bad;
-  }
-  int day = parts.tm_mday;
-  int64_t seconds = timegm(&parts);
-  if (parts.tm_mday != day) return bad;  // the 30th of February
-  return (seconds - offset) * kMicros + micros;
+  bool numbers = year >= 0 && month >= 0 && day >= 0 && hour >= 0 && minute >= 0 && second >= 0;
+  if (!numbers || hour > 23 || minute > 59 || second > 59 || micros < 0) return false;
+  if (!take_zone(rest, offset)) return false;
+  std::chrono::year_month_day date(std::chrono::year(year),
+                                   std::chrono::month(static_cast<unsigned>(month)),
+                                   std::chrono::day(static_cast<unsigned>(day)));
+  if (!date.ok()) return false;  // the 30th of February
+  int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
+  int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second;
+  us = (seconds - offset) * kMicros + micros;
+  return true;
+}
+
+}  // namespace
+
+Result<int64_t> parse_time(std::string_view text) {
+  int64_t us = 0;
+  if (read_time(text, us)) return us;
+  return make_error(Code::kBadRequest, fmt::format("\"{}\" is not an RFC 3339 time", text));
 }
 
 }  // namespace knarr::base

@@ -108,7 +108,7 @@ class Decoder {
     while (!reader.done() && !failed_) {
       std::optional<Piece> piece = reader.next();
       if (!piece) break;
-      for (const Slot& slot : slots_of(type, level)) {
+      for (const Slot& slot : layout_of(type, level).slots) {
         if (slot.number != piece->number) continue;
         if (slot.inner != nullptr) {
           fill(type, slot.inner, piece->bytes, out, depth + 1);

@@ -4,33 +4,44 @@
 // thread.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "api/protobuf/wire.h"
 #include "api/schema/schema.h"
 #include "base/json.h"
 #include "knarr/result.h"
 
 namespace knarr::api {
 
-// The whole document of an object or list; apiVersion and kind are taken from the value.
-std::string encode_protobuf(const Type& type, const json::Value& value);
+struct TypeMeta {
+  std::string kind;
+  std::string api_version;
+};
 
-// The same for a list, item by item: the whole as a value is many times as big.
+// What the text of an object says it is; empty where it says nothing. nullopt: it is not an object.
+std::optional<TypeMeta> type_meta_of(std::string_view json);
+
+// The whole document of an object or list, from its JSON as we write it; apiVersion and kind are
+// taken from there. nullopt: the text is not JSON, or hundreds of objects deep.
+std::optional<std::string> encode_protobuf(const Type& type, std::string_view json);
+
+// The same for a list in pieces: the head, which says how long the whole is, every item, the tail.
 class ProtobufList {
  public:
   explicit ProtobufList(const Type& list);
-  void add(const json::Value& item);
-  // The document's beginning, then what was added; the list is used up.
-  std::vector<std::string> finish(std::string_view api_version, std::string_view kind,
-                                  const json::Value& metadata);
+  // An item from its JSON; text that is none is an empty item.
+  void add(WireBuffer& out, std::string_view item) const;
+  // items_bytes: what add() wrote for all items.
+  std::string head(std::string_view api_version, std::string_view kind, std::string_view metadata,
+                   uint64_t items_bytes) const;
+  static std::string_view tail();
 
  private:
   const Field& metadata_;
   const Field& items_;
-  size_t bytes_ = 0;
-  std::vector<std::string> parts_;
 };
 
 // A watch event with the document of its object, as a stream has it: its length in four bytes, then

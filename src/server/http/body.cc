@@ -19,10 +19,11 @@ class PieceReply final : public std::enable_shared_from_this<PieceReply> {
     if (compressed) gzip_.emplace();
   }
 
-  void next() { send(source_(kPiece)); }
+  void next() {
+    if (exchange_->open()) send(source_(kPiece));
+  }
 
   void send(net::Buffers piece) {
-    if (!exchange_->open()) return;
     bool last = piece.empty();
     if (gzip_) piece = net::Buffers(gzip_->add(piece, last));
     bool room = piece.empty() || exchange_->write(std::move(piece));
@@ -66,15 +67,19 @@ void send_body(const net::ExchangePtr& exchange, int code, net::Headers headers,
 
 void send_body(const net::ExchangePtr& exchange, int code, net::Headers headers, BodySource source,
                Clock& clock) {
-  net::Buffers first = source(kThreshold);
-  net::Buffers second = first.size() < kThreshold ? net::Buffers() : source(kPiece);
-  if (second.empty()) {
+  net::Buffers first;
+  net::Buffers more = source(kThreshold);
+  while (!more.empty() && first.size() < kThreshold) {
+    first.append(std::move(more));
+    more = source(kPiece);
+  }
+  if (more.empty()) {
     return send_body(exchange, code, std::move(headers), std::move(first), &clock);
   }
   bool gzip = net::accepts_gzip(exchange->request.headers);
   if (gzip) compressed(headers);
   exchange->start(code, std::move(headers));
-  first.append(std::move(second));
+  first.append(std::move(more));
   std::make_shared<PieceReply>(exchange, std::move(source), gzip, clock)->send(std::move(first));
 }
 

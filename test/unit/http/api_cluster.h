@@ -40,20 +40,25 @@ class FakeExchange final : public net::Exchange {
   }
   bool write(net::Buffers bytes) override {
     body_ += bytes.text();
-    return true;
+    return !full_;
   }
   void finish() override { open_ = false; }
   void abort() override { open_ = false; }
   bool started() const override { return status_ != 0; }
   bool open() const override { return open_; }
   size_t queued_bytes() const override { return 0; }
-  void on_drain(std::function<void()>) override {}
+  void on_drain(std::function<void()> fn) override { drain_ = std::move(fn); }
   void on_close(std::function<void()> fn) override { close_ = std::move(fn); }
   Result<std::unique_ptr<net::ByteStream>> upgrade(net::Headers) override {
     return make_error(Code::kBadRequest, "no");
   }
+  void drain() {
+    auto fn = std::exchange(drain_, nullptr);
+    if (fn) fn();
+  }
   void go_away() {
     open_ = false;
+    drain_ = nullptr;
     auto fn = std::move(close_);
     if (fn) fn();
   }
@@ -62,6 +67,8 @@ class FakeExchange final : public net::Exchange {
   net::Headers headers_;
   std::string body_;
   bool open_ = true;
+  bool full_ = false;  // the peer takes no more: write() says false
+  std::function<void()> drain_;
   std::function<void()> close_;
 };
 

@@ -9,6 +9,28 @@
 using namespace knarr;
 using json::Value;
 
+namespace {
+
+std::string document(const api::Type& type, const Value& object) {
+  std::optional<std::string> bytes = api::encode_protobuf(type, json::write(object));
+  REQUIRE(bytes);
+  return *bytes;
+}
+
+std::string message_of(const char* group, const char* kind, std::string_view json) {
+  std::optional<std::string> bytes = api::encode_protobuf(*api::find_type(group, "v1", kind), json);
+  REQUIRE(bytes);
+  return *bytes;
+}
+
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string out;
+  for (std::string_view part : parts) out += part;
+  return out;
+}
+
+}  // namespace
+
 TEST_CASE("objects survive the way there and back") {
   struct Row {
     const char* group;
@@ -40,7 +62,7 @@ TEST_CASE("objects survive the way there and back") {
     REQUIRE(type != nullptr);
     Result<Value> object = json::parse(row.object);
     REQUIRE(object.ok());
-    Result<Value> back = api::decode_protobuf(api::encode_protobuf(*type, *object), {});
+    Result<Value> back = api::decode_protobuf(document(*type, *object), {});
     REQUIRE(back.ok());
     CHECK(api::encode_json(*type, *back) == api::encode_json(*type, *object));
   }
@@ -49,7 +71,7 @@ TEST_CASE("objects survive the way there and back") {
 TEST_CASE("scalars that are not optional are written even when they are zero") {
   const api::Type* type = api::find_type("", "v1", "ConfigMap");
   Result<Value> object = json::parse(R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{}})");
-  std::string bytes = api::encode_protobuf(*type, *object);
+  std::string bytes = document(*type, *object);
   CHECK(bytes.substr(0, 4) == std::string("k8s\0", 4));
   // The metadata: name, generateName, namespace, selfLink, uid, resourceVersion, generation, time.
   std::string meta("\x0a\0\x12\0\x1a\0\x22\0\x2a\0\x32\0\x38\0\x42\0", 16);
@@ -64,23 +86,90 @@ TEST_CASE("a list that is encoded item by item is the same list") {
     Value whole = Value::object({{"apiVersion", "v1"}, {"kind", "ConfigMapList"}});
     whole.set("metadata", meta);
     api::ProtobufList list(*type);
+    api::WireBuffer items;
     for (int i = 0; i < count; i++) {
       Value item = Value::object({{"metadata", Value::object({{"name", std::to_string(i)}})}});
       item.set("data", Value::object({{"k", std::string(1000, 'x')}}));
-      list.add(item);
+      list.add(items, json::write(item));
       whole.member("items").push_back(std::move(item));
     }
-    std::string joined;
-    for (const std::string& part : list.finish("v1", "ConfigMapList", meta)) joined += part;
-    CHECK(joined == api::encode_protobuf(*type, whole));
+    std::string joined = list.head("v1", "ConfigMapList", json::write(meta), items.size());
+    joined += items.view();
+    joined += api::ProtobufList::tail();
+    CHECK(joined == document(*type, whole));
   }
+}
+
+TEST_CASE("members come out by number, in whatever order they stand") {
+  // Of a Pod's spec: 1 volumes, 2 containers, 20 initContainers.
+  std::string_view pod = R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"spec":{)";
+  std::string_view rest = R"("restartPolicy":"Always"},"status":{"phase":"Running"}})";
+  std::string_view volumes = R"("volumes":[{"name":"v","emptyDir":{}},{"name":"w"}],)";
+  std::string_view first = R"("initContainers":[{"name":"i","resizePolicy":[],"env":[]}],)";
+  std::string_view second =
+      R"("containers":[{"image":"x","name":"c","ports":[{"containerPort":1}]}],)";
+  std::string canonical = message_of("", "Pod", joined({pod, volumes, second, first, rest}));
+  CHECK(message_of("", "Pod", joined({pod, first, volumes, second, rest})) == canonical);
+  CHECK(message_of("", "Pod", joined({pod, second, first, volumes, rest})) == canonical);
+  // Members of an embedded struct (the handler of a probe), apart from one another.
+  std::string_view before =
+      R"({"kind":"PodTemplate","apiVersion":"v1","template":{"spec":{"containers":[{"livenessProbe":{)";
+  std::string_view exec = R"("exec":{"command":["a"]})";
+  std::string_view get = R"("httpGet":{"path":"/","port":"web"})";
+  std::string_view period = R"("periodSeconds":5)";
+  std::string_view after = "}}]}}}";
+  std::string a = message_of("", "PodTemplate", joined({before, exec, ",", period, after}));
+  CHECK(message_of("", "PodTemplate", joined({before, period, ",", exec, after})) == a);
+  std::string twice =
+      message_of("", "PodTemplate", joined({before, exec, ",", period, ",", get, after}));
+  Result<Value> back = api::decode_protobuf(twice, {});
+  REQUIRE(back.ok());
+  const Value& probe = (*back)["template"]["spec"]["containers"][0]["livenessProbe"];
+  CHECK(probe["exec"]["command"][0].as_string() == "a");
+  CHECK(probe["httpGet"]["port"].as_string() == "web");
+}
+
+TEST_CASE("what is of another kind than its type says is absent") {
+  auto map = [](std::string_view members) {
+    return message_of("", "ConfigMap",
+                      R"({"kind":"ConfigMap","apiVersion":"v1")" + std::string(members) + "}");
+  };
+  std::string bare = map("");
+  for (const char* members :
+       {R"(,"metadata":null)", R"(,"metadata":[{"name":"x"}])", R"(,"data":"x")", R"(,"data":null)",
+        R"(,"immutable":"yes")", R"(,"immutable":null)", R"(,"unknown":{"a":["b",{}],"c":"\"}"})",
+        R"(,"binaryData":[1,2.5,-3e7,true,null])", R"( , "data" : { } )"}) {
+    INFO(members);
+    CHECK(map(members) == bare);
+  }
+  CHECK(map(R"(,"data":{"a":null})") == map(R"(,"data":{"a":""})"));
+  CHECK(map(R"(,"data":{"a":"\u00e9\ud83d\ude00\n\"\/"})") == map(","
+                                                                  R"("data":{"a":"\u00E9)"
+                                                                  "\xf0\x9f\x98\x80"
+                                                                  R"(\u000a\u0022/"})"));
+}
+
+TEST_CASE("text that is no object is refused") {
+  const api::Type& type = *api::find_type("", "v1", "ConfigMap");
+  for (const char* text :
+       {"", "x", "[]", "{", R"({"kind)", R"({"kind":)", R"({"kind":"a)", R"({"data":{"a":"b"})",
+        R"({"data":{"a":"b)", R"({"data":{"a":"\)", R"({"data":{"a":"\u12"}})",
+        R"({"data":{"a":"\x"}})", R"({"data":})", R"({"other":[})", R"({"other":]})",
+        R"({"other":"\)", R"({"data":{"a":"b",}})"}) {
+    INFO(text);
+    CHECK(!api::encode_protobuf(type, text));
+  }
+  const api::Type& schema = *api::find_type("apiextensions.k8s.io", "v1", "JSONSchemaProps");
+  std::string deep;
+  for (int i = 0; i < 2000; i++) deep += R"({"not":)";
+  CHECK(!api::encode_protobuf(schema, deep + "{}" + std::string(2000, '}')));
 }
 
 TEST_CASE("damaged documents are refused") {
   const api::Type* type = api::find_type("", "v1", "ConfigMap");
   Result<Value> object = json::parse(
       R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"k":"v"}})");
-  std::string bytes = api::encode_protobuf(*type, *object);
+  std::string bytes = document(*type, *object);
   api::ProtobufKind expected{"", "v1", "ConfigMap"};
   auto refusal = [&](std::string_view damaged) {
     Result<Value> value = api::decode_protobuf(damaged, expected);
@@ -107,15 +196,14 @@ TEST_CASE("damaged documents are refused") {
 TEST_CASE("a document is of the kind it says, else of the one that is expected") {
   const api::Type* type = api::find_type("", "v1", "ConfigMap");
   Result<Value> object = json::parse(R"({"metadata":{"name":"a"},"data":{"k":"v"}})");
-  std::string bytes = api::encode_protobuf(*type, *object);
+  std::string bytes = document(*type, *object);
   Result<Value> filled = api::decode_protobuf(bytes, {"", "v1", "ConfigMap"});
   REQUIRE(filled.ok());
   CHECK((*filled)["kind"].as_string() == "ConfigMap");
   CHECK((*filled)["data"]["k"].as_string() == "v");
   object->set("kind", "ConfigMax");
   object->set("apiVersion", "v1");
-  Result<Value> unknown =
-      api::decode_protobuf(api::encode_protobuf(*type, *object), {"", "v1", "ConfigMap"});
+  Result<Value> unknown = api::decode_protobuf(document(*type, *object), {"", "v1", "ConfigMap"});
   REQUIRE(unknown.ok());
   CHECK(json::write(*unknown) == R"({"kind":"ConfigMax","apiVersion":"v1"})");
 }
