@@ -12,9 +12,6 @@ namespace knarr::cli {
 
 namespace {
 
-// Above what the API accepts, so that it is the API that refuses, with a Status.
-constexpr size_t kMaxBodyBytes = 4 * 1024 * 1024;
-
 bool is_address(const std::string& text) { return api::IpAddress::parse(text).has_value(); }
 
 server::CredentialNames names_of(const ServerOptions& o) {
@@ -118,9 +115,7 @@ Result<void> ControlPlane::listen() {
   tls.cert_pem = credentials_.serving.certificate + credentials_.ca.certificate;
   tls.key_pem = credentials_.serving.key;
   tls.ca_pem = credentials_.ca.certificate;
-  net::ServerLimits limits;
-  limits.body_bytes = kMaxBodyBytes;
-  server_ = std::make_unique<net::Server>(loop_, limits);
+  server_ = std::make_unique<net::Server>(loop_, server::ApiServer::limits());
   return server_->listen(options_.bind_address, static_cast<uint16_t>(options_.https_listen_port),
                          tls, api_->handler());
 }

@@ -275,12 +275,11 @@ std::unique_ptr<ByteStream> Http1Connection::take_socket() {
 }
 
 void Http1Connection::refuse(int status) {
-  std::string reason(reason_phrase(status));
-  std::string body = std::to_string(status) + " " + reason;
-  socket_->write("HTTP/1.1 " + body +
-                 "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n" +
-                 (status == 429 ? "Retry-After: 1\r\n" : "") +
-                 "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  Refusal answer = refusal_of(core_.limits, status);
+  socket_->write("HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_phrase(status)) +
+                 "\r\nContent-Type: " + answer.type + "\r\nConnection: close\r\n" +
+                 (status == 429 ? "Retry-After: 1\r\n" : "") + "Content-Length: " +
+                 std::to_string(answer.body.size()) + "\r\n\r\n" + answer.body);
   linger();
 }
 

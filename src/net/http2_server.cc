@@ -231,13 +231,13 @@ void ServerStream::refuse(int status) {
   if (std::exchange(refused_, true)) return;
   connection_->complete(this);
   drop_body();
-  std::string text = std::to_string(status) + " " + std::string(reason_phrase(status));
+  Refusal answer = refusal_of(connection_->core().limits, status);
   Headers headers{{":status", std::to_string(status)},
-                  {"content-type", "text/plain; charset=utf-8"},
-                  {"content-length", std::to_string(text.size())}};
+                  {"content-type", answer.type},
+                  {"content-length", std::to_string(answer.body.size())}};
   if (status == 429) headers.add("retry-after", "1");
   stream_.session->respond(stream_, headers, true);
-  stream_.session->write(stream_, std::move(text));
+  stream_.session->write(stream_, std::move(answer.body));
   stream_.session->finish(stream_);
 }
 

@@ -132,6 +132,14 @@ const std::string& ServerCore::date() {
   return date_;
 }
 
+Refusal refusal_of(const ServerLimits& limits, int status) {
+  if (status == 413 && !limits.too_large_type.empty()) {
+    return {limits.too_large_type, limits.too_large_body};
+  }
+  return {"text/plain; charset=utf-8",
+          std::to_string(status) + " " + std::string(reason_phrase(status))};
+}
+
 void append_value(std::string& out, std::string_view value) {
   auto at = static_cast<ptrdiff_t>(out.size());
   out += value;

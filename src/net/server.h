@@ -17,8 +17,9 @@
 namespace knarr::net {
 
 struct ServerLimits {
-  size_t header_bytes = 64 * 1024;           // past it 431
-  size_t body_bytes = 3 * 1024 * 1024;       // past it 413
+  size_t header_bytes = 64 * 1024;      // past it 431
+  size_t body_bytes = 3 * 1024 * 1024;  // past it 413, with this body when there is one:
+  std::string too_large_type, too_large_body;
   size_t buffered_bytes = 64 * 1024 * 1024;  // of all bodies that are being read; past it 429
   int64_t handshake_timeout_ms = 10000;
   int64_t header_timeout_ms = 32000;  // from a request's first byte to the end of its headers

@@ -93,6 +93,13 @@ class ServerExchange : public Exchange {
   std::function<void()> close_;
 };
 
+// The body of an answer that net gives itself.
+struct Refusal {
+  std::string type;
+  std::string body;
+};
+Refusal refusal_of(const ServerLimits& limits, int status);
+
 // Adds a header's value without what would end its line.
 void append_value(std::string& out, std::string_view value);
 

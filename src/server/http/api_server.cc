@@ -59,6 +59,8 @@ net::Handler ApiServer::handler() {
   return [front = front_.get()](net::ExchangePtr exchange) { front->handle(std::move(exchange)); };
 }
 
+net::ServerLimits ApiServer::limits() { return server_limits(); }
+
 std::unique_ptr<client::Client> ApiServer::local_client(const std::string& name) {
   return std::make_unique<LocalClient>(*registry_, privileged_user(name), name);
 }

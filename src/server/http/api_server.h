@@ -49,6 +49,7 @@ class ApiServer {
   void start(std::function<void(Result<void>)> done);
 
   net::Handler handler();
+  static net::ServerLimits limits();  // of the server that it is for
   void set_node_proxy(NodeProxy* nodes) { front_->set_node_proxy(nodes); }
   // For controllers, the scheduler and the agent of this process; `name` is the user and manager.
   std::unique_ptr<client::Client> local_client(const std::string& name);

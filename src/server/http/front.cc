@@ -113,6 +113,15 @@ UserRef anonymous() {
 
 }  // namespace
 
+net::ServerLimits server_limits() {
+  net::ServerLimits limits;
+  // Who is little past it is told after he is known, and may go on with the connection.
+  limits.body_bytes = kBodyLimit + kBodyLimit / 3;
+  limits.too_large_type = content_type(api::Media::kJson);
+  limits.too_large_body = status_json(body_too_large()) + "\n";
+  return limits;
+}
+
 Front::Front(Deps deps, FrontOptions options)
     : deps_(std::move(deps)),
       options_(std::move(options)),

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "knarr/random.h"
 #include "net/http.h"
+#include "net/server.h"
 #include "server/auth/auth.h"
 #include "server/auth/token_issuer.h"
 #include "server/http/discovery.h"
@@ -24,6 +25,10 @@ struct FrontOptions {
   std::string advertised;  // "10.0.0.1:6443", in /api
   std::string git_version = "v1.36.2";
 };
+
+// Bodies past the API's limit, which a server may refuse before it has read them: it answers with
+// these words.
+net::ServerLimits server_limits();
 
 class Front {
  public:

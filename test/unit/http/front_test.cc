@@ -171,6 +171,19 @@ TEST_CASE("who is not known may ask for health alone") {
         "\"\" at the cluster scope");
 }
 
+TEST_CASE("a body past the limit is told so, read or not") {
+  Cluster c;
+  json::Value answer = c.call("POST", kMaps, std::string(3 * 1024 * 1024 + 1, ' '));
+  CHECK(c.status == 413);
+  CHECK(answer["reason"].as_string() == "RequestEntityTooLarge");
+  CHECK(answer["message"].as_string() == "Request entity too large: limit is 3145728");
+  net::ServerLimits limits = ApiServer::limits();
+  CHECK(limits.body_bytes > 3 * 1024 * 1024);
+  Result<json::Value> unread = json::parse(limits.too_large_body);
+  REQUIRE(unread.ok());
+  CHECK(*unread == answer);
+}
+
 TEST_CASE("paths that lead nowhere") {
   Cluster c;
   for (const char* path : {"/nope", "/apis/nope/v1/things", "/openapi"}) {

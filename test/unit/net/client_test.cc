@@ -206,6 +206,8 @@ TEST_CASE("limits and dropped exchanges look alike in both protocols") {
     ServerLimits limits;
     limits.body_bytes = 1000;
     limits.header_bytes = 8000;
+    limits.too_large_type = "application/json";
+    limits.too_large_body = R"({"limit":1000})";
     Fixture f(
         mode,
         [](ExchangePtr exchange) {
@@ -223,6 +225,8 @@ TEST_CASE("limits and dropped exchanges look alike in both protocols") {
     auto answer = f.fetch(std::move(large));
     REQUIRE(answer.ok());
     CHECK(answer->status == 413);
+    CHECK(answer->headers.get("content-type") == limits.too_large_type);
+    CHECK(answer->body == limits.too_large_body);
     ClientRequest wordy;
     wordy.url = "/";
     wordy.headers.add("x", std::string(9000, 'h'));
