@@ -165,6 +165,14 @@ def test_certificate(cluster):
         out = run("get", "csr", "jane", "-o", "jsonpath={.status.conditions[*].type}")
         assert out == "Approved", (name, out)
         run("delete", "csr", "jane")
+        run("create", "-f", "-", stdin=json.dumps(body))
+        out = run("certificate", "deny", "jane")
+        assert out == "certificatesigningrequest.certificates.k8s.io/jane denied\n", (name, out)
+        out = run("get", "csr", "jane", "--no-headers")
+        assert out.split()[-1] == "Denied", (name, out)
+        out = run("certificate", "approve", "jane", ok=False)  # what is decided stays decided
+        assert "Denied" in run("get", "csr", "jane", "--no-headers"), (name, out)
+        run("delete", "csr", "jane")
 
 
 def test_wait(cluster):
@@ -222,3 +230,25 @@ def test_drain_and_debug(cluster, registry):
     assert "node/node1 drained" in out, out
     assert run("uncordon", "node1") == "node/node1 uncordoned\n"
     run("delete", "deployment", "web")
+
+
+def test_drain_waits_for_a_budget(cluster, registry):
+    """An eviction that a budget forbids is tried again until the budget lets it through."""
+    run = next(each(cluster))[1]
+    run("create", "deployment", "kept", "--image=%s/httpd" % registry.address)
+    run("rollout", "status", "deployment/kept", "--timeout=60s", timeout=70)
+    run("create", "pdb", "kept", "--selector=app=kept", "--min-available=1")
+    run("wait", "pdb/kept", "--for=jsonpath={.status.currentHealthy}=1", "--timeout=30s")
+    drain = cluster.terminal("drain", "node1", "--pod-selector=app=kept", "--timeout=60s",
+                             binary=dict(kubectls())[next(each(cluster))[0]])
+    try:
+        refused = drain.expect("(will retry after 5s): ")
+        assert "evicting pod default/kept-" in refused and 'error when evicting pods/"kept-' in refused, refused
+        drain.expect("Cannot evict pod as it would violate the pod's disruption budget.")
+        run("patch", "pdb", "kept", "--type=merge", "-p", '{"spec":{"minAvailable":0}}')
+        drain.expect("node/node1 drained", 60)
+        assert drain.wait() == 0
+    finally:
+        drain.close()
+    run("uncordon", "node1")
+    run("delete", "deployment/kept", "pdb/kept")
