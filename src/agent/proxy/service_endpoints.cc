@@ -28,25 +28,75 @@ uint16_t target_port(const SliceView& slice, const ServicePort& port) {
   return 0;
 }
 
-}  // namespace
+struct Candidate {
+  const EndpointView* endpoint;
+  Backend backend;
+};
 
-Backends choose_backends(const ServiceState& state, const NamespacedName& service,
-                         const ServicePort& port, const std::string& node, bool v6) {
+std::vector<Candidate> candidates(const ServiceState& state, const NamespacedName& service,
+                                  const ServicePort& port, bool v6) {
+  std::vector<Candidate> out;
   auto slices = state.slices.find(service);
-  if (slices == state.slices.end()) return {};
-  Group cluster, local;
+  if (slices == state.slices.end()) return out;
   for (const auto& [name, slice] : slices->second) {
     uint16_t target = target_port(slice, port);
     if (slice.v6 != v6 || slice.fqdn || target == 0) continue;
     for (const EndpointView& endpoint : slice.endpoints) {
       // The addresses of one endpoint are the same endpoint: the first stands for all.
       if (endpoint.addresses.empty()) continue;
-      Backend backend{endpoint.addresses[0], target};
-      cluster.add(endpoint, backend);
-      if (endpoint.node == node) local.add(endpoint, backend);
+      out.push_back({&endpoint, {endpoint.addresses[0], target}});
     }
   }
+  return out;
+}
+
+using Hints = std::vector<std::string> EndpointView::*;
+
+bool is_hinted(const EndpointView& endpoint, Hints hints, const std::string& to) {
+  const std::vector<std::string>& names = endpoint.*hints;
+  return std::find(names.begin(), names.end(), to) != names.end();
+}
+
+// Hints count only where every ready endpoint has one, and one leads here.
+bool hints_apply(const std::vector<Candidate>& all, Hints hints, const std::string& here) {
+  bool any = false;
+  for (const Candidate& c : all) {
+    if (!c.endpoint->ready) continue;
+    if ((c.endpoint->*hints).empty()) return false;
+    any |= is_hinted(*c.endpoint, hints, here);
+  }
+  return any && !here.empty();
+}
+
+}  // namespace
+
+Backends choose_backends(const ServiceState& state, const NamespacedName& service,
+                         const ServicePort& port, const Locality& here, bool v6) {
+  std::vector<Candidate> all = candidates(state, service, port, v6);
+  bool by_node = hints_apply(all, &EndpointView::for_nodes, here.node);
+  bool by_zone = !by_node && hints_apply(all, &EndpointView::for_zones, here.zone);
+  Group cluster, local;
+  for (const Candidate& c : all) {
+    if (c.endpoint->node == here.node) local.add(*c.endpoint, c.backend);
+    bool elsewhere = (by_node && !is_hinted(*c.endpoint, &EndpointView::for_nodes, here.node)) ||
+                     (by_zone && !is_hinted(*c.endpoint, &EndpointView::for_zones, here.zone));
+    if (!elsewhere) cluster.add(*c.endpoint, c.backend);
+  }
   return {cluster.chosen(), local.chosen()};
+}
+
+size_t local_endpoint_count(const ServiceState& state, const NamespacedName& service,
+                            const std::string& node) {
+  std::set<std::string> addresses;
+  auto slices = state.slices.find(service);
+  if (slices == state.slices.end()) return 0;
+  for (const auto& [name, slice] : slices->second) {
+    for (const EndpointView& endpoint : slice.endpoints) {
+      if (endpoint.node != node || !endpoint.ready || endpoint.addresses.empty()) continue;
+      addresses.insert(endpoint.addresses[0]);
+    }
+  }
+  return addresses.size();
 }
 
 }  // namespace knarr::agent

@@ -12,6 +12,7 @@ ServiceProxy::ServiceProxy(base::Loop& loop, ServiceWatch& services, Iptables& i
       services_(services),
       iptables_(iptables),
       config_(std::move(config)),
+      health_checks_(loop, services, config_.node_name),
       timer_(loop.timer([this] { render(); })) {
   config_.prefix = iptables.prefix();
   config_.masquerade_mark = iptables.masquerade_mark();
@@ -23,8 +24,15 @@ void ServiceProxy::changed() {
   timer_->start(std::max<int64_t>(0, kSpacingMs - since_ms));
 }
 
+void ServiceProxy::set_node(ProxyNode node) {
+  if (config_.node == node) return;
+  config_.node = std::move(node);
+  if (services_.synced()) changed();
+}
+
 void ServiceProxy::render() {
   last_ms_ = loop_.monotonic_ms();
+  health_checks_.update();
   iptables_.set(RulePart::kServices, service_rules(services_.state(), config_),
                 [this, alive = std::weak_ptr<bool>(alive_)](const Result<void>& result) {
                   if (!alive.expired() && result.ok()) applied();

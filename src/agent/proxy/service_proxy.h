@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "agent/proxy/health_checks.h"
 #include "agent/proxy/iptables.h"
 #include "agent/proxy/service_rules.h"
 #include "agent/proxy/service_watch.h"
@@ -23,6 +24,8 @@ class ServiceProxy {
 
   // The caller connects it: watch.on_change([&] { proxy.changed(); }).
   void changed();
+  // What this node's own object says.
+  void set_node(ProxyNode node);
 
  private:
   void render();
@@ -32,6 +35,7 @@ class ServiceProxy {
   ServiceWatch& services_;
   Iptables& iptables_;
   ServiceRulesConfig config_;
+  HealthChecks health_checks_;
   std::unique_ptr<Timer> timer_;
   int64_t last_ms_ = -kSpacingMs;
   UdpBackends udp_;                 // as they were when flows were looked at last

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "agent/proxy/service_endpoints.h"
+#include "api/ip.h"
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -82,7 +83,8 @@ class Renderer {
     PortContext c{service, port, service.name.text(), "", {}, "", "", ""};
     if (!port.name.empty()) c.id += ":" + port.name;
     c.match = fmt::format("-p {0} -m {0} --dport {1}", protocol, port.port);
-    c.backends = choose_backends(state_, service.name, port, config_.node_name, false);
+    c.backends =
+        choose_backends(state_, service.name, port, {config_.node_name, config_.node.zone}, false);
     std::string key = c.id + "/" + protocol;
     c.cluster_chain = hashed_chain(config_.prefix, "SVC", key);
     c.local_chain = hashed_chain(config_.prefix, "SVL", key);
@@ -119,11 +121,10 @@ class Renderer {
 
   void add_outside(PortContext& c) {
     std::vector<std::string> addresses;
-    for (const auto* list : {&c.service.external_ips, &c.service.ingress_ips}) {
-      for (const std::string& ip : *list) {
-        if (is_v4(ip)) addresses.push_back(ip);
-      }
+    for (const std::string& ip : c.service.external_ips) {
+      if (is_v4(ip)) addresses.push_back(ip);
     }
+    for (const std::string& ip : balancer_ips(c.service)) addresses.push_back(ip);
     if (addresses.empty() && c.port.node_port == 0) return;
     Refusal refused = refusal(c, c.service.external_local);
     if (refused.action != nullptr) {
@@ -160,6 +161,17 @@ class Renderer {
     }
   }
 
+  std::set<std::string> balancer_ips(const ServiceView& service) const {
+    std::set<std::string> out;
+    for (const std::string& ip : service.ingress_ips) {
+      if (!is_v4(ip)) continue;
+      out.insert(ip);
+      auto inside = config_.node.inside.find(ip);
+      if (inside != config_.node.inside.end()) out.insert(inside->second);
+    }
+    return out;
+  }
+
   // With source ranges a load balancer's address leads through a chain that lets the ranges pass;
   // what is left was not translated, and is dropped by the filter.
   void add_load_balancer(const PortContext& c) {
@@ -172,8 +184,7 @@ class Renderer {
     std::string firewall =
         hashed_chain(config_.prefix, "FW", c.id + "/" + protocol_name(c.port.protocol));
     bool made = false;
-    for (const std::string& ip : c.service.ingress_ips) {
-      if (!is_v4(ip)) continue;
+    for (const std::string& ip : balancer_ips(c.service)) {
       std::string to =
           fmt::format("-d {}/32 {} {}", ip, c.match, comment(c.id + " load balancer IP"));
       nat(chain("SERVICES"), to + " -j " + (limited ? firewall : c.external_chain));
@@ -282,6 +293,23 @@ class Renderer {
 };
 
 }  // namespace
+
+ProxyNode parse_proxy_node(const json::Value& node) {
+  ProxyNode out;
+  out.zone = node["metadata"]["labels"]["topology.kubernetes.io/zone"].text();
+  std::string inside;
+  for (const json::Value& address : node["status"]["addresses"].elements()) {
+    auto ip = api::IpAddress::parse(address["address"].as_string());
+    bool internal = address["type"].as_string() == "InternalIP";
+    if (ip && !ip->v6 && internal && inside.empty()) inside = ip->text();
+  }
+  for (const json::Value& address : node["status"]["addresses"].elements()) {
+    auto ip = api::IpAddress::parse(address["address"].as_string());
+    bool external = address["type"].as_string() == "ExternalIP";
+    if (ip && !ip->v6 && external && !inside.empty()) out.inside[ip->text()] = inside;
+  }
+  return out;
+}
 
 RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config) {
   return Renderer(state, config).render();

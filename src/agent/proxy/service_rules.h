@@ -8,6 +8,7 @@
 //   filter: SERVICES and EXTERNAL refuse what has no endpoints, FORWARD lets pass what was chosen
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -16,12 +17,23 @@
 
 namespace knarr::agent {
 
+// What a Node says that matters here.
+struct ProxyNode {
+  std::string zone;
+  // A load balancer's address may be a node's outside address, behind which packets come with the
+  // inside one.
+  std::map<std::string, std::string> inside;  // ExternalIP -> InternalIP
+  bool operator==(const ProxyNode&) const = default;
+};
+ProxyNode parse_proxy_node(const json::Value& node);
+
 struct ServiceRulesConfig {
   std::string prefix = "KNARR";
   std::string node_name;
   std::string cluster_cidr;  // empty: nothing is known to be inside
   std::string masquerade_mark = "0x4000/0x4000";
   std::set<std::string> answered_here;  // addresses of services that knarr itself answers
+  ProxyNode node = {};
 };
 
 // IPv4.

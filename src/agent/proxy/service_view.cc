@@ -63,6 +63,12 @@ EndpointView parse_endpoint(const Value& endpoint) {
   for (const Value& a : endpoint["addresses"].elements()) add_address(a, out.addresses);
   out.hostname = plain(endpoint["hostname"]);
   out.node = endpoint["nodeName"].text();
+  for (const Value& hint : endpoint["hints"]["forZones"].elements()) {
+    out.for_zones.push_back(hint["name"].text());
+  }
+  for (const Value& hint : endpoint["hints"]["forNodes"].elements()) {
+    out.for_nodes.push_back(hint["name"].text());
+  }
   const Value& conditions = endpoint["conditions"];
   out.ready = conditions["ready"].as_bool(true);  // what is not said counts as ready
   out.serving = conditions["serving"].as_bool(out.ready);
@@ -113,6 +119,9 @@ ServiceView parse_service(const Value& object) {
   }
   out.internal_local = spec["internalTrafficPolicy"].as_string() == "Local";
   out.external_local = spec["externalTrafficPolicy"].as_string() == "Local";
+  if (out.external_local && spec["type"].as_string() == "LoadBalancer") {
+    out.health_port = port_number(spec["healthCheckNodePort"]);
+  }
   return out;
 }
 

@@ -37,6 +37,7 @@ struct ServiceView {
   int affinity_seconds = 0;  // 0: none
   bool internal_local = false;
   bool external_local = false;
+  uint16_t health_port = 0;  // of the nodes, where a load balancer asks for local endpoints
   bool operator==(const ServiceView&) const = default;
 };
 
@@ -44,6 +45,7 @@ struct EndpointView {
   std::vector<std::string> addresses;
   std::string hostname;
   std::string node;
+  std::vector<std::string> for_zones, for_nodes;  // hints: who should use it
   bool ready = true;
   bool serving = true;
   bool terminating = false;

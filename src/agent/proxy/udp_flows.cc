@@ -27,7 +27,7 @@ UdpBackends udp_backends(const ServiceState& state, const std::set<std::string>&
     for (const ServicePort& port : service.ports) {
       if (port.protocol != Protocol::kUdp) continue;
       std::set<std::string> addresses;
-      for (const Backend& b : choose_backends(state, name, port, "", false).cluster) {
+      for (const Backend& b : choose_backends(state, name, port, {}, false).cluster) {
         addresses.insert(b.address);
       }
       add_frontends(service, port, addresses, out);

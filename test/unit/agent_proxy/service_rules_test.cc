@@ -203,10 +203,58 @@ TEST_CASE("endpoints: terminating ones serve when no other does; each is counted
     ServiceState state = state_of(service(spec("")), slice(c.endpoints));
     const ServiceView& view = state.services.begin()->second;
     std::vector<std::string> got;
-    for (const Backend& b : choose_backends(state, view.name, view.ports[0], "n1", false).cluster) {
+    for (const Backend& b :
+         choose_backends(state, view.name, view.ports[0], {"n1", ""}, false).cluster) {
       got.push_back(b.address);
       CHECK(b.port == 8080);
     }
     CHECK(got == c.expected);
   }
+}
+
+TEST_CASE("hints of endpoints keep traffic near, where all have one and one leads here") {
+  auto endpoint = [](const char* ip, const char* hints, bool ready = true) {
+    return R"({"addresses":[")" + std::string(ip) + R"("],"conditions":{"ready":)" +
+           (ready ? "true" : "false") + R"(},"hints":)" + hints + "}";
+  };
+  auto used = [](const std::vector<std::string>& endpoints, const Locality& here) {
+    std::string list;
+    for (const std::string& e : endpoints) list += (list.empty() ? "" : ",") + e;
+    ServiceState state = state_of(service(spec("")), slice("[" + list + "]"));
+    const ServiceView& view = state.services.begin()->second;
+    std::string out;
+    for (const Backend& b : choose_backends(state, view.name, view.ports[0], here, false).cluster) {
+      out += b.address.substr(b.address.rfind('.') + 1) + " ";
+    }
+    return out;
+  };
+  std::string a1 =
+      endpoint("10.0.0.1", R"({"forZones":[{"name":"a"}],"forNodes":[{"name":"n1"}]})");
+  std::string a2 =
+      endpoint("10.0.0.2", R"({"forZones":[{"name":"a"}],"forNodes":[{"name":"n2"}]})");
+  std::string b3 = endpoint("10.0.0.3", R"({"forZones":[{"name":"b"}]})");
+  std::string none = endpoint("10.0.0.4", "{}");
+  std::string unready = endpoint("10.0.0.5", "{}", false);
+  CHECK(used({a1, a2}, {"n1", "a"}) == "1 ");
+  CHECK(used({a1, a2}, {"n3", "a"}) == "1 2 ");
+  CHECK(used({a1, a2, b3}, {"n1", "a"}) == "1 2 ");
+  CHECK(used({a1, a2, b3}, {"n1", "b"}) == "3 ");
+  CHECK(used({a1, a2, b3}, {"n1", "c"}) == "1 2 3 ");
+  CHECK(used({a1, a2, b3}, {"n1", ""}) == "1 2 3 ");
+  CHECK(used({a1, b3, none}, {"n1", "a"}) == "1 3 4 ");
+  CHECK(used({a1, b3, unready}, {"n1", "a"}) == "1 ");
+}
+
+TEST_CASE("a load balancer's address that is this node's outside one") {
+  ServiceRulesConfig c = config();
+  c.node = parse_proxy_node(*json::parse(R"({"metadata":{"labels":
+      {"topology.kubernetes.io/zone":"z"}},"status":{"addresses":[
+      {"type":"ExternalIP","address":"198.51.100.1"},{"type":"InternalIP","address":"192.0.2.1"}]}})"));
+  CHECK(c.node.zone == "z");
+  auto state = state_of(service(spec(R"("type":"LoadBalancer",)"),
+                                R"({"loadBalancer":{"ingress":[{"ip":"198.51.100.1"}]}})"),
+                        slice(kTwo));
+  std::string rules = chain_of(service_rules(state, c), "nat", "K-SERVICES");
+  CHECK(rules.find("-d 198.51.100.1/32") != std::string::npos);
+  CHECK(rules.find("-d 192.0.2.1/32") != std::string::npos);
 }

@@ -1,0 +1,52 @@
+#include "agent/proxy/health_checks.h"
+
+#include "agent/proxy/service_endpoints.h"
+#include "base/format.h"
+#include "base/log.h"
+
+namespace knarr::agent {
+
+std::string health_check_body(const NamespacedName& service, size_t endpoints) {
+  return fmt::format(
+      "{{\n\t\"service\": {{\n\t\t\"namespace\": \"{}\",\n\t\t\"name\": \"{}\"\n\t}},\n"
+      "\t\"localEndpoints\": {},\n\t\"serviceProxyHealthy\": true\n}}",
+      service.ns, service.name, endpoints);
+}
+
+HealthChecks::HealthChecks(base::Loop& loop, const ServiceWatch& services, std::string node)
+    : loop_(loop), services_(services), node_(std::move(node)) {}
+
+HealthChecks::~HealthChecks() = default;
+
+void HealthChecks::update() {
+  const auto& services = services_.state().services;
+  std::erase_if(open_, [&](const auto& entry) {
+    auto service = services.find(entry.first);
+    return service == services.end() || service->second.health_port != entry.second.port;
+  });
+  for (const auto& [name, service] : services) {
+    if (service.health_port == 0 || open_.count(name) > 0) continue;
+    auto server = std::make_unique<net::Server>(loop_);
+    auto listening = server->listen(
+        "0.0.0.0", service.health_port, std::nullopt,
+        [this, name = name](const net::ExchangePtr& exchange) { answer(name, exchange); });
+    if (listening.ok()) {
+      open_[name] = {service.health_port, std::move(server)};
+    } else {
+      base::log(base::Level::kWarning, "proxy", "health check of service {}: {}", name.text(),
+                listening.error().message);
+    }
+  }
+}
+
+void HealthChecks::answer(const NamespacedName& service, const net::ExchangePtr& exchange) const {
+  size_t endpoints = local_endpoint_count(services_.state(), service, node_);
+  net::Headers headers;
+  headers.add("Content-Type", "application/json");
+  headers.add("X-Content-Type-Options", "nosniff");
+  headers.add("X-Load-Balancing-Endpoint-Weight", std::to_string(endpoints));
+  exchange->respond(endpoints > 0 ? 200 : 503, std::move(headers),
+                    health_check_body(service, endpoints));
+}
+
+}  // namespace knarr::agent
