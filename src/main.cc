@@ -17,6 +17,9 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"server", knarr::cli::server_command, "run a cluster on this machine"},
+    {"agent", knarr::cli::agent_command, "make this machine a node of a server's cluster"},
+    {"token", knarr::cli::token_command,
+     "create, list and delete the tokens that machines join with"},
     {"kubectl", knarr::cli::kubectl_command,
      "get, apply, logs, exec and the like, for who has no kubectl"},
     {"image", knarr::cli::image_command, "list, import, pull and remove images of this node"},

@@ -44,6 +44,21 @@ Value taint_of(const std::string& text) {
   return taint;
 }
 
+Value map_of(const std::map<std::string, std::string>& map) {
+  Value out = Value::object();
+  for (const auto& [key, value] : map) out.set(key, value);
+  return out;
+}
+
+// What of `wanted` is not there, or otherwise.
+Value difference(const Value& wanted, const Value& there) {
+  Value out = Value::object();
+  for (auto [key, value] : wanted.members()) {
+    if (!(there[key] == value)) out.set(key, value);
+  }
+  return out;
+}
+
 }  // namespace
 
 Value node_labels(const NodeOptions& options, const MachineFacts& facts) {
@@ -180,21 +195,21 @@ void NodeObject::create() {
                }));
 }
 
-// Labels that the machine determines are put right; the rest of the object is the users'.
+// Labels and annotations that the machine determines are put right; the rest is the users'.
 void NodeObject::found(const Value& node) {
   node_ = node;
+  const Value& meta = node["metadata"];
+  Value labels = difference(node_labels(options_, facts_), meta["labels"]);
+  Value annotations = difference(map_of(options_.annotations), meta["annotations"]);
   Value wanted = Value::object();
-  Value labels = node_labels(options_, facts_);
-  for (auto [key, value] : labels.members()) {
-    if (!(node["metadata"]["labels"][key] == value)) wanted.set(key, value);
-  }
+  if (!labels.empty()) wanted.set("labels", std::move(labels));
+  if (!annotations.empty()) wanted.set("annotations", std::move(annotations));
   if (!wanted.empty()) {
     client::Request request;
     request.verb = client::Verb::kPatch;
     request.patch_type = client::PatchType::kMerge;
     request.target = {"", "v1", "nodes", "", options_.name, ""};
-    request.body =
-        json::write(Value::object({{"metadata", Value::object({{"labels", std::move(wanted)}})}}));
+    request.body = json::write(Value::object({{"metadata", std::move(wanted)}}));
     client_.call(std::move(request), guarded([](const Result<ObjectRef>&) {}));
   }
   write_status();

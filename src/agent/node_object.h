@@ -23,6 +23,7 @@ struct NodeOptions {
   std::string ip;
   std::string hostname;
   std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> annotations;
   std::vector<std::string> taints;  // "key=value:Effect"
   std::string version;              // kubeletVersion: "v1.36.2+knarr"
   uint16_t kubelet_port = 10250;

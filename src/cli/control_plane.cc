@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "cli/cluster_settings.h"
+#include "knarr/names.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace knarr::cli {
@@ -74,6 +76,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::open(base::Loop& loop, Rando
     return make_error(Code::kBadRequest, "--service-node-port-range: want A-B, not " +
                                              options.service_node_port_range);
   }
+  api.ca_pem = plane->credentials_.ca.certificate;
   plane->api_ = std::make_unique<server::ApiServer>(
       server::ApiServer::Deps{*plane->store_, loop, random, *plane->authenticator_,
                               plane->tokens_.get()},
@@ -105,8 +108,13 @@ Result<void> ControlPlane::make_identity() {
     TRY_ASSIGN(std::string text, base::read_file(options_.token_auth_file));
     TRY_ASSIGN(static_tokens, server::TokenFile::parse(text));
   }
-  authenticator_ =
-      std::make_unique<server::RequestAuthenticator>(std::move(static_tokens), *tokens_, loop_);
+  server::BootstrapTokens bootstrap(
+      [this](const std::string& name) -> ObjectRef {
+        return api_ ? api_->cache().get({{"", "secrets"}, {kSystemNamespace, name}}) : nullptr;
+      },
+      loop_);
+  authenticator_ = std::make_unique<server::RequestAuthenticator>(
+      std::move(static_tokens), *tokens_, std::move(bootstrap), loop_);
   return {};
 }
 
@@ -137,6 +145,7 @@ void ControlPlane::start(std::function<void(Result<void>)> done) {
     if (auto listening = listen(); !listening.ok()) return done(listening);
     if (auto written = write_kubeconfig(); !written.ok()) return done(written);
     start_loops();
+    prepare_for_nodes();
     done({});
   });
 }
@@ -165,6 +174,23 @@ void ControlPlane::start_loops() {
   if (auto started = manifests_->start(); !started.ok()) {
     base::log(base::Level::kError, "manifests", "none are applied: {}", started.error().message);
   }
+}
+
+// What nodes find here: the settings of the cluster, the token to join with, the DNS service.
+void ControlPlane::prepare_for_nodes() {
+  cluster_client_ = api_->local_client("knarr");
+  cluster_client_->call(publish_settings(options_), [](const Result<ObjectRef>& published) {
+    if (published.ok()) return;
+    base::log(base::Level::kError, "server", "settings for nodes: {}", published.error().message);
+  });
+  join_token_ = std::make_unique<JoinTokenFile>(
+      *cluster_client_, random_,
+      JoinTokenFile::Options{options_.data_dir + "/server", options_.token,
+                             credentials_.ca.certificate});
+  if (options_.disable_network) return;
+  dns_service_ =
+      std::make_unique<agent::DnsServiceObject>(*cluster_client_, loop_, options_.cluster_dns);
+  dns_service_->ensure();
 }
 
 void ControlPlane::drain(int64_t limit_ms, std::function<void()> done) {

@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "agent/dns/dns_service.h"
 #include "base/loop.h"
+#include "cli/join_token_file.h"
 #include "cli/server_options.h"
 #include "knarr/random.h"
 #include "net/server.h"
@@ -41,6 +43,7 @@ class ControlPlane {
   Result<void> listen();
   Result<void> write_kubeconfig();
   void start_loops();
+  void prepare_for_nodes();
 
   base::Loop& loop_;
   Random& random_;
@@ -55,6 +58,9 @@ class ControlPlane {
   std::unique_ptr<server::ControllerHost> controllers_;
   std::unique_ptr<server::Scheduler> scheduler_;
   std::unique_ptr<server::ManifestApplier> manifests_;
+  std::unique_ptr<client::Client> cluster_client_;
+  std::unique_ptr<JoinTokenFile> join_token_;
+  std::unique_ptr<agent::DnsServiceObject> dns_service_;
 };
 
 }  // namespace knarr::cli

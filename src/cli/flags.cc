@@ -129,8 +129,12 @@ Result<void> FlagSet::read_config(const json::Value& config, const std::string& 
 
 Result<void> FlagSet::read_environment(const std::function<const char*(const char*)>& get) {
   for (Flag& flag : flags_) {
-    const char* value = get(variable_of(flag.name).c_str());
-    if (value != nullptr && *value != '\0') TRY(assign(flag, value, kEnvironment));
+    std::vector<std::string> names = flag.aliases;
+    names.push_back(flag.name);  // the flag's own name is the strongest
+    for (const std::string& name : names) {
+      const char* value = name.size() > 1 ? get(variable_of(name).c_str()) : nullptr;
+      if (value != nullptr && *value != '\0') TRY(assign(flag, value, kEnvironment));
+    }
   }
   return {};
 }

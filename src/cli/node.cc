@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "knarr/names.h"
 #include "runtime/native_runtime.h"
 
 namespace knarr::cli {
@@ -20,7 +21,8 @@ class NoNetwork final : public agent::PodNetwork {
   void keep_only(const std::vector<std::string>&) override {}
 };
 
-agent::AgentOptions agent_options(const ServerOptions& o, const KubeletSettings& settings) {
+agent::AgentOptions agent_options(const NodeOptions& o, const KubeletSettings& settings,
+                                  const std::string& key_fingerprint) {
   agent::AgentOptions a;
   a.node.max_pods = settings.max_pods;
   a.eviction = settings.eviction;
@@ -33,6 +35,7 @@ agent::AgentOptions agent_options(const ServerOptions& o, const KubeletSettings&
     a.node.labels[label.substr(0, equals)] =
         equals == std::string::npos ? "" : label.substr(equals + 1);
   }
+  if (!key_fingerprint.empty()) a.node.annotations[kNodeKeyAnnotation] = key_fingerprint;
   a.node.version = std::string(kKubernetesVersion) + "+knarr";
   a.node.kubelet_port = static_cast<uint16_t>(o.kubelet_port);
   a.data_dir = o.data_dir + "/agent";
@@ -43,7 +46,7 @@ agent::AgentOptions agent_options(const ServerOptions& o, const KubeletSettings&
   return a;
 }
 
-runtime::NativeOptions runtime_options(const ServerOptions& o, const KubeletSettings& settings) {
+runtime::NativeOptions runtime_options(const NodeOptions& o, const KubeletSettings& settings) {
   runtime::NativeOptions n;
   n.log_max_bytes = settings.log_max_bytes;
   n.log_max_files = static_cast<int>(settings.log_max_files);
@@ -79,7 +82,7 @@ void Node::start(std::function<void(Result<void>)> ready) {
 }
 
 Result<void> Node::prepare() {
-  const ServerOptions& o = deps_.options;
+  const NodeOptions& o = deps_.options;
   TRY_ASSIGN(settings_, read_kubelet_args(o.kubelet_arg));
   TRY(base::make_dirs(o.data_dir + "/agent", 0750));
   TRY(base::make_dirs(o.run_dir, 0711));
@@ -117,8 +120,8 @@ void Node::run() {
   runtime_ = runtime::make_native_runtime(deps_.loop, deps_.random, *images_, *snapshots_, *puller_,
                                           runtime_options(deps_.options, settings_));
   agent_ = std::make_unique<agent::Agent>(
-      deps_.loop, agent_options(deps_.options, settings_), deps_.client, *runtime_,
-      network_ ? network_->pods() : *no_network_, [this](const std::string& ns) {
+      deps_.loop, agent_options(deps_.options, settings_, deps_.key_fingerprint), deps_.client,
+      *runtime_, network_ ? network_->pods() : *no_network_, [this](const std::string& ns) {
         return network_ ? network_->services().services(ns) : std::vector<json::Value>();
       });
   api_ = std::make_unique<agent::NodeApi>(deps_.loop, *agent_);
@@ -132,13 +135,14 @@ void Node::run() {
 
 Result<void> Node::listen() {
   TRY(local_->listen(deps_.options.run_dir + "/knarr.sock"));
-  net::TlsConfig tls;
-  tls.cert_pem = deps_.credentials.kubelet_serving.certificate;
-  tls.key_pem = deps_.credentials.kubelet_serving.key;
-  tls.ca_pem = deps_.credentials.ca.certificate;
   server_ = std::make_unique<net::Server>(deps_.loop);
   return server_->listen(deps_.options.node_ip, static_cast<uint16_t>(deps_.options.kubelet_port),
-                         tls, [this](net::ExchangePtr exchange) { serve(exchange); });
+                         deps_.tls, [this](net::ExchangePtr exchange) { serve(exchange); });
+}
+
+Result<void> Node::reload_tls(const net::TlsConfig& tls) {
+  deps_.tls = tls;
+  return server_ ? server_->reload(tls) : Result<void>();
 }
 
 // The node's own port is for the API server alone: a certificate of the cluster, of its masters.

@@ -13,14 +13,13 @@
 #include "agent/preload.h"
 #include "cli/kubelet_args.h"
 #include "cli/node_network.h"
-#include "cli/server_options.h"
+#include "cli/node_options.h"
 #include "knarr/client.h"
 #include "knarr/random.h"
 #include "net/server.h"
 #include "runtime/image/image_store.h"
 #include "runtime/image/puller.h"
 #include "runtime/image/snapshot.h"
-#include "server/auth/credentials.h"
 
 namespace knarr::cli {
 
@@ -30,8 +29,9 @@ class Node {
     base::Loop& loop;
     Random& random;
     client::Client& client;
-    const ServerOptions& options;
-    const server::Credentials& credentials;
+    const NodeOptions& options;
+    net::TlsConfig tls;           // of the node's own port
+    std::string key_fingerprint;  // tells the node from others of its name
   };
   explicit Node(Deps deps);
   ~Node();
@@ -40,6 +40,8 @@ class Node {
   void start(std::function<void(Result<void>)> ready);
   // Null until the images are open.
   agent::NodeApi* api() { return api_.get(); }
+  // The node's own port shows another certificate from now on.
+  Result<void> reload_tls(const net::TlsConfig& tls);
 
  private:
   Result<void> prepare();

@@ -1,15 +1,16 @@
-// The network of the node of one process: iptables rules, the pods' bridge, the service proxy,
-// cluster DNS; put together in their order. The bridge waits for the node's podCIDR, which the API
-// tells.
+// The network of the node of one process: iptables rules, the pods' bridge, the way to other nodes'
+// pods, network policies, the service proxy, cluster DNS; put together in their order. The bridge
+// waits for the node's podCIDR, which the API tells.
 #pragma once
 
 #include <memory>
 
 #include "agent/dns/dns_server.h"
-#include "agent/dns/dns_service.h"
 #include "agent/network/bridge_network.h"
+#include "agent/network/overlay.h"
+#include "agent/policy/network_policies.h"
 #include "agent/proxy/service_proxy.h"
-#include "cli/server_options.h"
+#include "cli/node_options.h"
 #include "knarr/client.h"
 #include "knarr/random.h"
 
@@ -17,12 +18,11 @@ namespace knarr::cli {
 
 class NodeNetwork final : public client::WatchHandler {
  public:
-  NodeNetwork(base::Loop& loop, Random& random, client::Client& client,
-              const ServerOptions& options);
+  NodeNetwork(base::Loop& loop, Random& random, client::Client& client, const NodeOptions& options);
   ~NodeNetwork() override;
 
   Result<void> start();
-  agent::PodNetwork& pods() { return bridge_; }
+  agent::PodNetwork& pods() { return pods_; }
   const agent::ServiceWatch& services() const { return services_; }
 
   void on_upsert(const ObjectRef& node) override;
@@ -30,13 +30,15 @@ class NodeNetwork final : public client::WatchHandler {
 
  private:
   client::Client& client_;
-  const ServerOptions& options_;
+  const NodeOptions& options_;
   agent::Iptables iptables_;
   agent::BridgeNetwork bridge_;
+  agent::NetworkPolicies policies_;
+  agent::PolicyNetwork pods_;
+  agent::Overlay overlay_;
   agent::ServiceWatch services_;
   agent::ServiceProxy proxy_;
   agent::DnsServer dns_;
-  agent::DnsServiceObject dns_object_;
   std::unique_ptr<client::Watch> node_watch_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <net/if.h>
 
+#include <cstdlib>
+
+#include "agent/network/overlay_plan.h"
 #include "api/ip.h"
 #include "api/names.h"
 #include "base/format.h"
@@ -42,8 +45,12 @@ Result<void> check_port(std::string_view flag, int64_t port) {
   return {};
 }
 
+}  // namespace
+
 // Of the node's name and labels: the API would refuse them only later, again and again.
-Result<void> check_node(const ServerOptions& o) {
+Result<void> check_node(const NodeOptions& o) {
+  TRY(check_port("kubelet-port", o.kubelet_port));
+  TRY(address("node-ip", o.node_ip));
   if (!api::is_dns1123_subdomain(o.node_name)) {
     return bad("node-name", o.node_name,
                "must be lower case letters, digits, '-' and '.', as names of machines are");
@@ -58,16 +65,16 @@ Result<void> check_node(const ServerOptions& o) {
   if (o.bridge.empty() || o.bridge.size() >= IFNAMSIZ) {
     return bad("bridge", o.bridge, fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 1));
   }
+  if (o.vxlan_device.empty() || o.vxlan_device.size() >= IFNAMSIZ) {
+    return bad("vxlan-device", o.vxlan_device,
+               fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 1));
+  }
   return {};
 }
 
-}  // namespace
-
 Result<void> check_options(const ServerOptions& o) {
   TRY(check_port("https-listen-port", o.https_listen_port));
-  TRY(check_port("kubelet-port", o.kubelet_port));
   TRY(address("bind-address", o.bind_address));
-  TRY(address("node-ip", o.node_ip));
   TRY(address("advertise-address", o.advertise_address));
   TRY_ASSIGN(api::Cidr pods, network("cluster-cidr", o.cluster_cidr, kNodeBits));
   TRY_ASSIGN(api::Cidr services, network("service-cidr", o.service_cidr, kMostServiceBits));
@@ -78,6 +85,10 @@ Result<void> check_options(const ServerOptions& o) {
   if (!services.contains(dns)) {
     return bad("cluster-dns", o.cluster_dns, "not within --service-cidr " + o.service_cidr);
   }
+  if (!agent::parse_backend(o.network_backend)) {
+    return bad("network-backend", o.network_backend, "not one of vxlan, host-gw, none");
+  }
+  TRY(check_port("vxlan-port", atoi(o.vxlan_port.c_str())));
   return check_node(o);
 }
 

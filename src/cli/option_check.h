@@ -8,5 +8,7 @@ namespace knarr::cli {
 
 // Of options that are filled in.
 Result<void> check_options(const ServerOptions& options);
+// What concerns the node alone.
+Result<void> check_node(const NodeOptions& options);
 
 }  // namespace knarr::cli

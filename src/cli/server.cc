@@ -1,13 +1,7 @@
 // knarr server: a whole cluster in this process, until SIGTERM or SIGINT. Pods stay when it ends.
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -16,7 +10,9 @@
 #include "cli/control_plane.h"
 #include "cli/node.h"
 #include "cli/node_bridge.h"
+#include "cli/process.h"
 #include "cli/server_options.h"
+#include "net/pki.h"
 
 namespace knarr::cli {
 
@@ -24,45 +20,12 @@ namespace {
 
 constexpr int64_t kDrainMs = 3000;
 
-// Calls fn when the signal comes.
-class SignalWatch {
- public:
-  SignalWatch(base::Loop& loop, int signal, std::function<void()> fn)
-      : handle_(new uv_signal_t), fn_(std::move(fn)) {
-    uv_signal_init(loop.uv(), handle_);
-    handle_->data = this;
-    uv_signal_start(
-        handle_, [](uv_signal_t* h, int) { static_cast<SignalWatch*>(h->data)->fn_(); }, signal);
-  }
-  ~SignalWatch() { base::close_handle(handle_); }
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-
- private:
-  uv_signal_t* handle_;
-  std::function<void()> fn_;
-};
-
-// sd_notify(3): the service manager that started us hears that we are up.
-void notify_service_manager(const char* state) {
-  const char* path = getenv("NOTIFY_SOCKET");
-  sockaddr_un address = {};
-  if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) return;
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, path);
-  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-  base::UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
-  sendto(fd.get(), state, std::strlen(state), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
-         size);
-}
-
-// Every watch is a descriptor: the soft limit, often 1024, is for programs that use select().
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = std::max(limit.rlim_cur, std::min<rlim_t>(limit.rlim_max, 1048576));
-  setrlimit(RLIMIT_NOFILE, &limit);
+net::TlsConfig kubelet_tls(const server::Credentials& credentials) {
+  net::TlsConfig tls;
+  tls.cert_pem = credentials.kubelet_serving.certificate;
+  tls.key_pem = credentials.kubelet_serving.key;
+  tls.ca_pem = credentials.ca.certificate;
+  return tls;
 }
 
 class Process {
@@ -98,8 +61,11 @@ class Process {
   void start_node(int64_t begun_ms) {
     node_client_ = plane_->api().local_client("system:node:" + options_.node_name);
     server::Cache& cache = plane_->api().cache();
-    node_ = std::make_unique<Node>(
-        Node::Deps{loop_, random_, *node_client_, options_, plane_->credentials()});
+    const server::Credentials& credentials = plane_->credentials();
+    auto fingerprint = net::key_fingerprint(credentials.kubelet_serving.key);
+    if (!fingerprint.ok()) return give_up(fingerprint.error());
+    node_ = std::make_unique<Node>(Node::Deps{loop_, random_, *node_client_, options_,
+                                              kubelet_tls(credentials), *std::move(fingerprint)});
     bridge_ = std::make_unique<NodeBridge>(loop_, *node_, cache);
     plane_->api().set_node_proxy(bridge_.get());
     node_->start([this, begun_ms](Result<void> ready) {
@@ -148,8 +114,7 @@ int server_command(const Args& args) {
     return 2;
   }
   if (options.debug) base::set_log_level(base::Level::kDebug);
-  signal(SIGPIPE, SIG_IGN);
-  raise_descriptor_limit();
+  prepare_process();
   return Process(options).run();
 }
 

@@ -9,7 +9,7 @@
 using namespace knarr;  // NOLINT
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const server::KeyPair ca = *server::make_ca("fuzz", 1700000000);
+  static const net::KeyPair ca = *net::make_ca("fuzz", 1700000000);
   std::string_view pem(reinterpret_cast<const char*>(data), size);
   auto asked = server::read_signing_request(pem);
   if (!asked.ok()) return 0;

@@ -135,7 +135,7 @@ void Cluster::beat() {
 }
 
 Cluster::Cluster(uint64_t seed) : random_(seed) {
-  auto ca = server::make_ca("sim-ca", clock.now_us() / 1000000);
+  auto ca = net::make_ca("sim-ca", clock.now_us() / 1000000);
   CHECK(ca.ok());
   ca_ = *std::move(ca);
   heartbeat_ = clock.timer([this] { beat(); });

@@ -9,8 +9,8 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "knarr/client.h"
+#include "net/pki.h"
 #include "server/auth/allow_authenticated.h"
-#include "server/auth/pki.h"
 #include "server/controllers/controller.h"
 #include "server/controllers/metrics_source.h"
 #include "server/registry/local_client.h"
@@ -39,7 +39,7 @@ class Cluster {
   void set_faults(Faults faults) { faults_ = faults; }
   // What the autoscaler hears, from the next start on.
   void set_metrics(server::MetricsSource* metrics) { metrics_ = metrics; }
-  const server::KeyPair& ca() const { return ca_; }
+  const net::KeyPair& ca() const { return ca_; }
 
   void add_node(const std::string& name, const std::string& cpu = "4",
                 const std::vector<std::pair<std::string, std::string>>& labels = {});
@@ -76,7 +76,7 @@ class Cluster {
 
   base::SeededRandom random_;
   Faults faults_;
-  server::KeyPair ca_;
+  net::KeyPair ca_;
   server::MetricsSource* metrics_ = nullptr;
   std::vector<std::string> node_names_;
   std::unique_ptr<Timer> heartbeat_;

@@ -4,7 +4,8 @@
 #include "api/view/meta.h"
 #include "base/base64.h"
 #include "cluster.h"
-#include "server/auth/pki.h"
+#include "net/pki.h"
+#include "server/auth/signing_request.h"
 
 using namespace knarr;          // NOLINT
 using namespace knarr::server;  // NOLINT
@@ -266,8 +267,8 @@ TEST_CASE("a node's client certificate is approved and signed, and its request g
         "AutoApproved");
   auto pem = base::base64_decode(r["status"]["certificate"].as_string());
   REQUIRE(pem.ok());
-  CHECK(signed_by(*pem, c.ca().certificate));
-  auto info = read_certificate(*pem);
+  CHECK(net::signed_by(*pem, c.ca().certificate));
+  auto info = net::read_certificate(*pem);
   REQUIRE(info.ok());
   CHECK(info->common_name == "system:node:n1");
   CHECK(info->organizations == std::vector<std::string>{"system:nodes"});
@@ -276,6 +277,39 @@ TEST_CASE("a node's client certificate is approved and signed, and its request g
         return c.get(kSigningRequests, {"", "node"}).is_null();
       },
       2 * 3600 * 1000));
+}
+
+TEST_CASE("who joins under the name of a node that is there must have that node's key") {
+  Held c;
+  auto pem = base::base64_decode(kNodeRequest);
+  std::string own_key = server::read_signing_request(*pem)->key_fingerprint;
+  auto set_key = [&](const std::string& key) {
+    // Others write to the node as well.
+    REQUIRE(c.eventually([&] {
+      json::Value node = c.get(kNodes, {"", "n1"});
+      node.member("metadata").member("annotations").set("knarr.io/node-key", key);
+      return c.call(update_request(kNodes, node)).ok();
+    }));
+  };
+  auto ask = [&](const char* name) {
+    REQUIRE(c.create(kSigningRequests, "",
+                     signing_request(name, "kubernetes.io/kube-apiserver-client-kubelet",
+                                     R"(["digital signature", "client auth"])"))
+                .ok());
+  };
+  set_key("another");
+  ask("stranger");
+  REQUIRE(c.eventually([&] {
+    json::Value r = c.get(kSigningRequests, {"", "stranger"});
+    return api::condition(r["status"]["conditions"], "Denied")["reason"].as_string() ==
+           "NodeNameTaken";
+  }));
+  CHECK(c.get(kSigningRequests, {"", "stranger"})["status"]["certificate"].is_null());
+  set_key(own_key);
+  ask("itself");
+  CHECK(c.eventually([&] {
+    return !c.get(kSigningRequests, {"", "itself"})["status"]["certificate"].as_string().empty();
+  }));
 }
 
 TEST_CASE("a signer says what it objects to, and leaves others' requests alone") {

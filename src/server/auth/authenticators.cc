@@ -12,15 +12,16 @@ UserRef user_of_certificate(const net::PeerCertificate& certificate) {
 
 RequestAuthenticator::RequestAuthenticator(std::unique_ptr<TokenFile> static_tokens,
                                            const ServiceAccountTokens& service_accounts,
-                                           const Clock& clock)
+                                           BootstrapTokens bootstrap_tokens, const Clock& clock)
     : static_tokens_(std::move(static_tokens)),
       service_accounts_(service_accounts),
+      bootstrap_tokens_(std::move(bootstrap_tokens)),
       clock_(clock) {}
 
 void RequestAuthenticator::authenticate(const net::Request& request, Done done) {
   Result<UserRef> by_certificate = certificate(request);
   if (by_certificate.ok() && *by_certificate) return done(std::move(by_certificate));
-  Result<UserRef> by_token = service_account(request);
+  Result<UserRef> by_token = issued_token(request);
   if (by_token.ok() && *by_token) return done(std::move(by_token));
   bool refused = !by_certificate.ok() || !by_token.ok();
   if (!static_tokens_) {
@@ -48,10 +49,11 @@ Result<UserRef> RequestAuthenticator::certificate(const net::Request& request) c
 }
 
 // Null when the token is not of this kind; a token of no kind at all is refused.
-Result<UserRef> RequestAuthenticator::service_account(const net::Request& request) const {
+Result<UserRef> RequestAuthenticator::issued_token(const net::Request& request) const {
   std::string token(bearer_token(request));
   if (token.empty()) return UserRef();
   TRY_ASSIGN(UserRef user, service_accounts_.verify(token, {}));
+  if (!user) user = bootstrap_tokens_.verify(token);
   if (!user && !static_tokens_) return make_error(Code::kUnauthorized, "invalid bearer token");
   return user;
 }

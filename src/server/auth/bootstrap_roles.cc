@@ -10,6 +10,9 @@ role cluster-admin
   * * *
   * *
 role edit +aggregate-to-admin <aggregate-to-edit
+role knarr:node-network
+  get,list,watch core namespaces,nodes,pods
+  get,list,watch networking.k8s.io networkpolicies
 role system:aggregate-to-admin +aggregate-to-admin
   create authorization.k8s.io localsubjectaccessreviews
   create,delete,deletecollection,get,list,patch,update,watch rbac.authorization.k8s.io
@@ -187,6 +190,13 @@ role system:volume-scheduler
   get,list,patch,update,watch core persistentvolumeclaims
 role view +aggregate-to-edit <aggregate-to-view
 bind cluster-admin ClusterRole cluster-admin group:system:masters
+bind knarr:node-autoapprove ClusterRole
+      system:certificates.k8s.io:certificatesigningrequests:nodeclient group:system:bootstrappers
+bind knarr:node-autorenew ClusterRole
+      system:certificates.k8s.io:certificatesigningrequests:selfnodeclient group:system:nodes
+bind knarr:node-bootstrapper ClusterRole system:node-bootstrapper group:system:bootstrappers
+bind knarr:node-network ClusterRole knarr:node-network group:knarr:nodes
+bind knarr:node-proxier ClusterRole system:node-proxier group:knarr:nodes
 bind system:basic-user ClusterRole system:basic-user group:system:authenticated
 bind system:discovery ClusterRole system:discovery group:system:authenticated
 bind system:kube-controller-manager ClusterRole system:kube-controller-manager
@@ -207,6 +217,8 @@ role kube-public/system:controller:bootstrap-signer
   create,patch,update core,events.k8s.io events
 role kube-system/extension-apiserver-authentication-reader
   get,list,watch core configmaps named extension-apiserver-authentication
+role kube-system/knarr:cluster-settings
+  get core configmaps named knarr-cluster
 role kube-system/system::leader-locking-kube-controller-manager
   create,get,list,update,watch coordination.k8s.io leases
   create,get,list,update,watch coordination.k8s.io leasecandidates
@@ -222,6 +234,7 @@ role kube-system/system:controller:token-cleaner
   create,patch,update core,events.k8s.io events
 bind kube-public/system:controller:bootstrap-signer Role system:controller:bootstrap-signer
       account:kube-system/bootstrap-signer
+bind kube-system/knarr:cluster-settings Role knarr:cluster-settings group:knarr:nodes
 bind kube-system/system::extension-apiserver-authentication-reader Role
       extension-apiserver-authentication-reader user:system:kube-controller-manager
       user:system:kube-scheduler

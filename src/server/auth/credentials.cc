@@ -16,22 +16,22 @@ namespace {
 constexpr int64_t kRenewBeforeSeconds = 90 * 86400;
 constexpr int kRsaBits = 2048;
 
-Result<KeyPair> read_pair(const std::string& stem) {
-  KeyPair pair;
+Result<net::KeyPair> read_pair(const std::string& stem) {
+  net::KeyPair pair;
   TRY_ASSIGN(pair.certificate, base::read_file(stem + ".crt"));
   TRY_ASSIGN(pair.key, base::read_file(stem + ".key"));
   return pair;
 }
 
 // The key first: a certificate without its key would never be looked at again.
-Result<void> write_pair(const std::string& stem, const KeyPair& pair) {
+Result<void> write_pair(const std::string& stem, const net::KeyPair& pair) {
   TRY(base::write_file(stem + ".key", pair.key, 0600));
   return base::write_file(stem + ".crt", pair.certificate, 0644);
 }
 
-Result<KeyPair> load_ca(const std::string& stem, int64_t now_seconds) {
+Result<net::KeyPair> load_ca(const std::string& stem, int64_t now_seconds) {
   if (base::file_exists(stem + ".crt")) return read_pair(stem);
-  TRY_ASSIGN(KeyPair ca, make_ca(fmt::format("knarr-ca@{}", now_seconds), now_seconds));
+  TRY_ASSIGN(net::KeyPair ca, net::make_ca(fmt::format("knarr-ca@{}", now_seconds), now_seconds));
   TRY(write_pair(stem, ca));
   return ca;
 }
@@ -42,22 +42,22 @@ bool same_names(std::vector<std::string> a, std::vector<std::string> b) {
   return a == b;
 }
 
-bool still_good(const KeyPair& leaf, const KeyPair& ca, const CertificateRequest& wanted,
-                int64_t now_seconds) {
-  auto info = read_certificate(leaf.certificate);
+bool still_good(const net::KeyPair& leaf, const net::KeyPair& ca,
+                const net::CertificateRequest& wanted, int64_t now_seconds) {
+  auto info = net::read_certificate(leaf.certificate);
   return info.ok() && info->common_name == wanted.common_name &&
          same_names(info->organizations, wanted.organizations) &&
          same_names(info->dns_names, wanted.dns_names) &&
          same_names(info->ip_addresses, wanted.ip_addresses) &&
          info->not_after_seconds > now_seconds + kRenewBeforeSeconds &&
-         signed_by(leaf.certificate, ca.certificate);
+         net::signed_by(leaf.certificate, ca.certificate);
 }
 
-Result<KeyPair> load_leaf(const std::string& stem, const KeyPair& ca,
-                          const CertificateRequest& request, int64_t now_seconds) {
+Result<net::KeyPair> load_leaf(const std::string& stem, const net::KeyPair& ca,
+                               const net::CertificateRequest& request, int64_t now_seconds) {
   auto found = read_pair(stem);
   if (found.ok() && still_good(*found, ca, request, now_seconds)) return found;
-  TRY_ASSIGN(KeyPair leaf, make_leaf(ca, request, now_seconds));
+  TRY_ASSIGN(net::KeyPair leaf, net::make_leaf(ca, request, now_seconds));
   TRY(write_pair(stem, leaf));
   return leaf;
 }
@@ -70,7 +70,7 @@ std::shared_future<Result<std::string>> load_service_account_key(const std::stri
     return found.get_future().share();
   }
   auto make = [path]() -> Result<std::string> {
-    TRY_ASSIGN(std::string key, generate_rsa_key(kRsaBits));
+    TRY_ASSIGN(std::string key, net::generate_rsa_key(kRsaBits));
     TRY(base::write_file(path, key, 0600));
     return key;
   };
@@ -81,8 +81,8 @@ void add_new(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
 
-CertificateRequest serving_request(const CredentialNames& names) {
-  CertificateRequest request;
+net::CertificateRequest serving_request(const CredentialNames& names) {
+  net::CertificateRequest request;
   request.common_name = "knarr";
   request.organizations = {"knarr"};
   request.dns_names = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
@@ -94,8 +94,8 @@ CertificateRequest serving_request(const CredentialNames& names) {
   return request;
 }
 
-CertificateRequest client_request(const std::string& name, const std::string& organization) {
-  CertificateRequest request;
+net::CertificateRequest client_request(const std::string& name, const std::string& organization) {
+  net::CertificateRequest request;
   request.common_name = name;
   request.organizations = {organization};
   request.client = true;
@@ -118,7 +118,7 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
       load_leaf(tls_dir + "/kubelet-client", c.ca,
                 client_request("kube-apiserver-kubelet-client", "system:masters"), now_seconds));
   if (!names.node_name.empty()) {
-    CertificateRequest request;
+    net::CertificateRequest request;
     request.common_name = "system:node:" + names.node_name;
     request.organizations = {"system:nodes"};
     request.dns_names = {names.node_name, "localhost"};
@@ -131,7 +131,7 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
 }
 
 std::string kubeconfig(const std::string& name, const std::string& server_url,
-                       const std::string& ca_certificate, const KeyPair& client) {
+                       const std::string& ca_certificate, const net::KeyPair& client) {
   return fmt::format(
       "apiVersion: v1\n"
       "kind: Config\n"

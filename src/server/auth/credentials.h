@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "knarr/result.h"
-#include "server/auth/pki.h"
+#include "net/pki.h"
 
 namespace knarr::server {
 
@@ -20,11 +20,11 @@ struct CredentialNames {
 };
 
 struct Credentials {
-  KeyPair ca;
-  KeyPair serving;         // of the API server
-  KeyPair admin;           // O=system:masters
-  KeyPair kubelet_client;  // the API server's own, towards kubelets
-  KeyPair kubelet_serving;
+  net::KeyPair ca;
+  net::KeyPair serving;         // of the API server
+  net::KeyPair admin;           // O=system:masters
+  net::KeyPair kubelet_client;  // the API server's own, towards kubelets
+  net::KeyPair kubelet_serving;
   // RSA, PEM. Takes up to 0.5 s to make, so at first start it comes later than the rest.
   std::shared_future<Result<std::string>> service_account_key;
 };
@@ -35,6 +35,6 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
 
 // Text of a kubeconfig with one cluster, user and context, all named `name`.
 std::string kubeconfig(const std::string& name, const std::string& server_url,
-                       const std::string& ca_certificate, const KeyPair& client);
+                       const std::string& ca_certificate, const net::KeyPair& client);
 
 }  // namespace knarr::server

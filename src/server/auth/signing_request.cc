@@ -6,18 +6,16 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/auth/x509.h"
+#include "net/x509.h"
 
 namespace knarr::server {
 
 namespace {
 
+namespace x509 = net::x509;
 using x509::Names;
 
-void free_extensions(STACK_OF(X509_EXTENSION) * list) {
-  sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
-}
-using Extensions = std::unique_ptr<STACK_OF(X509_EXTENSION), x509::Freer<free_extensions>>;
+using x509::Extensions;
 
 // OpenSSL's words for a usage; the second is empty for those that are no extended ones.
 struct Usage {
@@ -116,6 +114,7 @@ Result<SigningRequestInfo> read_signing_request(std::string_view pem) {
     return make_error(Code::kInvalid, "the certificate request is not signed by its own key");
   }
   SigningRequestInfo info;
+  TRY_ASSIGN(info.key_fingerprint, x509::fingerprint_of(X509_REQ_get0_pubkey(request.get())));
   const X509_NAME* subject = X509_REQ_get_subject_name(request.get());
   std::vector<std::string> common = x509::name_entries(subject, NID_commonName);
   if (!common.empty()) info.common_name = common.back();
@@ -136,12 +135,12 @@ Result<SigningRequestInfo> read_signing_request(std::string_view pem) {
   return info;
 }
 
-Result<std::string> sign_request(const KeyPair& ca, std::string_view pem,
+Result<std::string> sign_request(const net::KeyPair& ca, std::string_view pem,
                                  const SigningPolicy& policy) {
   TRY_ASSIGN(x509::SigningRequest request, parse(pem));
   TRY_ASSIGN(x509::Certificate issuer, x509::parse_certificate(ca.certificate));
   TRY_ASSIGN(x509::Key issuer_key, x509::parse_key(ca.key));
-  TRY_ASSIGN(CertificateInfo authority, read_certificate(ca.certificate));
+  TRY_ASSIGN(net::CertificateInfo authority, net::read_certificate(ca.certificate));
   x509::Validity validity{policy.not_before_seconds,
                           std::min(policy.not_after_seconds, authority.not_after_seconds)};
   TRY_ASSIGN(x509::Certificate certificate,

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "knarr/result.h"
-#include "server/auth/pki.h"
+#include "net/pki.h"
 
 namespace knarr::server {
 
@@ -19,6 +19,7 @@ struct SigningRequestInfo {
   std::vector<std::string> ip_addresses;
   std::vector<std::string> emails;
   std::vector<std::string> uris;
+  std::string key_fingerprint;  // as net::key_fingerprint
 };
 
 // The first PEM block, of type CERTIFICATE REQUEST, signed by its own key.
@@ -31,7 +32,7 @@ struct SigningPolicy {
 };
 
 // The requester's subject, names and key; nothing else of what it asks for.
-Result<std::string> sign_request(const KeyPair& ca, std::string_view pem,
+Result<std::string> sign_request(const net::KeyPair& ca, std::string_view pem,
                                  const SigningPolicy& policy);
 
 }  // namespace knarr::server

@@ -5,7 +5,9 @@
 
 #include "api/view/meta.h"
 #include "base/base64.h"
+#include "base/format.h"
 #include "base/time.h"
+#include "knarr/names.h"
 
 namespace knarr::server {
 
@@ -16,6 +18,8 @@ constexpr int64_t kHourUs = 3600 * kSecondUs;
 constexpr int64_t kBackdateSeconds = 5 * 60;
 constexpr int64_t kLeastSeconds = 10 * 60;
 constexpr int64_t kMostSeconds = 365 * 86400;
+
+constexpr std::string_view kNodePrefix = "system:node:";
 
 using Usages = std::vector<std::string>;
 
@@ -44,18 +48,18 @@ bool usages_are(const Usages& usages, const char* purpose) {
   return given == std::set<std::string>{"digital signature", purpose};
 }
 
-std::string node_objection(const SigningRequestInfo& asked) {
-  if (asked.organizations != std::vector<std::string>{"system:nodes"}) {
-    return "subject organization is not system:nodes";
-  }
-  if (asked.common_name.compare(0, 12, "system:node:") != 0) {
+std::string node_objection(const SigningRequestInfo& asked,
+                           const std::vector<std::string>& organizations = {"system:nodes"}) {
+  if (asked.organizations != organizations) return "subject organization is not system:nodes";
+  if (!asked.common_name.starts_with(kNodePrefix)) {
     return "subject common name does not begin with system:node:";
   }
   return {};
 }
 
-std::string kubelet_client_objection(const SigningRequestInfo& asked, const Usages& usages) {
-  if (std::string why = node_objection(asked); !why.empty()) return why;
+std::string node_client_objection(const SigningRequestInfo& asked, const Usages& usages,
+                                  const std::vector<std::string>& organizations) {
+  if (std::string why = node_objection(asked, organizations); !why.empty()) return why;
   if (!asked.dns_names.empty()) return "DNS subjectAltNames are not allowed";
   if (!asked.emails.empty()) return "Email subjectAltNames are not allowed";
   if (!asked.ip_addresses.empty()) return "IP subjectAltNames are not allowed";
@@ -90,14 +94,38 @@ std::string client_objection(const Usages& usages) {
 
 bool is_own_signer(const std::string& signer) {
   return signer == kApiserverClientSigner || signer == kKubeletClientSigner ||
-         signer == kKubeletServingSigner || signer == kLegacySigner;
+         signer == kKubeletServingSigner || signer == kNodeSigner || signer == kLegacySigner;
+}
+
+// The only name of a node is its own; which addresses it has it knows best.
+bool names_are_of_node(const SigningRequestInfo& asked) {
+  std::string node = asked.common_name.substr(kNodePrefix.size());
+  return std::all_of(asked.dns_names.begin(), asked.dns_names.end(),
+                     [&node](const std::string& name) { return name == node; });
+}
+
+// Who comes with a token may not take the place of a node that is there: its key is another one.
+std::string taken_objection(const ControllerContext& context, const SigningRequestInfo& asked) {
+  std::string name = asked.common_name.substr(kNodePrefix.size());
+  ObjectRef node = context.get(kNodes, {"", name});
+  if (node == nullptr) return {};
+  json::Value object = api::decode(*node);
+  std::string key = object["metadata"]["annotations"][kNodeKeyAnnotation].text();
+  if (key.empty() || key == asked.key_fingerprint) return {};
+  return fmt::format(
+      "there is a node \"{0}\" already, and this machine's key is not its key: join with another "
+      "--node-name, or, if that node is gone for good, run `kubectl delete node {0}`",
+      name);
 }
 
 }  // namespace
 
 std::string signer_objection(const std::string& signer, const SigningRequestInfo& asked,
                              const std::vector<std::string>& usages) {
-  if (signer == kKubeletClientSigner) return kubelet_client_objection(asked, usages);
+  if (signer == kKubeletClientSigner) return node_client_objection(asked, usages, {"system:nodes"});
+  if (signer == kNodeSigner) {
+    return node_client_objection(asked, usages, {"system:nodes", kNodesGroup});
+  }
   if (signer == kKubeletServingSigner) return kubelet_serving_objection(asked, usages);
   if (signer == kApiserverClientSigner) return client_objection(usages);
   return {};
@@ -115,14 +143,28 @@ void CertificateApprover::reconcile(const NamespacedName& key, const PassRef& pa
   ObjectRef object = context_.get(kSigningRequests, key);
   if (object == nullptr) return;
   json::Value request = api::decode(*object);
-  if (request["spec"]["signerName"].as_string() != kKubeletClientSigner) return;
+  std::string signer = request["spec"]["signerName"].text();
+  bool client = signer == kKubeletClientSigner || signer == kNodeSigner;
+  if (!client && signer != kKubeletServingSigner) return;
   if (!request["status"]["certificate"].is_null() || has_condition(request, "Approved") ||
       has_condition(request, "Denied")) {
     return;
   }
   auto asked = asked_by(request);
-  if (!asked.ok() || !kubelet_client_objection(*asked, usages_of(request)).empty()) return;
+  if (!asked.ok() || !signer_objection(signer, *asked, usages_of(request)).empty()) return;
   bool own = request["spec"]["username"].as_string() == asked->common_name;
+  if (!client) {
+    if (own && names_are_of_node(*asked)) {
+      answer(pass, std::move(request), "Approved", "AutoApproved",
+             "Auto approving a node's own serving certificate.");
+    }
+    return;
+  }
+  if (!own) {
+    if (std::string why = taken_objection(context_, *asked); !why.empty()) {
+      return answer(pass, std::move(request), "Denied", "NodeNameTaken", why);
+    }
+  }
   review(pass, request, own, true);
 }
 
@@ -149,30 +191,29 @@ void CertificateApprover::review(const PassRef& pass, const json::Value& request
                json::write(body),
                {},
                {}},
-              [this, pass, request, own, then_any](Result<ObjectRef> answer) {
-                if (!answer.ok()) return pass->fail(answer.error());
-                if (api::decode(**answer)["status"]["allowed"].as_bool()) {
-                  return approve(pass, request,
-                                 own ? "Auto approving self kubelet client certificate after "
-                                       "SubjectAccessReview."
-                                     : "Auto approving kubelet client certificate after "
-                                       "SubjectAccessReview.");
+              [this, pass, request, own, then_any](Result<ObjectRef> review) {
+                if (!review.ok()) return pass->fail(review.error());
+                if (api::decode(**review)["status"]["allowed"].as_bool()) {
+                  return answer(pass, request, "Approved", "AutoApproved",
+                                own ? "Auto approving self kubelet client certificate after "
+                                      "SubjectAccessReview."
+                                    : "Auto approving kubelet client certificate after "
+                                      "SubjectAccessReview.");
                 }
-                if (own && then_any) review(pass, request, false, false);
+                if (own && then_any) this->review(pass, request, false, false);
               });
 }
 
-void CertificateApprover::approve(const PassRef& pass, json::Value request, const char* message) {
+void CertificateApprover::answer(const PassRef& pass, json::Value request, const char* type,
+                                 const char* reason, const std::string& message) {
   request.member("status")
       .member("conditions")
-      .push_back(json::Value::object({{"type", "Approved"},
-                                      {"status", "True"},
-                                      {"reason", "AutoApproved"},
-                                      {"message", message}}));
+      .push_back(json::Value::object(
+          {{"type", type}, {"status", "True"}, {"reason", reason}, {"message", message}}));
   pass->write(update_request(kSigningRequests, request, "approval"));
 }
 
-CertificateSigner::CertificateSigner(const ControllerContext& context, KeyPair ca)
+CertificateSigner::CertificateSigner(const ControllerContext& context, net::KeyPair ca)
     : Controller(context, "csrsigning"), ca_(std::move(ca)) {}
 
 void CertificateSigner::on_change(const GroupResource&, const ObjectRef&, const ObjectRef& object) {
@@ -228,7 +269,7 @@ int64_t goes_at(const json::Value& request) {
   }
   auto pem = base::base64_decode(request["status"]["certificate"].as_string());
   if (pem.ok() && !pem->empty()) {
-    auto info = read_certificate(*pem);
+    auto info = net::read_certificate(*pem);
     if (info.ok()) due = std::min(due, info->not_after_seconds * kSecondUs);
   }
   return due;

@@ -19,7 +19,9 @@ std::string signer_objection(const std::string& signer, const SigningRequestInfo
                              const std::vector<std::string>& usages);
 
 // A client certificate for a node is approved when a SubjectAccessReview lets the requester create
-// certificatesigningrequests/selfnodeclient (his own) or /nodeclient.
+// certificatesigningrequests/selfnodeclient (his own) or /nodeclient; a node's serving certificate
+// when the node itself asks. Who asks for the name of a node that is there, with another key than
+// that node's, is denied.
 class CertificateApprover final : public Controller {
  public:
   explicit CertificateApprover(const ControllerContext& context);
@@ -30,19 +32,20 @@ class CertificateApprover final : public Controller {
 
  private:
   void review(const PassRef& pass, const json::Value& request, bool own, bool then_any);
-  void approve(const PassRef& pass, json::Value request, const char* message);
+  void answer(const PassRef& pass, json::Value request, const char* type, const char* reason,
+              const std::string& message);
 };
 
 class CertificateSigner final : public Controller {
  public:
-  CertificateSigner(const ControllerContext& context, KeyPair ca);
+  CertificateSigner(const ControllerContext& context, net::KeyPair ca);
   std::vector<GroupResource> watches() const override { return {kSigningRequests.key()}; }
   void on_change(const GroupResource& resource, const ObjectRef& previous,
                  const ObjectRef& object) override;
   void reconcile(const NamespacedName& key, const PassRef& pass) override;
 
  private:
-  KeyPair ca_;
+  net::KeyPair ca_;
 };
 
 // Deletes requests an hour after they were answered, a day after they were left unanswered, and

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "server/auth/pki.h"
+#include "net/pki.h"
 #include "server/auth/token_issuer.h"
 #include "server/controllers/controller.h"
 #include "server/controllers/metrics_source.h"
@@ -17,7 +17,7 @@ inline constexpr int64_t kNodeGraceMs = 50000;
 
 struct ControllersOptions {
   std::string root_ca_pem;           // what kube-root-ca.crt publishes
-  KeyPair ca;                        // signs certificates; without key none are signed
+  net::KeyPair ca;                   // signs certificates; without key none are signed
   TokenIssuer* tokens = nullptr;     // null: token secrets stay as they are
   MetricsSource* metrics = nullptr;  // null: nobody serves metrics
   Discover discover;                 // null: the built-in resources

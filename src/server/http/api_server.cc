@@ -31,6 +31,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   FrontOptions front_options;
   front_options.advertised =
       fmt::format("{}:{}", options_.advertise_address, options_.advertise_port);
+  front_options.ca_pem = options_.ca_pem;
   front_ = std::make_unique<Front>(std::move(front), std::move(front_options));
 }
 

@@ -26,6 +26,7 @@ struct ApiServerOptions {
   int node_port_max = 32767;
   std::string advertise_address;  // of the endpoints of "kubernetes"; empty: none are made
   int advertise_port = 6443;
+  std::string ca_pem;  // the cluster's authority, told to who joins
   std::vector<AuthorizationMode> authorization = {AuthorizationMode::kNode,
                                                   AuthorizationMode::kRbac};
 };

@@ -144,6 +144,9 @@ void Front::handle(net::ExchangePtr exchange) {
       parse_request(exchange->request.method, exchange->request.path, call->query);
   if (!info.ok()) return send_error(exchange, info.error());
   call->info = *std::move(info);
+  if (call->info.path == "/cacerts" && !options_.ca_pem.empty()) {
+    return send_text(exchange, 200, options_.ca_pem);
+  }
   if (std::string_view timeout = call->query.get("timeout"); !timeout.empty()) {
     Result<int64_t> parsed = api::parse_duration(timeout);
     if (!parsed.ok()) {

@@ -24,6 +24,7 @@ namespace knarr::server {
 struct FrontOptions {
   std::string advertised;  // "10.0.0.1:6443", in /api
   std::string git_version = "v1.36.2";
+  std::string ca_pem;  // of /cacerts, for anyone who asks: who joins holds it against his token
 };
 
 // Bodies past the API's limit, which a server may refuse before it has read them: it answers with

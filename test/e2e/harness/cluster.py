@@ -10,29 +10,27 @@ REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 NODE = "node1"
 
 
-class Cluster:
-    def __init__(self, knarr, folder, flags=(), index=0):
+class Process:
+    """A knarr of some subcommand, with every path, port and name of its own."""
+
+    def __init__(self, knarr, folder, index=0, inside=()):
         self.knarr, self.folder, self.index = os.path.abspath(knarr), folder, index
-        self.port, self.kubelet_port = 6443 + index, 10250 + index
+        self.inside = list(inside)  # what runs a program in its network namespace
+        self.kubelet_port = 10250 + index
         self.data_dir, self.run_dir = folder + "/data", "/run/knarr%d" % index
-        self.log_dir, self.kubeconfig = folder + "/logs", folder + "/kubeconfig"
+        self.log_dir = folder + "/logs"
         self.bridge, self.chains = "knarr%d" % index, "KNARR%d" % index
         self.cgroup_root = "knarr-e2e-%s-%d" % (os.environ["KNARR_E2E_ID"], index)
-        self.flags, self.process, self.api = list(flags), None, None
-        self.address = isolation.UPLINK
+        self.process = None
         os.makedirs(folder, exist_ok=True)
 
-    def with_agent(self):
-        return "--disable-agent" not in self.flags
-
-    def start(self):
-        """Returns when the API is ready and, with an agent, the node and the default account are."""
-        argv = [self.knarr, "server", "--data-dir", self.data_dir, "--run-dir", self.run_dir,
-                "--log-dir", self.log_dir, "--write-kubeconfig", self.kubeconfig,
+    def launch(self, subcommand, *flags):
+        """Returns when it says that it is ready."""
+        argv = [*self.inside, self.knarr, subcommand, "--data-dir", self.data_dir,
+                "--run-dir", self.run_dir, "--log-dir", self.log_dir,
                 "--config", self.folder + "/config.yaml", "--bridge", self.bridge,
                 "--cgroup-root", self.cgroup_root, "--chain-prefix", self.chains,
-                "--https-listen-port", str(self.port), "--kubelet-port", str(self.kubelet_port),
-                "--node-name", NODE, "--node-ip", self.address, *self.flags]
+                "--kubelet-port", str(self.kubelet_port), *flags]
         open(self.folder + "/config.yaml", "a").close()
         with process.Notifications(self.folder + "/notify") as told:
             with open(self.folder + "/knarr.log", "a") as log:
@@ -41,20 +39,13 @@ class Cluster:
                                                 env={**os.environ, "NOTIFY_SOCKET": told.path})
             if not told.expect("READY=1", self.process):
                 raise process.Failed("knarr is not ready:\n" + self.log())
-        self.api = api.Api(self.kubeconfig, self.folder)
-        if self.with_agent():
-            self.api.watch_until("/api/v1/nodes", lambda n: api.condition_of(n, "Ready") == "True")
-        if "--disable-controller-manager" not in self.flags:
-            self.api.watch_until("/api/v1/namespaces/default/serviceaccounts",
-                                 lambda a: a["metadata"]["name"] == "default")
-        return self
 
     def log(self, most=3000):
         with open(self.folder + "/knarr.log", errors="replace") as file:
             return file.read()[-most:]
 
     def stop(self):
-        """SIGTERM: the server ends, pods stay."""
+        """SIGTERM: it ends, pods stay."""
         status = process.stop(self.process)
         assert status == 0, "knarr ended with status %d:\n%s" % (status, self.log())
 
@@ -70,18 +61,53 @@ class Cluster:
                 "KNARR_SERVICE": "none"}
 
     def close(self):
-        """Ends the server, in good order if it is running, and everything it started."""
+        """Ends it, in good order if it is running, and everything it started."""
         trouble = None
         try:
             if self.process and self.process.poll() is None:
                 self.stop()
         except AssertionError as error:
             trouble = error
-        process.run([REPO + "/scripts/knarr-killall.sh"], env={**os.environ, **self.names()})
+        process.run([*self.inside, REPO + "/scripts/knarr-killall.sh"],
+                    env={**os.environ, **self.names()})
         if trouble:
             raise trouble
         report = re.search(r"(?s)(==\d+==ERROR|runtime error:|CHECK failed).*", self.log(1 << 20))
-        assert not report, "the server's log has:\n" + report[0][:3000]
+        assert not report, "the log has:\n" + report[0][:3000]
+
+    def import_image(self, image, *names):
+        path = self.folder + "/image.tar"
+        image.save(path, *names)
+        process.run([self.knarr, "image", "import", path, "--run-dir", self.run_dir])
+
+
+class Cluster(Process):
+    """A `knarr server`, and kubectl to it."""
+
+    def __init__(self, knarr, folder, flags=(), index=0):
+        super().__init__(knarr, folder, index)
+        self.port, self.kubeconfig = 6443 + index, folder + "/kubeconfig"
+        self.flags, self.api = list(flags), None
+        self.address = isolation.UPLINK
+
+    def with_agent(self):
+        return "--disable-agent" not in self.flags
+
+    def start(self):
+        """Returns when the API is ready and, with an agent, the node and the default account are."""
+        self.launch("server", "--write-kubeconfig", self.kubeconfig, "--https-listen-port",
+                    str(self.port), "--node-name", NODE, "--node-ip", self.address, *self.flags)
+        self.api = api.Api(self.kubeconfig, self.folder)
+        if self.with_agent():
+            self.api.watch_until("/api/v1/nodes", lambda n: api.condition_of(n, "Ready") == "True")
+        if "--disable-controller-manager" not in self.flags:
+            self.api.watch_until("/api/v1/namespaces/default/serviceaccounts",
+                                 lambda a: a["metadata"]["name"] == "default")
+        return self
+
+    def token(self):
+        with open(self.data_dir + "/server/token") as file:
+            return file.read().strip()
 
     # kubectl, as a person uses it.
 
@@ -113,11 +139,6 @@ class Cluster:
     def wait_pod(self, name, condition, seconds=60, namespace="default"):
         return self.api.watch_until("/api/v1/namespaces/%s/pods?fieldSelector=metadata.name=%s" %
                                     (namespace, name), condition, seconds)
-
-    def import_image(self, image, *names):
-        path = self.folder + "/image.tar"
-        image.save(path, *names)
-        process.run([self.knarr, "image", "import", path, "--run-dir", self.run_dir])
 
 
 class Installed(Cluster):

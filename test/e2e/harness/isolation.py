@@ -1,8 +1,8 @@
 """A machine of its own for a run of tests: namespaces for processes, mounts and network.
 
-Inside, the network has loopback and an uplink with a default route that leads nowhere; links,
-iptables rules and mounts are the run's own; and when the first process ends, the kernel ends all
-others. Cgroups are the machine's: each cluster removes its own.
+Inside, the network has loopback and an uplink into a switch, with a default route that leads nowhere;
+links, iptables rules and mounts are the run's own; and when the first process ends, the kernel ends
+all others. Cgroups are the machine's: each cluster removes its own.
 """
 import glob
 import os
@@ -12,6 +12,7 @@ import sys
 
 INSIDE = "KNARR_E2E_INSIDE"
 UPLINK = "192.0.2.10"
+SWITCH = "lan"  # what the uplink is plugged into; further machines as well
 
 
 def enter():
@@ -55,9 +56,14 @@ def serve_as_init():
 def network():
     for command in ("link set lo up", "link add uplink type veth peer name uplink-end",
                     "address add %s/24 dev uplink" % UPLINK, "link set uplink up",
-                    "link set uplink-end up", "route add default via 192.0.2.1"):
+                    "link add %s type bridge" % SWITCH, "link set %s up" % SWITCH,
+                    "link set uplink-end master %s up" % SWITCH, "route add default via 192.0.2.1"):
         subprocess.run(["ip", *command.split()], check=True)
     with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
         file.write("1")
     # /run is fresh as well: registered network namespaces and sockets are the run's own.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
+    # What `ip netns add` would do at the first namespace, and leave.
+    os.mkdir("/run/netns")
+    subprocess.run(["mount", "--bind", "/run/netns", "/run/netns"], check=True)
+    subprocess.run(["mount", "--make-shared", "/run/netns"], check=True)

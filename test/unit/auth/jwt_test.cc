@@ -2,14 +2,14 @@
 
 #include <catch2/catch.hpp>
 
-#include "server/auth/pki.h"
+#include "net/pki.h"
 
 using namespace knarr::server;
 using knarr::json::Value;
 
 TEST_CASE("a token is good for the key that signed it, and only whole") {
-  JwtKey key = *JwtKey::from_pem(*generate_rsa_key(2048));
-  JwtKey other = *JwtKey::from_pem(*generate_rsa_key(2048));
+  JwtKey key = *JwtKey::from_pem(*knarr::net::generate_rsa_key(2048));
+  JwtKey other = *JwtKey::from_pem(*knarr::net::generate_rsa_key(2048));
   std::string token = key.sign(Value::object({{"sub", "system:serviceaccount:a:b"}}));
   auto claims = key.verify(token);
   REQUIRE(claims.ok());
@@ -27,11 +27,11 @@ TEST_CASE("a token is good for the key that signed it, and only whole") {
 }
 
 TEST_CASE("a token without a signature is refused") {
-  JwtKey key = *JwtKey::from_pem(*generate_rsa_key(2048));
+  JwtKey key = *JwtKey::from_pem(*knarr::net::generate_rsa_key(2048));
   std::string none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.";
   CHECK_FALSE(key.verify(none).ok());
 }
 
 TEST_CASE("an EC key is no service account key") {
-  CHECK_FALSE(JwtKey::from_pem(*generate_ec_key()).ok());
+  CHECK_FALSE(JwtKey::from_pem(*knarr::net::generate_ec_key()).ok());
 }

@@ -1,10 +1,11 @@
-#include "server/auth/pki.h"
+#include "net/pki.h"
 
 #include <catch2/catch.hpp>
 
+#include "net/x509.h"
 #include "server/auth/signing_request.h"
-#include "server/auth/x509.h"
 
+using namespace knarr::net;
 using namespace knarr::server;
 
 constexpr int64_t kNow = 1800000000;

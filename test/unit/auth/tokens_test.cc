@@ -1,6 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include "base/base64.h"
 #include "base/random.h"
+#include "base/time.h"
+#include "knarr/names.h"
 #include "server/auth/authenticators.h"
 #include "server/auth/credentials.h"
 #include "support/fake_clock.h"
@@ -14,8 +17,8 @@ namespace {
 struct Fixture {
   test::FakeClock clock;
   base::SeededRandom random{1};
-  ServiceAccountTokens tokens{*JwtKey::from_pem(*generate_rsa_key(2048)), "https://issuer", clock,
-                              random};
+  ServiceAccountTokens tokens{*JwtKey::from_pem(*net::generate_rsa_key(2048)), "https://issuer",
+                              clock, random};
   std::map<std::string, std::string> uids = {{"serviceaccounts/ns1/web", "s1"},
                                              {"pods/ns1/p", "p1"}};
   TokenSubject subject{"ns1", "web", "s1", "Pod", "p", "p1", "n1", "nu"};
@@ -85,10 +88,61 @@ TEST_CASE("the token file of kube-apiserver") {
   CHECK_FALSE(TokenFile::parse("a,b\n").ok());
 }
 
+ObjectRef no_secrets(const std::string&) { return nullptr; }
+
+ObjectRef secret_of(const char* type, const std::map<std::string, std::string>& data) {
+  json::Value encoded = json::Value::object();
+  for (const auto& [key, value] : data) encoded.set(key, base::base64_encode(value));
+  auto object = std::make_shared<Object>();
+  object->json = json::write(json::Value::object({{"type", type}, {"data", std::move(encoded)}}));
+  return object;
+}
+
+TEST_CASE("tokens that machines join with") {
+  test::FakeClock clock;
+  std::map<std::string, std::string> data = {
+      {"token-id", "abcdef"},
+      {"token-secret", "0123456789abcdef"},
+      {"usage-bootstrap-authentication", "true"},
+      {"auth-extra-groups", "system:bootstrappers:edge,system:masters"},
+      {"expiration", base::format_time(clock.now_us() + 60000000)}};
+  const char* type = kBootstrapSecretType;
+  BootstrapTokens tokens(
+      [&](const std::string& name) -> ObjectRef {
+        if (name == "bootstrap-token-abcdef") return secret_of(type, data);
+        if (name == kJoinTokenSecret) return secret_of("Opaque", {{"token", "of the server"}});
+        return nullptr;
+      },
+      clock);
+  auto name_of = [&](const std::string& token) {
+    UserRef user = tokens.verify(token);
+    return user == nullptr ? "" : user->name;
+  };
+  const std::string good = "abcdef.0123456789abcdef";
+  REQUIRE(name_of(good) == "system:bootstrap:abcdef");
+  // Groups of other kinds are not given away by a Secret.
+  CHECK(tokens.verify(good)->groups == std::vector<std::string>{"system:bootstrappers",
+                                                                "system:bootstrappers:edge",
+                                                                "system:authenticated"});
+  CHECK(name_of("of the server") == "system:bootstrap:server");
+  CHECK(name_of("of the serve") == "");
+  CHECK(name_of("") == "");
+  CHECK(name_of("abcdef.0123456789abcdeg") == "");
+  CHECK(name_of("fedcba.0123456789abcdef") == "");
+  type = "Opaque";
+  CHECK(name_of(good) == "");
+  type = kBootstrapSecretType;
+  data.erase("usage-bootstrap-authentication");
+  CHECK(name_of(good) == "");
+  data["usage-bootstrap-authentication"] = "true";
+  clock.advance(61 * 1000);
+  CHECK(name_of(good) == "");
+}
+
 TEST_CASE("who is let in") {
   Fixture f;
   RequestAuthenticator authenticator(*TokenFile::parse("secret,admin,u,\"system:masters\"\n"),
-                                     f.tokens, f.clock);
+                                     f.tokens, BootstrapTokens(no_secrets, f.clock), f.clock);
   auto check = [&](net::Request request, const std::string& want) {
     std::string got;
     authenticator.authenticate(request, [&](Result<UserRef> user) {
@@ -142,7 +196,7 @@ TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
   constexpr int64_t kNow = 1800000000;
   auto first = load_credentials(folder, names, kNow);
   REQUIRE(first.ok());
-  CHECK(signed_by(first->admin.certificate, first->ca.certificate));
+  CHECK(net::signed_by(first->admin.certificate, first->ca.certificate));
   REQUIRE(first->service_account_key.get().ok());
   auto again = load_credentials(folder, names, kNow + 1);
   REQUIRE(again.ok());

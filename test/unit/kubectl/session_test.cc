@@ -10,8 +10,8 @@
 
 #include "base/loop.h"
 #include "cli/kubectl/http_session.h"
+#include "net/pki.h"
 #include "net/server.h"
-#include "server/auth/pki.h"
 
 using namespace knarr;
 
@@ -19,8 +19,8 @@ namespace {
 
 constexpr const char* kVariable = "SSL_CERT_FILE";
 
-server::KeyPair authority(const char* name) {
-  Result<server::KeyPair> ca = server::make_ca(name, std::time(nullptr));
+net::KeyPair authority(const char* name) {
+  Result<net::KeyPair> ca = net::make_ca(name, std::time(nullptr));
   REQUIRE(ca.ok());
   return *std::move(ca);
 }
@@ -28,13 +28,13 @@ server::KeyPair authority(const char* name) {
 }  // namespace
 
 TEST_CASE("a session believes the kubeconfig's authority alone") {
-  server::KeyPair mine = authority("mine");
-  server::KeyPair other = authority("other");
-  server::CertificateRequest request;
+  net::KeyPair mine = authority("mine");
+  net::KeyPair other = authority("other");
+  net::CertificateRequest request;
   request.common_name = "server";
   request.ip_addresses = {"127.0.0.1"};
   request.server = true;
-  Result<server::KeyPair> leaf = server::make_leaf(mine, request, std::time(nullptr));
+  Result<net::KeyPair> leaf = net::make_leaf(mine, request, std::time(nullptr));
   REQUIRE(leaf.ok());
 
   base::Loop loop;

@@ -1,0 +1,22 @@
+// The names that knarr itself gives to things in the API, where two folders or more must agree on
+// them.
+#pragma once
+
+namespace knarr {
+
+// Of a node: the SHA-256 of its public key. It tells the node from another machine of the same
+// name, and goes with the Node object.
+inline constexpr const char* kNodeKeyAnnotation = "knarr.io/node-key";
+
+// Nodes of knarr see more than kubelets may: services, pods and policies of the whole cluster, for
+// its network. Their client certificates have this group beside system:nodes, and come from this
+// signer.
+inline constexpr const char* kNodesGroup = "knarr:nodes";
+inline constexpr const char* kNodeSigner = "knarr.io/node-client";
+
+inline constexpr const char* kSystemNamespace = "kube-system";
+// ConfigMap: what all nodes must agree on. Secret: the server's own join token, under "token".
+inline constexpr const char* kClusterConfigMap = "knarr-cluster";
+inline constexpr const char* kJoinTokenSecret = "knarr-join-token";
+
+}  // namespace knarr

@@ -1,0 +1,200 @@
+#include "agent/join/join.h"
+
+#include <algorithm>
+
+#include "agent/remote/remote_watch.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "net/pki.h"
+
+namespace knarr::agent {
+
+namespace {
+
+constexpr int64_t kSecondUs = 1000000;
+constexpr int64_t kFetchTimeoutMs = 10000;
+constexpr int64_t kRenewAgainSeconds = 60;
+constexpr size_t kMostAuthorityBytes = 1 << 20;
+
+// Refusals do not change by asking again; what the way or a busy server says does.
+bool is_refusal(const Error& error) {
+  return error.code == Code::kUnauthorized || error.code == Code::kForbidden ||
+         error.code == Code::kInvalid || error.code == Code::kBadRequest;
+}
+
+}  // namespace
+
+Join::Join(base::Loop& loop, Random& random, JoinOptions options)
+    : loop_(loop),
+      random_(random),
+      options_(std::move(options)),
+      servers_(options_.servers),
+      retry_(loop.timer([this] { advance(); })),
+      due_(loop, [this] { advance(); }) {}
+
+Join::~Join() = default;
+
+int64_t Join::now_seconds() const { return loop_.now_us() / kSecondUs; }
+
+void Join::start(std::function<void(Result<void>)> in) {
+  in_ = std::move(in);
+  auto loaded = load_identity(options_.tls_dir);
+  if (!loaded.ok()) return fail(loaded.error());
+  identity_ = *std::move(loaded);
+  const std::string& pinned = options_.token.ca_hash;
+  if (!identity_.ca.empty() && !pinned.empty() && net::fingerprint(identity_.ca) != pinned) {
+    return fail(make_error(
+        Code::kForbidden,
+        fmt::format("the token is of another cluster than this machine joined before: remove {} "
+                    "to join the new one",
+                    options_.tls_dir)));
+  }
+  advance();
+}
+
+// The next thing that is missing.
+void Join::advance() {
+  int64_t now = now_seconds();
+  if (identity_.ca.empty()) return fetch_authority();
+  bool client_good = client_is_good(identity_, options_.node_name, now);
+  if (!client_good || (is_in_ && renew_at(identity_.client) <= now)) {
+    return order(node_client_certificate(options_.node_name), !client_good, &NodeIdentity::client);
+  }
+  bool serving_good = serving_is_good(identity_, options_.node_name, options_.addresses, now);
+  if (!serving_good || (is_in_ && renew_at(identity_.serving) <= now)) {
+    return order(node_serving_certificate(options_.node_name, options_.addresses), false,
+                 &NodeIdentity::serving);
+  }
+  whole();
+}
+
+void Join::fetch_authority() {
+  if (!anyone_) {
+    net::ClientOptions options;
+    options.tls.insecure = true;
+    anyone_ = std::make_unique<net::Client>(loop_, std::move(options));
+  }
+  net::ClientRequest request;
+  request.url = servers_.current() + "/cacerts";
+  request.timeout_ms = kFetchTimeoutMs;
+  request.body_limit = kMostAuthorityBytes;
+  fetching_ = anyone_->fetch(std::move(request), [this](Result<net::Response> answer) {
+    if (!answer.ok()) return failed(answer.error());
+    if (answer->status != 200) {
+      return failed(make_error(Code::kServiceUnavailable,
+                               fmt::format("{}/cacerts answers {}: is it a knarr server?",
+                                           servers_.current(), answer->status)));
+    }
+    if (auto taken = take_authority(answer->body); !taken.ok()) return fail(taken.error());
+    anyone_.reset();
+    advance();
+  });
+}
+
+Result<void> Join::take_authority(const std::string& pem) {
+  if (auto info = net::read_certificate(pem); !info.ok()) return info.error();
+  std::string hash = net::fingerprint(pem);
+  if (options_.token.ca_hash.empty()) {
+    base::log(base::Level::kWarning, "join",
+              "the token names no authority: {} is believed at first sight (sha256 {})",
+              servers_.current(), hash);
+  } else if (hash != options_.token.ca_hash) {
+    return make_error(Code::kForbidden,
+                      fmt::format("the authority of {} (sha256 {}) is not the one that the token "
+                                  "names: another server, or another token",
+                                  servers_.current(), hash));
+  }
+  identity_.ca = pem;
+  return save_identity(options_.tls_dir, identity_);
+}
+
+void Join::order(const CertificateWanted& wanted, bool by_token,
+                 std::string NodeIdentity::*member) {
+  if (by_token && options_.token.secret.empty()) {
+    return fail(make_error(Code::kUnauthorized,
+                           "this machine has not joined yet: --token is "
+                           "wanted (`knarr token create` on a server)"));
+  }
+  RemoteOptions remote;
+  remote.servers = options_.servers;
+  remote.tls.ca_pem = identity_.ca;
+  remote.user_agent = options_.user_agent;
+  if (by_token) {
+    remote.bearer_token = options_.token.secret;
+  } else {
+    remote.tls = client_tls();
+  }
+  order_.reset();
+  client_ = std::make_unique<RemoteClient>(loop_, random_, std::move(remote));
+  order_ = std::make_unique<CertificateOrder>(
+      loop_, *client_, identity_.key, wanted, [this, member](Result<std::string> certificate) {
+        // Not within the order, which is to go.
+        loop_.defer([this, member, certificate = std::move(certificate)]() mutable {
+          ordered(std::move(certificate), member);
+        });
+      });
+}
+
+void Join::ordered(Result<std::string> certificate, std::string NodeIdentity::*member) {
+  order_.reset();
+  client_.reset();
+  if (!certificate.ok()) return failed(certificate.error());
+  failures_ = 0;
+  changed_ = true;
+  identity_.*member = *std::move(certificate);
+  if (auto saved = save_identity(options_.tls_dir, identity_); !saved.ok()) {
+    return fail(saved.error());
+  }
+  advance();
+}
+
+void Join::failed(const Error& error) {
+  if (is_refusal(error) && !is_in_) return fail(error);
+  failures_++;
+  // Said at first and then each time the waiting gets longer than a few seconds.
+  bool loud = failures_ == 1 || failures_ > 6;
+  base::log(loud ? base::Level::kWarning : base::Level::kDebug, "join", "{}: {}",
+            servers_.current(), error.message);
+  servers_.failed(servers_.current());
+  if (is_in_) return wait_for_renewal(true);
+  retry_->start(retry_delay_ms(failures_ + 1, random_));
+}
+
+void Join::whole() {
+  wait_for_renewal(false);
+  bool changed = std::exchange(changed_, false);
+  if (!std::exchange(is_in_, true)) return in_({});
+  if (changed && renewed_) renewed_();
+}
+
+void Join::fail(Error error) {
+  if (is_in_) {
+    base::log(base::Level::kError, "join", "certificates are not renewed: {}", error.message);
+    return wait_for_renewal(true);
+  }
+  in_(std::move(error));
+}
+
+void Join::wait_for_renewal(bool soon) {
+  int64_t at = std::min(renew_at(identity_.client), renew_at(identity_.serving));
+  if (soon) at = std::max(at, now_seconds() + kRenewAgainSeconds);
+  due_.start(at * kSecondUs);
+}
+
+net::TlsConfig Join::client_tls() const {
+  net::TlsConfig tls;
+  tls.ca_pem = identity_.ca;
+  tls.cert_pem = identity_.client;
+  tls.key_pem = identity_.key;
+  return tls;
+}
+
+net::TlsConfig Join::serving_tls() const {
+  net::TlsConfig tls;
+  tls.ca_pem = identity_.ca;
+  tls.cert_pem = identity_.serving;
+  tls.key_pem = identity_.key;
+  return tls;
+}
+
+}  // namespace knarr::agent

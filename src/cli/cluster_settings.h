@@ -1,0 +1,45 @@
+// What all nodes of a cluster must agree on: written by the server as a ConfigMap, read by agents
+// when they start, kept by them for a start without the server.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "cli/node_options.h"
+#include "knarr/client.h"
+#include "knarr/clock.h"
+
+namespace knarr::cli {
+
+// The ConfigMap's data, and back; what is missing there stays as it is.
+json::Value cluster_settings(const NodeOptions& options);
+void take_cluster_settings(const json::Value& data, NodeOptions& options);
+
+// Writes the ConfigMap, by server-side apply.
+client::Request publish_settings(const NodeOptions& options);
+
+// Asks until the server answers; what it said last time, on disk, will do when it does not at once.
+class ClusterSettings {
+ public:
+  ClusterSettings(Clock& clock, client::Client& client, NodeOptions& options);
+  ~ClusterSettings();
+
+  // `known` once, when `options` hold what the cluster says.
+  void fetch(std::function<void()> known);
+
+ private:
+  void ask();
+  void answered(const Result<ObjectRef>& reply);
+  void tell();
+  std::string path() const;
+
+  client::Client& client_;
+  NodeOptions& options_;
+  std::function<void()> known_;
+  std::unique_ptr<Timer> retry_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace knarr::cli

@@ -1,0 +1,88 @@
+#include "cli/node_options.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "agent/machine_facts.h"
+#include "api/codec/yaml.h"
+#include "base/ascii.h"
+#include "base/file.h"
+
+namespace knarr::cli {
+
+namespace {
+
+// --config may stand on the command line or in KNARR_CONFIG; it is wanted before the rest is read.
+std::string config_path(const std::vector<std::string>& args, const std::string& fallback) {
+  for (size_t i = 0; i < args.size(); i++) {
+    if (args[i].rfind("--config=", 0) == 0) return args[i].substr(9);
+    if ((args[i] == "--config" || args[i] == "-c") && i + 1 < args.size()) return args[i + 1];
+  }
+  const char* variable = getenv("KNARR_CONFIG");
+  return variable != nullptr && *variable != '\0' ? variable : fallback;
+}
+
+Result<void> read_file(const std::string& path, bool must_exist, FlagSet& flags) {
+  if (!base::file_exists(path) && !must_exist) return {};
+  TRY_ASSIGN(std::string text, base::read_file(path));
+  auto documents = api::parse_yaml_stream(text);
+  if (!documents.ok()) {
+    return make_error(Code::kBadRequest, path + ": " + documents.error().message);
+  }
+  return flags.read_config(documents->empty() ? json::Value() : (*documents)[0], path);
+}
+
+}  // namespace
+
+void base_flags(FlagSet& f, NodeOptions& o) {
+  f.text("config", o.config_file, "FILE", "read flags from this file");
+  f.alias("c", "config");
+  f.text("data-dir", o.data_dir, "DIR", "where everything is kept");
+  f.alias("d", "data-dir");
+  f.text("run-dir", o.run_dir, "DIR", "what lives until the next boot: sockets, running pods");
+  f.text("log-dir", o.log_dir, "DIR", "logs of containers");
+}
+
+void node_flags(FlagSet& f, NodeOptions& o) {
+  f.text("node-name", o.node_name, "NAME", "name of this node");
+  f.text("node-ip", o.node_ip, "IP", "address of this node");
+  f.alias("i", "node-ip");
+  f.list("node-label", o.node_label, "KEY=VALUE", "labels of this node");
+  f.list("node-taint", o.node_taint, "KEY=VALUE:EFFECT", "taints of this node, at its first start");
+  f.text("resolv-conf", o.resolv_conf, "FILE", "name servers that pods and DNS inherit");
+  f.text("private-registry", o.private_registry, "FILE", "mirrors and credentials of registries");
+  f.number("kubelet-port", o.kubelet_port, "PORT", "port of the node's own API");
+  f.list("kubelet-arg", o.kubelet_arg, "KEY=VALUE",
+         "settings of the node as a kubelet names them: container-log-max-size=20Mi, "
+         "container-log-max-files, eviction-hard, image-gc-high-threshold, "
+         "image-gc-low-threshold, max-pods");
+  f.text("bridge", o.bridge, "NAME", "the bridge of this node's pods");
+  f.text("cgroup-root", o.cgroup_root, "NAME", "cgroup that pods live below");
+  f.text("chain-prefix", o.chain_prefix, "NAME", "what names of iptables chains begin with");
+  f.text("vxlan-device", o.vxlan_device, "NAME", "the link to the pods of other nodes");
+  f.boolean("disable-network", o.disable_network,
+            "no pod network, service proxy and DNS: pods run on the host's network only");
+  f.boolean("debug", o.debug, "log more");
+}
+
+Result<void> read_flags(const std::vector<std::string>& args, FlagSet& flags,
+                        const NodeOptions& options) {
+  std::string path = config_path(args, options.config_file);
+  TRY(read_file(path, path != options.config_file, flags));
+  TRY(flags.read_environment([](const char* name) { return getenv(name); }));
+  std::vector<std::string> rest;
+  TRY(flags.parse(args, rest));
+  if (!rest.empty()) return make_error(Code::kBadRequest, "unknown argument: " + rest[0]);
+  return {};
+}
+
+void fill_in_node(NodeOptions& o) {
+  if (o.node_ip.empty()) o.node_ip = agent::default_address();
+  if (!o.node_name.empty()) return;
+  char name[256] = "";
+  gethostname(name, sizeof name - 1);
+  o.node_name = base::lower(name);
+}
+
+}  // namespace knarr::cli

@@ -1,0 +1,88 @@
+"""A second machine joins: by a token that pins the server, once; what keeps it out is said."""
+import os
+import shutil
+
+from harness import images, process, wait
+from harness.agent import Agent
+
+agents = {}
+
+
+def join(cluster, name, number, **options):
+    agents[name] = Agent(cluster, name, number)
+    agents[name].start(**options)
+    agents[name].import_image(images.busybox(), "busybox:latest")
+    return agents[name]
+
+
+def refused(agent, token, *flags):
+    """What a machine that was never in says when it is not let in."""
+    shutil.rmtree(agent.folder + "/other", ignore_errors=True)
+    out, err, status = process.run(
+        [*agent.inside, agent.knarr, "agent", "--server", "https://192.0.2.10:6443", "--token", token,
+         "--data-dir", agent.folder + "/other", "--run-dir", agent.folder + "/run-other",
+         "--node-ip", agent.machine.address, *flags], ok=False)
+    assert status == 1, out + err
+    return out + err
+
+
+def test_join_by_the_servers_token(cluster):
+    agent = join(cluster, "edge1", 1)
+    assert "edge1   Ready" in cluster.kubectl("get", "nodes")
+    # The files that k3s' users look for.
+    assert os.readlink(cluster.data_dir + "/server/node-token") == "token"
+    assert os.stat(agent.data_dir + "/agent/tls/node.key").st_mode & 0o77 == 0
+
+
+def test_a_pod_runs_there(cluster):
+    cluster.kubectl("run", "far", "--image=busybox", "--image-pull-policy=Never", "--overrides",
+                    '{"spec":{"nodeName":"edge1"}}', "--", "sleep", "1000")
+    cluster.wait_for("pod/far")
+
+
+def test_a_restarted_agent_keeps_its_pods(cluster):
+    before = cluster.pod("far")["status"]["containerStatuses"][0]["containerID"]
+    agents["edge1"].crash()
+    agents["edge1"].start(token="K10%s::server:stale" % cluster.token()[3:67])
+    now = cluster.pod("far")["status"]["containerStatuses"][0]
+    assert now["containerID"] == before and now["restartCount"] == 0
+
+
+def test_join_by_a_token_that_runs_out(cluster):
+    token = process.run([cluster.knarr, "token", "create", "--kubeconfig", cluster.kubeconfig,
+                         "--ttl", "1h", "--description", "for a test"])[0].strip()
+    join(cluster, "edge2", 2, token=token)
+    listed = process.run([cluster.knarr, "token", "list", "--kubeconfig", cluster.kubeconfig])[0]
+    assert "for a test" in listed and token.split(".")[-1] not in listed
+    secret = token.split("::")[1]
+    process.run([cluster.knarr, "token", "delete", secret, "--kubeconfig", cluster.kubeconfig])
+    assert "Unauthorized" in refused(agents["edge2"], token, "--node-name", "edge3")
+
+
+def test_another_machine_of_a_known_name(cluster):
+    said = refused(agents["edge2"], cluster.token(), "--node-name", "edge1")
+    assert "kubectl delete node edge1" in said, said
+
+
+def test_a_server_that_is_not_the_tokens(cluster):
+    said = refused(agents["edge2"], "K10" + "0" * 64 + "::server:x", "--node-name", "edge3")
+    assert "is not the one that the token names" in said, said
+
+
+def test_rotated_token(cluster):
+    old = cluster.token()
+    new = process.run([cluster.knarr, "token", "rotate", "--kubeconfig", cluster.kubeconfig])[0].strip()
+    wait.until("the file has the new token", lambda: cluster.token() == new)
+    assert "Unauthorized" in refused(agents["edge2"], old, "--node-name", "edge3")
+
+
+def test_the_place_of_a_removed_node_is_free(cluster):
+    agents["edge2"].stop()
+    shutil.rmtree(agents["edge2"].data_dir + "/agent/tls")
+    cluster.kubectl("delete", "node", "edge2")
+    agents["edge2"].start()
+
+
+def test_end(cluster):
+    for agent in agents.values():
+        agent.close()

@@ -1,0 +1,61 @@
+"""Further machines: network namespaces on one switch with the server, a `knarr agent` in each."""
+import subprocess
+
+from harness import api
+from harness.cluster import Process
+from harness.isolation import SWITCH
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+class Machine:
+    """A network namespace on the switch, with an address and a default route."""
+
+    def __init__(self, name, number):
+        self.name, self.address = name, "192.0.2.%d" % (20 + number)
+        self.port = "%s%d" % (SWITCH, number)
+        ip("netns", "add", name)
+        ip("link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("link", "set", self.port, "master", SWITCH, "up")
+        for words in ("link set lo up", "address add %s/24 dev eth0" % self.address,
+                      "link set eth0 up", "route add default via 192.0.2.1"):
+            ip("-n", name, *words.split())
+        # Not `ip netns exec`: it would hide the cgroups.
+        self.inside = ["nsenter", "--net=/run/netns/" + name]
+        subprocess.run([*self.inside, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+
+    def cut(self):
+        ip("link", "set", self.port, "down")
+
+    def heal(self):
+        ip("link", "set", self.port, "up")
+
+    def close(self):
+        ip("netns", "delete", self.name)
+        subprocess.run(["ip", "link", "delete", self.port], capture_output=True)
+
+
+class Agent(Process):
+    """A machine that joins the cluster."""
+
+    def __init__(self, cluster, name, number, flags=()):
+        self.machine = Machine(name, number)
+        super().__init__(cluster.knarr, "%s/%s" % (cluster.folder, name), number, self.machine.inside)
+        self.cluster, self.name, self.flags = cluster, name, list(flags)
+
+    def start(self, token=None):
+        """Returns when its node is Ready."""
+        self.launch("agent", "--server", "https://%s:%d" % (self.cluster.address, self.cluster.port),
+                    "--token", token or self.cluster.token(), "--node-name", self.name,
+                    "--node-ip", self.machine.address, *self.flags)
+        self.cluster.api.watch_until("/api/v1/nodes", lambda n: n["metadata"]["name"] == self.name
+                                     and api.condition_of(n, "Ready") == "True")
+        return self
+
+    def close(self):
+        try:
+            super().close()
+        finally:
+            self.machine.close()

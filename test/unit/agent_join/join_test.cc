@@ -1,0 +1,197 @@
+#include "agent/join/join.h"
+
+#include <catch2/catch.hpp>
+#include <optional>
+
+#include "base/base64.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/random.h"
+#include "net/pki.h"
+#include "net/server.h"
+#include "server/auth/signing_request.h"
+#include "temp_dir.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+
+namespace {
+
+constexpr int64_t kPatienceMs = 20000;
+const std::string kHash(64, 'a');
+
+}  // namespace
+
+TEST_CASE("join tokens") {
+  struct Case {
+    std::string text, hash, secret;  // no secret: an error
+  };
+  const Case cases[] = {
+      {"K10" + kHash + "::server:s3cret", kHash, "s3cret"},
+      {"K10" + kHash + "::server:s3cret\n", kHash, "s3cret"},
+      {"K10" + kHash + "::abcdef.0123456789abcdef", kHash, "abcdef.0123456789abcdef"},
+      {"abcdef.0123456789abcdef", "", "abcdef.0123456789abcdef"},
+      {"just-a-secret", "", "just-a-secret"},
+      {"K10nonsense", "", "K10nonsense"},
+      {"K10abc::server:s3cret", "", ""},
+      {"K10" + kHash + "::", "", ""},
+      {"", "", ""},
+      {"two words", "", ""},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    auto token = parse_join_token(c.text);
+    REQUIRE(token.ok() == !c.secret.empty());
+    if (!token.ok()) continue;
+    CHECK(token->ca_hash == c.hash);
+    CHECK(token->secret == c.secret);
+    CHECK(parse_join_token(format_join_token(*token))->secret == c.secret);
+  }
+  CHECK(format_join_token({kHash, "s3cret"}) == "K10" + kHash + "::server:s3cret");
+}
+
+TEST_CASE("an identity is good for its name, its addresses and its time") {
+  test::TempDir dir;
+  NodeIdentity identity = *load_identity(dir.path() + "/tls");
+  CHECK(load_identity(dir.path() + "/tls")->key == identity.key);
+  int64_t now = 1800000000;
+  net::KeyPair ca = *net::make_ca("c", now);
+  net::CertificateRequest request;
+  request.common_name = "system:node:n1";
+  request.organizations = {"system:nodes"};
+  request.ip_addresses = {"10.0.0.2"};
+  identity.client = net::make_leaf(ca, request, now)->certificate;
+  identity.serving = identity.client;
+  CHECK_FALSE(client_is_good(identity, "n1", now));  // of no authority that is known
+  identity.ca = ca.certificate;
+  CHECK(client_is_good(identity, "n1", now));
+  CHECK_FALSE(client_is_good(identity, "n2", now));
+  CHECK_FALSE(client_is_good(identity, "n1", now + 400 * 86400));
+  CHECK(serving_is_good(identity, "n1", {"10.0.0.2"}, now));
+  CHECK_FALSE(serving_is_good(identity, "n1", {"10.0.0.3"}, now));
+  CHECK(renew_at(identity.client) > now + 280 * 86400);
+  CHECK(renew_at(identity.client) < now + 300 * 86400);
+  identity.ca = net::make_ca("c", now)->certificate;
+  CHECK_FALSE(client_is_good(identity, "n1", now));
+}
+
+namespace {
+
+// A server that has an authority, and signs what is asked for when it likes the token.
+struct FakeServer {
+  FakeServer(base::Loop& loop, const net::KeyPair& authority, std::string token)
+      : loop_(loop), ca(authority), token_(std::move(token)), server(loop) {
+    net::CertificateRequest names;
+    names.common_name = "knarr";
+    names.ip_addresses = {"127.0.0.1"};
+    names.server = true;
+    net::KeyPair leaf = *net::make_leaf(ca, names, loop.now_us() / 1000000);
+    net::TlsConfig tls{leaf.certificate, leaf.key, ca.certificate, "", false, true};
+    REQUIRE(server.listen("127.0.0.1", 0, tls, [this](net::ExchangePtr e) { serve(e); }).ok());
+  }
+  std::string url() const { return "https://127.0.0.1:" + std::to_string(server.port()); }
+
+  void serve(const net::ExchangePtr& e) {
+    const net::Request& r = e->request;
+    asked.push_back(r.method + " " + r.path);
+    if (r.path == "/cacerts") return e->respond(200, {}, ca.certificate);
+    bool by_token = r.headers.get("authorization") == "Bearer " + token_;
+    bool by_certificate = r.connection->certificate && r.connection->certificate->verified;
+    if (!by_token && !by_certificate) {
+      return e->respond(401, {}, R"({"kind":"Status","code":401,"reason":"Unauthorized",
+                                     "message":"Unauthorized"})");
+    }
+    if (r.method == "POST") {
+      json::Value csr = *json::parse(r.body);
+      csr.member("metadata").set("name", "csr-1");
+      csr.member("metadata").set("resourceVersion", "5");
+      request_ = csr;
+      return e->respond(201, {}, json::write(csr));
+    }
+    e->start(200, {});
+    e->write(answer() + "\n");
+    watches_.push_back(e);
+  }
+
+  // The request with the certificate it asks for, or the refusal.
+  std::string answer() {
+    json::Value& status = request_.member("status");
+    if (!denial.empty()) {
+      status.set("conditions",
+                 json::Value::array({json::Value::object(
+                     {{"type", "Denied"}, {"status", "True"}, {"message", denial}})}));
+    } else {
+      int64_t now = loop_.now_us() / 1000000;
+      auto pem = base::base64_decode(request_["spec"]["request"].as_string());
+      std::string purpose = request_["spec"]["usages"][1].text();
+      auto made =
+          server::sign_request(ca, *pem, {{"digital signature", purpose}, now - 60, now + 86400});
+      status.set("certificate", base::base64_encode(*made));
+    }
+    return R"({"type":"ADDED","object":)" + json::write(request_) + "}";
+  }
+
+  base::Loop& loop_;
+  net::KeyPair ca;
+  std::string token_, denial;
+  net::Server server;
+  json::Value request_;
+  std::vector<std::string> asked;
+  std::vector<net::ExchangePtr> watches_;
+};
+
+struct Machine {
+  base::Loop loop;
+  base::SeededRandom random{7};
+  test::TempDir dir;
+  net::KeyPair ca = *net::make_ca("knarr-ca", loop.now_us() / 1000000);
+  FakeServer server{loop, ca, "s3cret"};
+
+  Result<void> join(const std::string& token) {
+    JoinOptions options;
+    options.servers = {server.url()};
+    options.token = *parse_join_token(token);
+    options.tls_dir = dir.path() + "/tls";
+    options.node_name = "n1";
+    options.addresses = {"10.0.0.2"};
+    join_ = std::make_unique<Join>(loop, random, std::move(options));
+    std::optional<Result<void>> in;
+    join_->start([&in](Result<void> result) { in = std::move(result); });
+    REQUIRE(loop.run_until([&in] { return in.has_value(); }, kPatienceMs));
+    return *in;
+  }
+  std::unique_ptr<Join> join_;
+};
+
+}  // namespace
+
+TEST_CASE("a machine learns whom to believe and is given its certificates, once") {
+  Machine m;
+  std::string token = "K10" + net::fingerprint(m.ca.certificate) + "::server:s3cret";
+  auto in = m.join(token);
+  CAPTURE(in.ok() ? "" : in.error().message);
+  REQUIRE(in.ok());
+  CHECK(m.server.asked.size() == 5);  // the authority, and twice a request and its watch
+  CHECK(m.join_->identity().ca == m.ca.certificate);
+  m.server.asked.clear();
+  REQUIRE(m.join(token).ok());
+  CHECK(m.server.asked.empty());  // all of it is on the disk
+}
+
+TEST_CASE("what keeps a machine out is said in words") {
+  Machine m;
+  std::string hash = net::fingerprint(m.ca.certificate);
+  auto said = [&m](const std::string& token) {
+    auto in = m.join(token);
+    return in.ok() ? std::string() : in.error().message;
+  };
+  CHECK(said("K10" + kHash + "::server:s3cret") ==
+        fmt::format("the authority of {} (sha256 {}) is not the one that the token names: another "
+                    "server, or another token",
+                    m.server.url(), hash));
+  CHECK(said("K10" + hash + "::server:wrong") == "Unauthorized");
+  m.server.denial = "there is a node \"n1\" already";
+  CHECK(said("K10" + hash + "::server:s3cret") == m.server.denial);
+  // It believes the first cluster from now on.
+  CHECK(said("K10" + kHash + "::server:s3cret").find("of another cluster") != std::string::npos);
+}
