@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "knarr/result.h"
 #include "net/bytes.h"
+#include "net/dial.h"
 #include "net/headers.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -24,12 +25,16 @@ struct ClientOptions {
   int64_t idle_timeout_ms = 90000;     // of a pooled connection
   bool http2_prior_knowledge = false;  // for http:// and unix:// (gRPC)
   std::string unix_path;               // dial this socket, whatever the URL's host is
+  Dialer dial;                         // empty: dial_tcp
 };
 
 struct ClientRequest {
   std::string method = "GET";
   std::string url;  // "https://host:port/path?query"
-  Headers headers;  // Host and Content-Length are added
+  // Told to ClientOptions::dial; requests of different routes share no connection.
+  std::string route;
+  std::string protocol;  // of upgrade(): asked for by an extended CONNECT
+  Headers headers;       // Host and Content-Length are added
   Buffers body;
   bool stream_body = false;              // Call::write and finish send the body after `body`
   int64_t timeout_ms = 0;                // until the headers of the answer; 0: none
@@ -59,7 +64,7 @@ struct Response {
   Headers headers;
   std::string body;
   Headers trailers;
-  std::unique_ptr<ByteStream> stream;  // of upgrade(), when status is 101
+  std::unique_ptr<ByteStream> stream;  // of upgrade(), when status is 101 (or 2xx, with a protocol)
 };
 
 using ResponseCallback = std::function<void(Result<Response>)>;
@@ -67,7 +72,8 @@ using ResponseCallback = std::function<void(Result<Response>)>;
 class Client {
  public:
   explicit Client(base::Loop& loop, ClientOptions options = {});
-  ~Client();  // cancels every call without a word; upgraded streams live on
+  // Cancels every call without a word. Upgraded streams live on, but break when they are of HTTP/2.
+  ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -77,11 +83,13 @@ class Client {
   std::unique_ptr<Call> send(ClientRequest request, ResponseEvents events);
   // The same, gathering the body.
   std::unique_ptr<Call> fetch(ClientRequest request, ResponseCallback done);
-  // Over HTTP/1.1 on a connection of its own. The request carries its Upgrade headers. Any answer
-  // but 101 comes gathered, with no stream.
+  // Over HTTP/1.1 on a connection of its own, the request with its Upgrade headers; any answer but
+  // 101 comes gathered, with no stream. With a protocol it is a CONNECT (RFC 8441) on a pooled
+  // HTTP/2 connection, sent at once: ask servers that are known to take it. Any answer but 2xx
+  // comes gathered then; method and body mean nothing.
   std::unique_ptr<Call> upgrade(ClientRequest request, ResponseCallback done);
 
-  // New connections use it; pooled ones are not used again.
+  // New connections use it; pooled ones carry what they carry to its end, and no more.
   Result<void> reload(const TlsConfig& tls);
 
  private:

@@ -32,7 +32,7 @@ class Attempt {
   virtual void on_end(const Headers& trailers) = 0;
   virtual void on_drain() = 0;
   virtual void on_error(const Error& error) = 0;
-  virtual void on_upgraded(std::unique_ptr<Socket> socket) = 0;
+  virtual void on_upgraded(std::unique_ptr<ByteStream> stream) = 0;
 };
 
 // What an attempt asks of the connection that carries it. Destroying it cancels.

@@ -138,8 +138,9 @@ void Dial::connected(int status) {
     return try_next(status);
   }
   auto turns = std::make_shared<TurnQueue>(loop->uv());
-  answer(std::unique_ptr<ByteStream>(
-      std::make_unique<Socket>(std::move(turns), std::exchange(handle, nullptr))));
+  auto socket = std::make_unique<Socket>(std::move(turns), std::exchange(handle, nullptr));
+  socket->keep_alive();
+  answer(std::unique_ptr<ByteStream>(std::move(socket)));
 }
 
 class PendingDial final : public Pending {

@@ -31,6 +31,16 @@ std::unique_ptr<Pending> dial_tcp(base::Loop& loop, const std::string& host, uin
 std::unique_ptr<Pending> dial_unix(base::Loop& loop, const std::string& path, int64_t timeout_ms,
                                    std::function<void(Result<std::unique_ptr<ByteStream>>)> done);
 
+struct DialTarget {
+  std::string host;
+  uint16_t port = 0;
+  std::string route;  // ClientRequest::route
+};
+// Another way to connect, under dial_tcp's contract.
+using Dialer = std::function<std::unique_ptr<Pending>(
+    const DialTarget& target, int64_t timeout_ms,
+    std::function<void(Result<std::unique_ptr<ByteStream>>)>)>;
+
 // A connected stream socket as a ByteStream.
 std::unique_ptr<ByteStream> adopt_fd(base::Loop& loop, base::UniqueFd fd);
 

@@ -38,9 +38,10 @@ struct ConnectionInfo {
 
 struct Request {
   std::string method;
-  std::string path;   // as sent, not decoded; begins with '/' (or is "*")
-  std::string query;  // as sent, without '?'
-  Headers headers;    // HTTP/2's :authority is "host"
+  std::string protocol;  // of an extended CONNECT (RFC 8441), else empty; its body is the stream's
+  std::string path;      // as sent, not decoded; begins with '/' (or is "*")
+  std::string query;     // as sent, without '?'
+  Headers headers;       // HTTP/2's :authority is "host"
   std::string body;
   int version = 11;  // 10, 11 or 20
   std::shared_ptr<const ConnectionInfo> connection;
@@ -77,7 +78,9 @@ class Exchange {
   virtual void on_close(std::function<void()> fn) = 0;
 
   // Answers 101 with these headers (Upgrade and Connection among them) and takes the connection
-  // over. Error kBadRequest on HTTP/2. For WebSocket and SPDY see accept_websocket, accept_spdy.
+  // over. On HTTP/2 a request with a protocol is answered with 200, and its stream is what comes of
+  // it; error kBadRequest for others there. For WebSocket and SPDY see accept_websocket,
+  // accept_spdy.
   virtual Result<std::unique_ptr<ByteStream>> upgrade(Headers headers) = 0;
 };
 

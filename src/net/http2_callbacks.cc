@@ -50,6 +50,8 @@ struct Http2Session::Callbacks {
       stream->path = value;
     } else if (name == ":authority") {
       stream->authority = value;
+    } else if (name == ":protocol") {
+      stream->protocol = value;
     } else if (name == ":status") {
       stream->status = atoi(std::string(value).c_str());
     } else if (name[0] != ':') {
@@ -108,25 +110,29 @@ struct Http2Session::Callbacks {
     auto at = session.streams_.find(id);
     if (at == session.streams_.end()) return 0;
     Http2Stream& stream = *at->second;
-    if (error == 0 && stream.ended && !stream.end_told && stream.user != nullptr) {
+    bool reads_on = session.role_ == Role::kClient || stream.two_way;
+    if (error == 0 && reads_on && stream.ended && !stream.end_told && stream.user != nullptr) {
       // A paused reader gets the rest first.
       stream.session = nullptr;
       return 0;
     }
-    std::unique_ptr<Http2Stream> last = std::move(at->second);
+    session.closed_.emplace_back(std::move(at->second), error);
     session.streams_.erase(at);
-    if (last->user != nullptr) std::exchange(last->user, nullptr)->on_close(error);
+    if (session.out_ == nullptr) session.tell_closed();
     session.wake();
     return 0;
   }
 
-  // An answer that is complete before its request: the rest of the request is not wanted.
+  // An answer that is complete before its request: the rest of the request is not wanted. So it is
+  // with what comes to a stream that nobody holds any more.
   static int frame_sent(nghttp2_session* nghttp2, const nghttp2_frame* frame, void* user) {
-    if (self(user).role_ != Role::kServer) return 0;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     Http2Stream* stream = find(user, frame->hd.stream_id);
-    if (stream != nullptr && !stream->ended) {
+    if (stream == nullptr) return 0;
+    stream->end_sent = true;
+    bool unwanted = stream->two_way ? stream->user == nullptr : self(user).role_ == Role::kServer;
+    if (unwanted && !stream->ended) {
       nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
     }
     return 0;

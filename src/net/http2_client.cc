@@ -1,6 +1,6 @@
 // One HTTP/2 connection of a client: as many requests at once as the peer allows.
 #include "net/client_core.h"
-#include "net/http2_session.h"
+#include "net/http2_tunnel.h"
 
 namespace knarr::net {
 
@@ -14,10 +14,12 @@ class ClientStream final : public Http2Stream::User {
  public:
   explicit ClientStream(std::weak_ptr<Attempt> attempt) : attempt_(std::move(attempt)) {}
   void on_headers(bool) override {
-    if (auto attempt = attempt_.lock()) {
-      attempt->answered = true;
-      attempt->on_headers(stream->status, stream->head);
-    }
+    auto attempt = attempt_.lock();
+    if (!attempt) return;
+    attempt->answered = true;
+    if (attempt->upgrade && stream->status / 100 == 2) return become_tunnel(*attempt);
+    if (attempt->upgrade) stream->session->finish(*stream);  // refused
+    attempt->on_headers(stream->status, stream->head);
   }
   void on_data(std::string_view bytes) override {
     if (auto attempt = attempt_.lock()) attempt->on_data(bytes);
@@ -43,6 +45,17 @@ class ClientStream final : public Http2Stream::User {
   ClientStream** carrier = nullptr;  // the carrier's pointer to this
 
  private:
+  void become_tunnel(Attempt& attempt) {
+    int status = stream->status;
+    Headers head = stream->head;
+    if (carrier != nullptr) *carrier = nullptr;
+    auto tunnel = std::make_unique<Http2Tunnel>(stream->session->shared_from_this(), *stream);
+    auto keep = attempt_.lock();
+    delete this;
+    attempt.on_headers(status, head);
+    attempt.on_upgraded(std::move(tunnel));
+  }
+
   std::weak_ptr<Attempt> attempt_;
 };
 
@@ -88,12 +101,11 @@ class Http2Client final : public ClientConnection,
     Http2Session::Events events;
     events.on_activity = [this] {
       bool idle = session_->streams() == 0;
-      if (idle && !idle_ && events_.on_idle) {
-        idle_ = true;
-        auto told = events_.on_idle;
-        told();
-      }
-      idle_ = idle;
+      bool before = std::exchange(idle_, idle);
+      if (!idle || before || !events_.on_idle) return;
+      auto keep = shared_from_this();
+      auto told = events_.on_idle;
+      told();
     };
     events.on_close = [this](const Error&) {
       auto keep = shared_from_this();
@@ -101,6 +113,7 @@ class Http2Client final : public ClientConnection,
       session_->stop();
       if (told) told();
     };
+    session_->socket().expect_answers();
     session_->start(std::move(events));
   }
   bool available() const override {
@@ -111,7 +124,8 @@ class Http2Client final : public ClientConnection,
   std::unique_ptr<Carrier> carry(const std::shared_ptr<Attempt>& attempt) override {
     const ClientRequest& r = attempt->request;
     Headers headers;
-    headers.add(":method", r.method);
+    headers.add(":method", attempt->upgrade ? "CONNECT" : r.method);
+    if (attempt->upgrade) headers.add(":protocol", r.protocol);
     headers.add(":scheme", attempt->url.scheme);
     headers.add(":authority", r.headers.has("host") ? std::string(r.headers.get("host"))
                                                     : attempt->url.authority());
@@ -120,8 +134,9 @@ class Http2Client final : public ClientConnection,
     for (const Headers::Field& field : r.headers) {
       if (!equal_ignoring_case(field.name, "host")) headers.add(field.name, field.value);
     }
-    bool has_body = r.stream_body || !r.body.empty();
-    if (has_body && !r.stream_body) {
+    bool has_body = attempt->upgrade || r.stream_body || !r.body.empty();
+    bool whole = has_body && !attempt->upgrade && !r.stream_body;
+    if (whole) {
       headers.set("content-length", std::to_string(r.body.size()));
     }
     Http2Stream* stream = session_->request(headers, has_body);
@@ -130,8 +145,8 @@ class Http2Client final : public ClientConnection,
     auto* user = new ClientStream(attempt);
     user->stream = stream;
     stream->user = user;
-    if (!r.body.empty()) session_->write(*stream, r.body);
-    if (has_body && !r.stream_body) session_->finish(*stream);
+    if (!r.body.empty() && !attempt->upgrade) session_->write(*stream, r.body);
+    if (whole) session_->finish(*stream);
     return std::make_unique<Http2Carrier>(session_, user);
   }
 

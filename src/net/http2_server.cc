@@ -1,4 +1,5 @@
-// One HTTP/2 connection of a server: each stream becomes a request when its body is complete.
+// One HTTP/2 connection of a server: each stream becomes a request when its body is complete; an
+// extended CONNECT (RFC 8441) when its head is, and its body waits for who accepts it.
 //
 // A stream is incomplete from the first byte of its head to the last of its body, and due at the
 // head's time, then at the body's. The connection's deadline is the earliest of them; with none, a
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "knarr/check.h"
-#include "net/http2_session.h"
+#include "net/http2_tunnel.h"
 #include "net/server_core.h"
 
 namespace knarr::net {
@@ -31,9 +32,7 @@ class Http2Exchange final : public ServerExchange {
   bool started() const override { return started_; }
   bool open() const override { return stream_ != nullptr && !finished_; }
   size_t queued_bytes() const override { return stream_ == nullptr ? 0 : stream_->out.size(); }
-  Result<std::unique_ptr<ByteStream>> upgrade(Headers) override {
-    return make_error(Code::kBadRequest, "HTTP/2 connections can not be upgraded");
-  }
+  Result<std::unique_ptr<ByteStream>> upgrade(Headers headers) override;
 
  private:
   void lose() override { stream_ = nullptr; }
@@ -77,6 +76,7 @@ class ServerStream final : public Http2Stream::User {
 
  private:
   void drop_body();
+  void hand_over();
 
   Http2Connection* connection_;  // outlives its streams
   Http2Stream& stream_;
@@ -193,6 +193,10 @@ const std::string& ServerStream::date() { return connection_->core().date(); }
 
 void ServerStream::on_headers(bool end) {
   if (stream_.too_large) return refuse(431);
+  if (!stream_.protocol.empty()) {
+    stream_.paused = true;
+    return hand_over();  // which may end this
+  }
   if (end) return;
   due_ms_ = connection_->core().now_ms() + connection_->core().limits.body_timeout_ms;
   std::string_view length = stream_.head.get("content-length");
@@ -210,11 +214,16 @@ void ServerStream::on_data(std::string_view bytes) {
 }
 
 void ServerStream::on_end() {
+  if (refused_) return connection_->complete(this);
+  hand_over();
+}
+
+void ServerStream::hand_over() {
   connection_->complete(this);
-  if (refused_) return;
   Request request;
   if (!split_target(stream_.path, request)) return refuse(400);
   request.method = std::move(stream_.method);
+  request.protocol = std::move(stream_.protocol);
   request.headers = std::move(stream_.head);
   if (!request.headers.has("host")) request.headers.add("host", stream_.authority);
   connection_->buffered(-static_cast<int64_t>(body_.size()));
@@ -308,6 +317,23 @@ void Http2Exchange::abort() {
   if (!open()) return;
   over();
   static_cast<ServerStream*>(std::exchange(stream_, nullptr)->user)->abandon();
+}
+
+Result<std::unique_ptr<ByteStream>> Http2Exchange::upgrade(Headers headers) {
+  if (!open()) return make_error(Code::kCanceled, "the client has gone");
+  if (started_) return make_error(Code::kBadRequest, "the request is answered already");
+  if (request.protocol.empty()) {
+    return make_error(Code::kBadRequest, "HTTP/2 connections can not be upgraded");
+  }
+  started_ = true;
+  std::shared_ptr<Http2Session> session = stream_->session->shared_from_this();
+  session->respond(*stream_, head(200, headers), true);
+  session->socket().expect_answers();
+  over();
+  Http2Stream* stream = std::exchange(stream_, nullptr);
+  std::unique_ptr<Http2Stream::User> before(stream->user);
+  std::unique_ptr<ByteStream> tunnel = std::make_unique<Http2Tunnel>(std::move(session), *stream);
+  return tunnel;
 }
 
 }  // namespace

@@ -82,6 +82,7 @@ Http2Session::Http2Session(Role role, std::unique_ptr<Socket> socket,
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(header_limit)}};
   if (role_ == Role::kServer) {
     settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams});
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
   } else {
     settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   }
@@ -117,6 +118,7 @@ void Http2Session::stop() {
     socket_->finish();
   }
   socket_.reset();
+  tell_closed();
   auto streams = std::move(streams_);
   streams_.clear();
   for (auto& [id, stream] : streams) {
@@ -188,6 +190,12 @@ void Http2Session::deliver(Http2Stream& stream) {
   if (last->user != nullptr) std::exchange(last->user, nullptr)->on_close(0);
 }
 
+void Http2Session::tell_closed() {
+  for (auto& [stream, error] : std::exchange(closed_, {})) {
+    if (stream->user != nullptr) std::exchange(stream->user, nullptr)->on_close(error);
+  }
+}
+
 void Http2Session::end_of_turn() {
   auto keep = shared_from_this();
   if (stopped_) return;
@@ -197,6 +205,8 @@ void Http2Session::end_of_turn() {
     if (stopped_) return;
   }
   pump();
+  tell_closed();
+  if (stopped_) return;
   for (int32_t id : std::exchange(drained_, {})) {
     auto at = streams_.find(id);
     if (at != streams_.end() && at->second->user != nullptr) at->second->user->on_drain();
@@ -204,12 +214,13 @@ void Http2Session::end_of_turn() {
   }
   bool over = nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
   if (over && !failed_) fail(make_error(Code::kServiceUnavailable, "http2: connection closed"));
+  auto active = events_.on_activity;  // which may end all this
   if (failed_) {
     auto told = events_.on_close;
     if (told) told(failure_);
     stop();
-  } else if (events_.on_activity) {
-    events_.on_activity();
+  } else if (active) {
+    active();
   }
 }
 
@@ -245,7 +256,7 @@ void Http2Session::respond(Http2Stream& stream, const Headers& headers, bool has
 }
 
 bool Http2Session::write(Http2Stream& stream, Buffers bytes) {
-  if (stream.out_ended || stopped_) return false;
+  if (stream.out_ended || stopped_ || stream.session == nullptr) return false;
   stream.out.append(std::move(bytes));
   if (stream.deferred && stream.session != nullptr) {
     stream.deferred = false;
@@ -273,10 +284,24 @@ void Http2Session::reset(Http2Stream& stream, uint32_t error) {
   stream.inbox.clear();
   if (stream.session == nullptr) {
     streams_.erase(stream.id);
-  } else if (!stopped_) {
+  } else if (!stopped_ && streams_.contains(stream.id)) {
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, error);
   }
   wake();
+}
+
+void Http2Session::abandon(Http2Stream& stream) {
+  if (stream.session == nullptr) return reset(stream, NGHTTP2_NO_ERROR);
+  stream.user = nullptr;
+  stream.paused = false;
+  nghttp2_session_consume_stream(session_, stream.id, stream.inbox.size());
+  stream.inbox.clear();
+  if (!stream.end_sent) {
+    finish(stream);
+  } else if (!stream.ended) {
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
+    wake();
+  }
 }
 
 void Http2Session::resume(Http2Stream& stream) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "net/headers.h"
@@ -38,6 +39,7 @@ struct Http2Stream {
   Http2Session* session = nullptr;
   User* user = nullptr;
   std::string method, path, authority;  // of a request
+  std::string protocol;                 // of an extended CONNECT
   int status = 0;                       // of an answer
   Headers head;
   Headers trailers;
@@ -46,10 +48,12 @@ struct Http2Stream {
   bool ended = false;      // by the peer
   bool end_told = false;
   bool paused = false;
-  std::string inbox;  // data that came while paused
+  std::string inbox;     // data that came while paused
+  bool two_way = false;  // the peer may go on when this side has ended
 
   Buffers out;
   bool out_ended = false;
+  bool end_sent = false;
   bool deferred = false;  // nghttp2 waits for more of `out`
   bool wants_drain = false;
 };
@@ -77,6 +81,8 @@ class Http2Session final : public TurnTask, public std::enable_shared_from_this<
   bool write(Http2Stream& stream, Buffers bytes);
   void finish(Http2Stream& stream);
   void reset(Http2Stream& stream, uint32_t error);
+  // Sends what is queued, then ends; what comes is dropped. The user is told nothing more.
+  void abandon(Http2Stream& stream);
   void resume(Http2Stream& stream);
 
   void goaway();  // no new streams
@@ -84,6 +90,7 @@ class Http2Session final : public TurnTask, public std::enable_shared_from_this<
   size_t streams() const { return streams_.size(); }
   uint32_t peer_max_streams() const;
   Socket& socket() { return *socket_; }
+  TurnQueue& turns() { return *turns_; }
   void end_of_turn() override;
 
  private:
@@ -93,6 +100,7 @@ class Http2Session final : public TurnTask, public std::enable_shared_from_this<
   void pump();
   void fail(Error error);
   void deliver(Http2Stream& stream);
+  void tell_closed();
   void flush_text(Buffers& out);
   void wake();
 
@@ -105,6 +113,8 @@ class Http2Session final : public TurnTask, public std::enable_shared_from_this<
   std::unordered_map<int32_t, std::unique_ptr<Http2Stream>> streams_;
   std::vector<int32_t> to_resume_;  // streams whose data waits for the end of the turn
   std::vector<int32_t> drained_;
+  // Closed while frames were made, which is no time to tell anyone.
+  std::vector<std::pair<std::unique_ptr<Http2Stream>, uint32_t>> closed_;
   std::string text_;        // frames not yet handed to the socket
   Buffers* out_ = nullptr;  // while pumping
   bool stopped_ = false;

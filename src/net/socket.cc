@@ -11,7 +11,16 @@ namespace knarr::net {
 
 namespace {
 
-constexpr unsigned kLingerMs = 30000;  // for what is queued when the owner has gone
+constexpr int kLingerMs = 30000;  // for what is queued when the owner has gone
+constexpr int kNotTakenMs = 25000;
+constexpr int kIdleS = 10, kProbeS = 5, kProbes = 3;
+
+void set_tcp_option(uv_stream_t* handle, int option, int value) {
+  uv_os_fd_t fd;
+  if (handle == nullptr || handle->type != UV_TCP) return;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &fd) != 0) return;
+  setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
+}
 
 void describe(const sockaddr_storage& address, std::string& ip, uint16_t& port) {
   char text[INET6_ADDRSTRLEN] = "";
@@ -129,12 +138,7 @@ Socket::~Socket() {
     return;
   }
   // The kernel gives up on a peer that takes nothing: no timer of ours has to.
-  if (s.handle->type == UV_TCP) {
-    uv_os_fd_t fd;
-    if (uv_fileno(reinterpret_cast<uv_handle_t*>(s.handle), &fd) == 0) {
-      setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kLingerMs, sizeof kLingerMs);
-    }
-  }
+  set_tcp_option(s.handle, TCP_USER_TIMEOUT, kLingerMs);
   s.update_reading();
   s.wake();
 }
@@ -158,6 +162,17 @@ void Socket::unlisten() {
   state_->listening = false;
   state_->paused = false;
   state_->update_reading();
+}
+
+void Socket::keep_alive() {
+  set_tcp_option(state_->handle, TCP_KEEPIDLE, kIdleS);  // it is switched on for all
+  set_tcp_option(state_->handle, TCP_KEEPINTVL, kProbeS);
+  set_tcp_option(state_->handle, TCP_KEEPCNT, kProbes);
+}
+
+void Socket::expect_answers() {
+  keep_alive();
+  set_tcp_option(state_->handle, TCP_USER_TIMEOUT, kNotTakenMs);
 }
 
 ConnectionInfo Socket::info() const {

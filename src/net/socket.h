@@ -33,6 +33,11 @@ class Socket final : public ByteStream {
   void unread(std::string bytes);
   // Back to the state before listen(): for whoever takes the socket over.
   void unlisten();
+  // The kernel asks a peer of TCP that says nothing for 10 s, and ends the connection when 15 s
+  // pass without an answer.
+  void keep_alive();
+  // Also, when what is sent is not taken for 25 s. For peers that always read.
+  void expect_answers();
   ConnectionInfo info() const;
   bool http2() const;  // chosen by ALPN
 

@@ -1,4 +1,6 @@
 // Joins two streams: each direction is paused while the other side cannot take more.
+#include <set>
+
 #include "net/stream.h"
 
 namespace knarr::net {
@@ -43,6 +45,11 @@ struct Splice : std::enable_shared_from_this<Splice> {
     auto told = std::exchange(done, nullptr);
     if (told) told();
   }
+  void cut() {
+    auto self = shared_from_this();
+    done = nullptr;
+    for (std::unique_ptr<ByteStream>& side : sides) side.reset();
+  }
 };
 
 }  // namespace
@@ -55,5 +62,28 @@ void splice(std::unique_ptr<ByteStream> a, std::unique_ptr<ByteStream> b,
   both->done = std::move(done);
   both->start();
 }
+
+struct Splices::State {
+  std::set<Splice*> pairs;  // each keeps itself alive
+};
+
+Splices::Splices() : state_(std::make_shared<State>()) {}
+
+Splices::~Splices() {
+  for (Splice* pair : std::exchange(state_->pairs, {})) pair->cut();
+}
+
+void Splices::add(std::unique_ptr<ByteStream> a, std::unique_ptr<ByteStream> b) {
+  auto both = std::make_shared<Splice>();
+  both->sides[0] = std::move(a);
+  both->sides[1] = std::move(b);
+  both->done = [weak = std::weak_ptr(state_), pair = both.get()] {
+    if (auto state = weak.lock()) state->pairs.erase(pair);
+  };
+  state_->pairs.insert(both.get());
+  both->start();
+}
+
+size_t Splices::size() const { return state_->pairs.size(); }
 
 }  // namespace knarr::net

@@ -39,6 +39,21 @@ class ByteStream {
   virtual void later(std::function<void()> fn) { fn(); }
 };
 
+// Spliced pairs that end with their owner, both streams cut.
+class Splices {
+ public:
+  Splices();
+  ~Splices();
+  Splices(const Splices&) = delete;
+  Splices& operator=(const Splices&) = delete;
+  void add(std::unique_ptr<ByteStream> a, std::unique_ptr<ByteStream> b);
+  size_t size() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
 // Copies both ways with back pressure until both directions ended or one broke; then destroys both
 // and calls done once (which may be empty).
 void splice(std::unique_ptr<ByteStream> a, std::unique_ptr<ByteStream> b,

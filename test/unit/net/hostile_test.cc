@@ -208,3 +208,31 @@ TEST_CASE("HTTP/2: a request for no path is answered once") {
   CHECK(peer.received.find("Internal Server Error") == std::string::npos);
   CHECK(f.requests == 1);
 }
+
+TEST_CASE("HTTP/2: CONNECT is refused but in its extended form, and never lingers") {
+  // :method CONNECT, :scheme http, :authority h, and :path /t, :protocol p where it has them.
+  const std::string connect =
+      "\x02\x07"
+      "CONNECT";
+  const std::string target = "\x86\x04\x02/t\x01\x01h";
+  const std::string protocol = std::string("\x00\x09", 2) + ":protocol" + "\x01p";
+  Fixture f;
+  RawPeer peer(f.loop, f.server);
+  peer.send(kPreface + frame(kHeaders, kEndHeaders | kEndStream, 1, connect + "\x01\x01h"));
+  REQUIRE(peer.wait_for("400 Bad Request"));
+  CHECK(f.requests == 0);
+  // A GET with a protocol, a CONNECT with a path and none: reset, unseen.
+  peer.send(frame(kHeaders, kEndHeaders | kEndStream, 3, "\x82" + protocol + target) +
+            frame(kHeaders, kEndHeaders | kEndStream, 5, connect + target) + post(7) +
+            frame(kData, kEndStream, 7, "body"));
+  REQUIRE(peer.wait_for("got body from "));
+  CHECK(f.requests == 1);
+  // Ended by the peer from the start, or going on: refused, and gone.
+  peer.send(frame(kHeaders, kEndHeaders | kEndStream, 9, connect + protocol + target) +
+            frame(kHeaders, kEndHeaders, 11, connect + protocol + target) +
+            frame(kData, 0, 11, std::string(10000, 'd')));
+  REQUIRE(f.loop.run_until([&] { return f.requests == 3; }, 5000));
+  bool drained = false;
+  f.server.drain(60000, [&] { drained = true; });
+  REQUIRE(f.loop.run_until([&] { return drained; }, 5000));
+}
