@@ -4,6 +4,7 @@ import shutil
 
 from harness import images, process, wait
 from harness.agent import Agent
+from harness.cluster import NODE, phase_is
 
 agents = {}
 
@@ -11,8 +12,14 @@ agents = {}
 def join(cluster, name, number, **options):
     agents[name] = Agent(cluster, name, number)
     agents[name].start(**options)
-    agents[name].import_image(images.busybox(), "busybox:latest")
+    agents[name].import_image(images.httpd(), "httpd:latest")
     return agents[name]
+
+
+def run(cluster, name, node, *command):
+    cluster.kubectl("run", name, "--image=httpd", "--image-pull-policy=Never", "--restart=Never", "--overrides",
+                    '{"spec":{"nodeName":"%s","terminationGracePeriodSeconds":1}}' % node,
+                    *(["--command", "--", *command] if command else []))
 
 
 def refused(agent, token, *flags):
@@ -35,9 +42,25 @@ def test_join_by_the_servers_token(cluster):
 
 
 def test_a_pod_runs_there(cluster):
-    cluster.kubectl("run", "far", "--image=busybox", "--image-pull-policy=Never", "--overrides",
-                    '{"spec":{"nodeName":"edge1"}}', "--", "sleep", "1000")
+    run(cluster, "far", "edge1")
     cluster.wait_for("pod/far")
+
+
+def test_pods_reach_each_other(cluster):
+    """From here to there and back, by address and by a service on the nodes' addresses."""
+    cluster.import_image(images.httpd(), "httpd:latest")
+    run(cluster, "near", NODE)
+    cluster.wait_for("pod/near")
+    ask = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 %s %d | tail -n 1"
+    far, near = [cluster.pod(name)["status"]["podIP"] for name in ("far", "near")]
+    wait.until("far answers near", lambda: cluster.kubectl(
+        "exec", "near", "--", "sh", "-c", ask % (far, 80), ok=False).strip() == "far")
+    run(cluster, "asker", "edge1", "sh", "-c", "until [ \"$(%s)\" = near ]; do sleep 0.2; done" % ask % (near, 80))
+    cluster.wait_pod("asker", phase_is("Succeeded"))
+    cluster.kubectl("expose", "pod", "far", "--type=LoadBalancer", "--port=8090", "--target-port=80")
+    for address in (cluster.address, agents["edge1"].machine.address):
+        wait.until("the service answers on " + address, lambda: cluster.kubectl(
+            "exec", "near", "--", "sh", "-c", ask % (address, 8090), ok=False).strip() == "far")
 
 
 def test_a_restarted_agent_keeps_its_pods(cluster):

@@ -1,8 +1,9 @@
 """Services and names in all their forms, asked from pods and from the node."""
 import json
 import re
+import urllib.request
 
-from harness import images, wait
+from harness import images, process, wait
 
 def apply(cluster, *things):
     for thing in things:
@@ -24,6 +25,11 @@ def pod(name, image, labels=None, **spec):
 
 def client(cluster, script, timeout=60):
     return cluster.kubectl("exec", "client", "--", "sh", "-c", script, timeout=timeout).strip()
+
+
+def from_host(url):
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()
 
 
 def lookup(cluster, name, kind="A"):
@@ -124,6 +130,35 @@ def test_host_port_and_host_network(cluster, registry):
             cluster, "curl -sS -m 5 http://%s:%d/ || true" % (cluster.address, port)) == name)
 
 
+def test_load_balancer(cluster, registry):
+    """The node's address is the service's, until another service has the port."""
+    apply(cluster, service("balanced", "web", [{"port": 8090, "targetPort": 80}], type="LoadBalancer"))
+    ingress = ["get", "service", "balanced", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}"]
+    wait.until("an address", lambda: cluster.kubectl(*ingress) == cluster.address)
+    for ask in (lambda url: client(cluster, "curl -sS -m 5 %s || true" % url), from_host):
+        wait.until("answers", lambda: ask("http://%s:8090/" % cluster.address).strip() in ("one", "two"))
+    cluster.kubectl("patch", "service", "balanced", "-p", '{"spec":{"type":"ClusterIP"}}')
+    assert cluster.kubectl(*ingress) == ""
+
+
+def test_network_policy(cluster, registry):
+    """Refused by default, let in by a label; the node itself always comes in; nothing stays behind."""
+    url = "http://%s/" % cluster.pod("one")["status"]["podIP"]
+    ask = "curl -sS -m 1 %s 2>&1 || true" % url
+
+    def policy(**spec):
+        apply(cluster, {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+                        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, **spec}})
+    assert client(cluster, ask) == "one"
+    policy()
+    wait.until("kept out", lambda: "timed out" in client(cluster, ask))
+    assert from_host(url).strip() == "one"
+    policy(ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"port": 80}]}])
+    wait.until("let in", lambda: client(cluster, ask) == "one")
+    cluster.kubectl("delete", "networkpolicy", "web")
+    wait.until("no rules", lambda: "-POLICY" not in process.run(["iptables-save"])[0])
+
+
 def test_network_is_given_back(cluster, registry):
     cluster.kubectl("delete", "pod", "--all", "--wait=true", timeout=120)
-    cluster.kubectl("delete", "service", "headless", "away", "sticky", "mirror", "names", "manual", "empty")
+    cluster.kubectl("delete", "service", "headless", "away", "sticky", "mirror", "names", "manual", "empty", "balanced")
