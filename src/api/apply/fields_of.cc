@@ -23,9 +23,8 @@ const json::Value kFalse = json::Value(false);
 
 // What Go writes for a member that is not set; nullptr when it writes nothing.
 const json::Value* implicit(const Field& field) {
-  if (field.is(Field::kPointer) || field.is(Field::kOmitZero) || field.is(Field::kTypeMeta)) {
-    return nullptr;
-  }
+  if (field.is(Field::kOmitZero) || field.is(Field::kTypeMeta)) return nullptr;
+  if (field.is(Field::kPointer)) return field.is(Field::kOmitEmpty) ? nullptr : &kNull;
   TypeKind kind = field.type->kind;
   if (kind == TypeKind::kStruct) return &kEmptyStruct;
   if (kind == TypeKind::kTime || kind == TypeKind::kMicroTime) return &kNull;

@@ -62,6 +62,10 @@ TEST_CASE("what a create owns") {
        R"("f:containerPort":{},"f:protocol":{}}},"f:resources":{}}}}})"},
       {"", "v1", "Node", R"({"metadata":{"name":"n"},"spec":{"podCIDRs":["10.0.0.0/24"]}})",
        R"({"f:spec":{"f:podCIDRs":{".":{},"v:\"10.0.0.0/24\"":{}}}})"},
+      // A pointer that Go writes as null was there before, though empty.
+      {"authentication.k8s.io", "v1", "TokenRequest",
+       R"({"spec":{"boundObjectRef":{"kind":"Pod","name":"a"}}})",
+       R"({"f:spec":{"f:boundObjectRef":{"f:kind":{},"f:name":{}}}})"},
       // An omitempty zero is as good as absent.
       {"", "v1", "ReplicationController",
        R"({"metadata":{"name":"r"},"spec":{"minReadySeconds":0,"replicas":0}})",
