@@ -25,6 +25,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   admission_client_ = local_client("kube-apiserver");
   admission_->use(*admission_client_);
   flow_control_ = std::make_unique<FlowControl>(*registry_);
+  api_services_ = std::make_unique<ApiServices>(*registry_);
   Front::Deps front{*registry_, deps_.authenticator, *authorizer_, deps_.random};
   front.tokens = deps_.tokens;
   front.ready = [this] { return ready_; };
@@ -45,6 +46,7 @@ void ApiServer::start(std::function<void(Result<void>)> done) {
     authorizer_->start();
     bootstrap(*registry_, {options_.advertise_address, options_.advertise_port}, [this, done] {
       flow_control_->start();
+      api_services_->start();
       done({});
       if (authorizer_->rbac() == nullptr) {
         ready_ = true;

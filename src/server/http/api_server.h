@@ -15,6 +15,7 @@
 #include "server/auth/authorizers.h"
 #include "server/auth/token_issuer.h"
 #include "server/http/front.h"
+#include "server/registry/api_services.h"
 #include "server/registry/flow_control.h"
 #include "server/registry/registry.h"
 
@@ -68,6 +69,7 @@ class ApiServer {
   std::unique_ptr<client::Client> admission_client_;
   std::unique_ptr<Front> front_;
   std::unique_ptr<FlowControl> flow_control_;
+  std::unique_ptr<ApiServices> api_services_;
   bool ready_ = false;
 };
 

@@ -150,6 +150,16 @@ class DefinitionStrategy final : public Strategy {
 class ApiServiceStrategy final : public Strategy {
  public:
   ApiServiceStrategy() : Strategy({.unconditional_update = false, .metadata_of_status = false}) {}
+  // What names no service is served here.
+  void prepare_create(StrategyContext& ctx, Value& now) const override {
+    if (!now["spec"]["service"].is_null()) return;
+    Value local = Value::object({{"type", "Available"},
+                                 {"status", "True"},
+                                 {"lastTransitionTime", ctx.now},
+                                 {"reason", "Local"},
+                                 {"message", "Local APIServices are always available"}});
+    now.set("status", Value::object({{"conditions", Value::array({std::move(local)})}}));
+  }
 };
 
 class AttachmentStrategy final : public Strategy {
