@@ -26,6 +26,7 @@ class ServiceProxy {
   void changed();
   // What this node's own object says.
   void set_node(ProxyNode node);
+  bool settled() const { return !timer_->active(); }  // what is known is rendered
 
  private:
   void render();

@@ -127,10 +127,9 @@ class Renderer {
     for (const std::string& ip : balancer_ips(c.service)) addresses.push_back(ip);
     if (addresses.empty() && c.port.node_port == 0) return;
     Refusal refused = refusal(c, c.service.external_local);
-    if (refused.action != nullptr) {
-      refuse_outside(c, addresses, refused);
-      return;
-    }
+    if (refused.action != nullptr) refuse_outside(c, addresses, refused);
+    // Without local endpoints those of others are still for pods and for this node itself.
+    if (c.backends.cluster.empty()) return;
     add_external_chain(c);
     for (const std::string& ip : c.service.external_ips) {
       if (!is_v4(ip)) continue;
@@ -216,7 +215,7 @@ class Renderer {
       nat(c.external_chain, fmt::format("{} -m addrtype --src-type LOCAL -j {}",
                                         comment(c.id + " from this node"), target));
     }
-    nat(c.external_chain, "-j " + local_backends(c));
+    if (!c.backends.local.empty()) nat(c.external_chain, "-j " + local_backends(c));
   }
 
   const std::string& inside_chain(PortContext& c) {

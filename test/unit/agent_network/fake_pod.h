@@ -65,9 +65,9 @@ inline bool connects(const std::string& ip, uint16_t port, int timeout_ms = 3000
 }
 
 // The address of who connected; empty when nobody did.
-inline std::string accepted_from(const base::UniqueFd& listener) {
+inline std::string accepted_from(const base::UniqueFd& listener, int timeout_ms = 1000) {
   pollfd p{listener.get(), POLLIN, 0};
-  if (poll(&p, 1, 1000) != 1) return {};
+  if (poll(&p, 1, timeout_ms) != 1) return {};
   sockaddr_in from{};
   socklen_t size = sizeof from;
   base::UniqueFd fd(accept(listener.get(), reinterpret_cast<sockaddr*>(&from), &size));

@@ -2,8 +2,6 @@
 #include "agent/policy/network_policies.h"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <filesystem>
 
 #include "agent/network/bridge_network.h"
 #include "agent/network/rtnetlink.h"
@@ -11,6 +9,7 @@
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
 #include "unit/agent_proxy/fake_watch_client.h"
+#include "unit/agent_proxy/legacy_iptables.h"
 #include "unit/agent_proxy/net_sandbox.h"
 
 using namespace knarr;
@@ -147,24 +146,6 @@ void blocked_and_let_through() {
   REQUIRE(remove_rules("KT").ok());
   REQUIRE(remove_bridge_network(PolicyNode::options(folder.path())).ok());
 }
-
-// What is called iptables is iptables-legacy meanwhile.
-class LegacyIptables {
- public:
-  LegacyIptables() {
-    for (const char* name : {"iptables-save", "iptables-restore"}) {
-      std::string legacy = name;
-      legacy.insert(legacy.find('-'), "-legacy");
-      std::filesystem::create_symlink(find_program(legacy), folder_.path() + "/" + name);
-    }
-    setenv("PATH", (folder_.path() + ":" + before_).c_str(), 1);
-  }
-  ~LegacyIptables() { setenv("PATH", before_.c_str(), 1); }
-
- private:
-  test::TempDir folder_;
-  std::string before_ = getenv("PATH");
-};
 
 }  // namespace
 

@@ -152,6 +152,10 @@ TEST_CASE("policy Local keeps to this node") {
   r = service_rules(state, elsewhere);
   CHECK(chain_of(r, "filter", "K-SERVICES").find("has no local endpoints\" -j DROP") !=
         std::string::npos);
+  // Those of others are for pods and for the node itself.
+  std::string outside = chain_of(r, "nat", "K-EXT");
+  CHECK(outside.find("from pods\" -j K-SVC\n") != std::string::npos);
+  CHECK(outside.find("K-SVL") == std::string::npos);
 }
 
 TEST_CASE("load balancer addresses, with source ranges") {
