@@ -158,6 +158,8 @@ void ControlPlane::start_loops() {
     options.ca = credentials_.ca;
     options.tokens = tokens_.get();
     options.cluster_cidr = options_.cluster_cidr;
+    options.load_balancer = !options_.disable_load_balancer && !options_.disable_network;
+    options.taken_ports = {options_.https_listen_port, options_.kubelet_port};
     controllers_ = server::make_controllers({api_->cache(), *controller_client_, loop_, random_},
                                             std::move(options));
     controllers_->start();

@@ -13,7 +13,7 @@ namespace {
 agent::IptablesOptions iptables_options(const NodeOptions& o) {
   agent::IptablesOptions i;
   i.prefix = o.chain_prefix;
-  i.expected.insert(agent::RulePart::kPolicy);
+  if (!o.disable_network_policy) i.expected.insert(agent::RulePart::kPolicy);
   return i;
 }
 
@@ -81,7 +81,7 @@ NodeNetwork::~NodeNetwork() = default;
 Result<void> NodeNetwork::start() {
   services_.on_change([this] { proxy_.changed(); });
   services_.start();
-  policies_.start();
+  if (!options_.disable_network_policy) policies_.start();
   overlay_.start();
   node_watch_ =
       client_.watch({"", "v1", "nodes", "", "", "metadata.name=" + options_.node_name}, *this);

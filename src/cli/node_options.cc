@@ -63,6 +63,8 @@ void node_flags(FlagSet& f, NodeOptions& o) {
   f.text("vxlan-device", o.vxlan_device, "NAME", "the link to the pods of other nodes");
   f.boolean("disable-network", o.disable_network,
             "no pod network, service proxy and DNS: pods run on the host's network only");
+  f.boolean("disable-network-policy", o.disable_network_policy,
+            "network policies are for another to enforce");
   f.boolean("debug", o.debug, "log more");
 }
 

@@ -27,6 +27,7 @@ struct NodeOptions {
   std::string chain_prefix = "KNARR";
   std::string vxlan_device = "knarr.1";
   bool disable_network = false;
+  bool disable_network_policy = false;
   bool debug = false;
 
   // Of the whole cluster: the server's flags, which agents are told.

@@ -60,6 +60,8 @@ FlagSet server_flags(ServerOptions& o) {
   f.boolean("disable-agent", o.disable_agent, "no node: control plane only");
   f.boolean("disable-scheduler", o.disable_scheduler, "no scheduler");
   f.boolean("disable-controller-manager", o.disable_controller_manager, "no controllers");
+  f.boolean("disable-load-balancer", o.disable_load_balancer,
+            "services of type LoadBalancer are for another to serve");
   node_flags(f, o);
   return f;
 }

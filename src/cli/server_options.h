@@ -22,6 +22,7 @@ struct ServerOptions : NodeOptions {
   bool disable_agent = false;
   bool disable_scheduler = false;
   bool disable_controller_manager = false;
+  bool disable_load_balancer = false;
 };
 
 // Declares every flag upon the options.

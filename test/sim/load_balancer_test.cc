@@ -119,8 +119,10 @@ TEST_CASE("a port belongs to the oldest service that asks for it") {
   c.clock.run_until([] { return false; }, 2000);
   c.service("late", 80);
   c.service("other", 81);
+  c.service("api", 6443);
   CHECK(c.becomes(kBoth, {"default", "other"}));
   CHECK(c.becomes("", {"default", "late"}));
+  CHECK(c.becomes("", {"default", "api"}));
   REQUIRE(c.remove(kServices, kWeb).ok());
   CHECK(c.becomes(kBoth, {"default", "late"}));
 }

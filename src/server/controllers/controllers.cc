@@ -42,7 +42,6 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
   host->add(std::make_unique<EndpointSliceController>(context));
   host->add(std::make_unique<EndpointsController>(context));
   host->add(std::make_unique<EndpointSliceMirroringController>(context));
-  host->add(std::make_unique<LoadBalancerController>(context, std::vector<int64_t>()));
   host->add(std::make_unique<CronJobController>(context));
   host->add(std::make_unique<NodeIpamController>(context, options.cluster_cidr));
   host->add(std::make_unique<NodeLifecycleController>(context, options.node_grace_ms));
@@ -61,6 +60,9 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
   host->add(std::make_unique<CertificateApprover>(context));
   host->add(std::make_unique<CertificateSigner>(context, options.ca));
   host->add(std::make_unique<CertificateCleaner>(context));
+  if (options.load_balancer) {
+    host->add(std::make_unique<LoadBalancerController>(context, options.taken_ports));
+  }
   if (options.tokens != nullptr) {
     host->add(
         std::make_unique<TokenSecretController>(context, *options.tokens, options.root_ca_pem));

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "net/pki.h"
 #include "server/auth/token_issuer.h"
@@ -23,6 +24,8 @@ struct ControllersOptions {
   Discover discover;                 // null: the built-in resources
   std::string cluster_cidr = "10.244.0.0/16";
   int64_t node_grace_ms = kNodeGraceMs;
+  bool load_balancer = true;         // services of that type are ours to serve
+  std::vector<int64_t> taken_ports;  // TCP ports of nodes that no load balancer may have
 };
 
 // All of them, not started. They outlive nothing of the context.
