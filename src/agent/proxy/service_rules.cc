@@ -26,6 +26,9 @@ class Renderer {
 
   RuleSet render() {
     frame();
+    size_t addresses = 0;
+    for (const auto& [name, service] : state_.services) addresses += service.cluster_ips.size();
+    by_net_ = addresses > kMostInOneChain;
     for (const auto& [name, service] : state_.services) {
       for (const ServicePort& port : service.ports) add_port(service, port);
     }
@@ -115,8 +118,21 @@ class Renderer {
         prepend(inside,
                 fmt::format("! -s {} {} -j {}", config_.cluster_cidr, to, chain("MARK-MASQ")));
       }
-      nat(chain("SERVICES"), fmt::format("{} {} -j {}", to, comment(c.id + " cluster IP"), inside));
+      nat(services_chain(ip),
+          fmt::format("{} {} -j {}", to, comment(c.id + " cluster IP"), inside));
     }
+  }
+
+  // Where the rule for a cluster IP stands.
+  std::string services_chain(const std::string& ip) {
+    auto address = api::IpAddress::parse(ip);
+    if (!by_net_ || !address) return chain("SERVICES");
+    const auto& b = address->bytes;
+    std::string net = fmt::format("{}-NET-{:02X}{:02X}{:02X}", config_.prefix, b[0], b[1], b[2]);
+    if (rules_.tables["nat"].chains.try_emplace(net).second) {
+      nat(chain("SERVICES"), fmt::format("-d {}.{}.{}.0/24 -j {}", b[0], b[1], b[2], net));
+    }
+    return net;
   }
 
   void add_outside(PortContext& c) {
@@ -288,6 +304,7 @@ class Renderer {
 
   const ServiceState& state_;
   const ServiceRulesConfig& config_;
+  bool by_net_ = false;
   RuleSet rules_;
 };
 

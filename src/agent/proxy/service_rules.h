@@ -5,6 +5,9 @@
 //                                          -> EXT-x (from outside the cluster) -> SVC-x, SVL-x
 //                                 (SVL-x: the endpoints on this node alone)
 //                                          -> NODEPORTS -> EXT-x
+//           With more than kMostInOneChain cluster IPs SERVICES leads to those through NET-x, one
+//           for each /24: fewer rules for a packet to pass, fewer to write when a service comes or
+//           goes.
 //   filter: SERVICES and EXTERNAL refuse what has no endpoints, FORWARD lets pass what was chosen
 #pragma once
 
@@ -26,6 +29,8 @@ struct ProxyNode {
   bool operator==(const ProxyNode&) const = default;
 };
 ProxyNode parse_proxy_node(const json::Value& node);
+
+inline constexpr size_t kMostInOneChain = 128;
 
 struct ServiceRulesConfig {
   std::string prefix = "KNARR";

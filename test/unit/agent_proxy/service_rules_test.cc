@@ -1,8 +1,10 @@
 #include "agent/proxy/service_rules.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "agent/proxy/service_endpoints.h"
+#include "base/format.h"
 #include "knarr/check.h"
 
 using namespace knarr;
@@ -261,4 +263,32 @@ TEST_CASE("a load balancer's address that is this node's outside one") {
   std::string rules = chain_of(service_rules(state, c), "nat", "K-SERVICES");
   CHECK(rules.find("-d 198.51.100.1/32") != std::string::npos);
   CHECK(rules.find("-d 192.0.2.1/32") != std::string::npos);
+}
+
+TEST_CASE("many cluster IPs are found by their network, and one that changes costs little") {
+  ServiceState state;
+  for (int i = 0; i < 400; i++) {
+    ServiceView s = parse_service(*json::parse(service(spec(""))));
+    s.name.name = "s" + std::to_string(i);
+    s.cluster_ips = {fmt::format("10.43.{}.{}", i / 100, i % 100 + 1)};
+    state.services[s.name] = s;
+    SliceView e = parse_slice(*json::parse(slice(kTwo)));
+    state.slices[s.name]["x"] = e;
+  }
+  RuleSet before = service_rules(state, config());
+  CHECK(chain_of(before, "nat", "K-SERVICES") ==
+        "-A K-SERVICES -d 10.43.0.0/24 -j K-NET-0A2B00\n"
+        "-A K-SERVICES -d 10.43.1.0/24 -j K-NET-0A2B01\n"
+        "-A K-SERVICES -d 10.43.2.0/24 -j K-NET-0A2B02\n"
+        "-A K-SERVICES -d 10.43.3.0/24 -j K-NET-0A2B03\n"
+        "-A K-SERVICES -m comment --comment \"service node ports\" -m addrtype --dst-type LOCAL "
+        "-j K-NODEPORTS\n");
+  const std::string& net = before.tables["nat"].chains["K-NET-0A2B02"];
+  CHECK(std::count(net.begin(), net.end(), '\n') == 100);
+  KernelRules kernel = after_transaction(before, {}, false);
+  state.services.erase({"default", "s250"});
+  std::string text = transaction(service_rules(state, config()), kernel, false);
+  CHECK(text.find("K-SERVICES") == std::string::npos);
+  CHECK(text.find("K-NET-0A2B01") == std::string::npos);
+  CHECK(text.find(":K-NET-0A2B02 - [0:0]\n") != std::string::npos);
 }
