@@ -19,4 +19,9 @@ inline constexpr const char* kSystemNamespace = "kube-system";
 inline constexpr const char* kClusterConfigMap = "knarr-cluster";
 inline constexpr const char* kJoinTokenSecret = "knarr-join-token";
 
+// What a node's tunnel to the server is asked for with (RFC 8441), and where. A way into the node
+// is this path, "/", and the number that the server gave it.
+inline constexpr const char* kTunnelProtocol = "knarr-tunnel";
+inline constexpr const char* kTunnelPath = "/knarr/tunnel";
+
 }  // namespace knarr

@@ -1,5 +1,7 @@
 #include "cli/node.h"
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
@@ -143,6 +145,25 @@ Result<void> Node::listen() {
 Result<void> Node::reload_tls(const net::TlsConfig& tls) {
   deps_.tls = tls;
   return server_ ? server_->reload(tls) : Result<void>();
+}
+
+// A pod on the host's network shares its address with all else that listens there: of those, only
+// ports that it names.
+bool Node::may_be_dialed(const std::string& host, uint16_t port) const {
+  const NodeOptions& o = deps_.options;
+  if (host == o.node_ip && port == o.kubelet_port) return true;
+  if (agent_ == nullptr) return false;
+  for (const agent::PodMachine* machine : agent_->pods()) {
+    const std::vector<std::string>& ips = machine->pod_ips();
+    if (std::find(ips.begin(), ips.end(), host) == ips.end()) continue;
+    if (!machine->pod()->spec()["hostNetwork"].as_bool()) return true;
+    for (const agent::ContainerSpec& c : machine->pod()->containers()) {
+      for (const json::Value& p : (*c.spec)["ports"].elements()) {
+        if (p["containerPort"].as_int() == port) return true;
+      }
+    }
+  }
+  return false;
 }
 
 // The node's own port is for the API server alone: a certificate of the cluster, of its masters.

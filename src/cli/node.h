@@ -40,6 +40,8 @@ class Node {
   void start(std::function<void(Result<void>)> ready);
   // Null until the images are open.
   agent::NodeApi* api() { return api_.get(); }
+  // Whether the server may be led there, through a tunnel: to the node's own port, or to a pod.
+  bool may_be_dialed(const std::string& host, uint16_t port) const;
   // The node's own port shows another certificate from now on.
   Result<void> reload_tls(const net::TlsConfig& tls);
 

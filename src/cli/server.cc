@@ -20,10 +20,20 @@ namespace {
 
 constexpr int64_t kDrainMs = 3000;
 
+// Of this process's node.
 net::TlsConfig kubelet_tls(const server::Credentials& credentials) {
   net::TlsConfig tls;
   tls.cert_pem = credentials.kubelet_serving.certificate;
   tls.key_pem = credentials.kubelet_serving.key;
+  tls.ca_pem = credentials.ca.certificate;
+  return tls;
+}
+
+// Towards the kubelets of other nodes.
+net::TlsConfig kubelet_client_tls(const server::Credentials& credentials) {
+  net::TlsConfig tls;
+  tls.cert_pem = credentials.kubelet_client.certificate;
+  tls.key_pem = credentials.kubelet_client.key;
   tls.ca_pem = credentials.ca.certificate;
   return tls;
 }
@@ -44,6 +54,7 @@ class Process {
       base::log(base::Level::kInfo, "server", "serving on {}:{} after {} ms", options_.bind_address,
                 options_.https_listen_port, loop_.monotonic_ms() - begun_ms);
       if (options_.disable_agent) {
+        reach_nodes();
         notify_service_manager("READY=1");
       } else {
         start_node(begun_ms);
@@ -60,20 +71,26 @@ class Process {
  private:
   void start_node(int64_t begun_ms) {
     node_client_ = plane_->api().local_client("system:node:" + options_.node_name);
-    server::Cache& cache = plane_->api().cache();
     const server::Credentials& credentials = plane_->credentials();
     auto fingerprint = net::key_fingerprint(credentials.kubelet_serving.key);
     if (!fingerprint.ok()) return give_up(fingerprint.error());
     node_ = std::make_unique<Node>(Node::Deps{loop_, random_, *node_client_, options_,
                                               kubelet_tls(credentials), *std::move(fingerprint)});
-    bridge_ = std::make_unique<NodeBridge>(loop_, *node_, cache);
-    plane_->api().set_node_proxy(bridge_.get());
+    reach_nodes();
     node_->start([this, begun_ms](Result<void> ready) {
       if (!ready.ok()) return give_up(ready.error());
       base::log(base::Level::kInfo, "server", "node {} is ready after {} ms", options_.node_name,
                 loop_.monotonic_ms() - begun_ms);
       notify_service_manager("READY=1");
     });
+  }
+
+  void reach_nodes() {
+    server::ApiServer& api = plane_->api();
+    bridge_ = std::make_unique<NodeBridge>(NodeBridge::Deps{
+        loop_, api.cache(), api.tunnels(), kubelet_client_tls(plane_->credentials()), node_.get(),
+        options_.node_name});
+    api.set_node_proxy(bridge_.get());
   }
 
   void give_up(const Error& error) {

@@ -174,7 +174,7 @@ Result<void> NodeApi::proxy_pod(const net::ExchangePtr& exchange, const std::str
     }
   }
   std::string address = machine->pod_ips()[0] + (port.empty() ? "" : ":" + port);
-  proxy_.pass(exchange, parsed.scheme + "://" + address + path + query_text(query));
+  proxy_.pass(exchange, {parsed.scheme + "://" + address + path + query_text(query), ""});
   return {};
 }
 

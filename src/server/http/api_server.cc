@@ -8,7 +8,7 @@
 namespace knarr::server {
 
 ApiServer::ApiServer(Deps deps, ApiServerOptions options)
-    : deps_(deps), options_(std::move(options)) {
+    : deps_(deps), options_(std::move(options)), tunnels_(deps.clock) {
   cache_ = std::make_unique<Cache>(deps_.store, deps_.clock, Registry::cache_options());
   for (ResourceSpec& spec : Registry::specs()) cache_->add_resource(std::move(spec));
   authorizer_ = make_authorizers(*cache_, options_.authorization);
@@ -28,6 +28,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   api_services_ = std::make_unique<ApiServices>(*registry_);
   Front::Deps front{*registry_, deps_.authenticator, *authorizer_, deps_.random};
   front.tokens = deps_.tokens;
+  front.tunnels = &tunnels_;
   front.ready = [this] { return ready_; };
   FrontOptions front_options;
   front_options.advertised =

@@ -58,10 +58,12 @@ class ApiServer {
 
   Cache& cache() { return *cache_; }
   Registry& registry() { return *registry_; }
+  NodeTunnels& tunnels() { return tunnels_; }
 
  private:
   Deps deps_;
   ApiServerOptions options_;
+  NodeTunnels tunnels_;
   std::unique_ptr<Cache> cache_;
   std::unique_ptr<AuthorizerChain> authorizer_;
   std::unique_ptr<AdmissionChain> admission_;

@@ -162,6 +162,8 @@ void Front::handle(net::ExchangePtr exchange) {
 }
 
 void Front::authenticated(const CallPtr& call) {
+  bool tunnel = deps_.tunnels != nullptr && !call->exchange->request.protocol.empty();
+  if (tunnel) return deps_.tunnels->accept(call->exchange, call->user);
   Attributes attributes = attributes_of(call->info, call->user);
   read_fields(attributes, call->query);
   const net::Headers& headers = call->exchange->request.headers;

@@ -14,6 +14,7 @@
 #include "server/auth/token_issuer.h"
 #include "server/http/discovery.h"
 #include "server/http/node_proxy.h"
+#include "server/http/node_tunnels.h"
 #include "server/http/openapi.h"
 #include "server/http/reply.h"
 #include "server/http/request_info.h"
@@ -40,6 +41,7 @@ class Front {
     Random& random;
     TokenIssuer* tokens = nullptr;     // of the OpenID documents
     NodeProxy* nodes = nullptr;        // null: exec and its kin answer 503
+    NodeTunnels* tunnels = nullptr;    // null: nodes cannot bring their own way here
     std::function<bool()> ready = {};  // of /readyz; empty: always
   };
   Front(Deps deps, FrontOptions options);
