@@ -89,9 +89,7 @@ std::string ProtobufList::head(std::string_view api_version, std::string_view ki
   meta.end(begun, 1);
   WireBuffer out;
   put_head(out, api_version, kind);
-  char size[10];
-  uint64_t bytes = meta.size() + items_bytes;
-  out.append(std::string_view(size, static_cast<size_t>(put_varint(size, bytes) - size)));
+  out.varint(meta.size() + items_bytes);
   out.append(meta.view());
   return out.take();
 }
@@ -110,8 +108,7 @@ std::string encode_protobuf_event(std::string_view type, std::string_view object
   }
   out.bytes(1, type);
   out.tag(2, kBytesWire);
-  char size[10];
-  out.append(std::string_view(size, static_cast<size_t>(put_varint(size, raw) - size)));
+  out.varint(raw);
   out.bytes(1, object);
   return out.take();
 }

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "api/protobuf/short_bytes.h"
+
 namespace knarr::api {
 
 class JsonText {
@@ -25,8 +27,9 @@ class JsonText {
 
   // The first character of what comes; 0 at the end.
   char peek() {
-    while (at_ != end_ && static_cast<unsigned char>(*at_) <= ' ') ++at_;
-    return at_ == end_ ? '\0' : *at_;
+    if (at_ != end_ && static_cast<unsigned char>(*at_) > ' ') [[likely]]
+      return *at_;
+    return peek_beyond_space();
   }
   bool take(char c) {
     if (peek() != c) return false;
@@ -45,7 +48,7 @@ class JsonText {
   bool take_key(std::string_view name) {
     size_t n = name.size();
     if (static_cast<size_t>(end_ - at_) < n + 2 || at_[n + 1] != '"' ||
-        std::memcmp(at_ + 1, name.data(), n) != 0) {
+        !same_bytes(at_ + 1, name.data(), n)) {
       return false;
     }
     at_ += n + 2;
@@ -108,6 +111,8 @@ class JsonText {
   bool escape();
   bool hex4(uint32_t& out);
   void skip_string();
+  char peek_beyond_space();
+  void skip_nested();
 
   const char* at_;
   const char* end_;

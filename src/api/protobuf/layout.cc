@@ -63,7 +63,14 @@ std::unique_ptr<Layout> make(const Type& type, const Inline* level) {
   layout->type = &type;
   layout->level = level;
   layout->slots = slots_of(type, level);
-  for (const Field& field : type.fields()) layout->slot_of.push_back(slot_with(*layout, field));
+  uint16_t last = 0;
+  for (const Field& field : type.fields()) {
+    uint16_t slot = slot_with(*layout, field);
+    layout->slot_of.push_back(slot);
+    if (slot == Layout::kNone) continue;
+    layout->in_order = layout->in_order && slot >= last;
+    last = slot;
+  }
   WireBuffer zeros;
   for (const Slot& slot : layout->slots) {
     layout->zero_at.push_back(static_cast<uint32_t>(zeros.size()));

@@ -33,6 +33,7 @@ struct Layout {
   const Inline* level = nullptr;
   std::vector<Slot> slots;        // by ascending number
   std::vector<uint16_t> slot_of;  // of each of type->fields(); kNone: not in this message
+  bool in_order = true;           // fields stand in JSON as slots do in the message
   // What a message has where members are absent: proto2 as Go writes it, in which scalars and
   // structs that are not optional always stand. zeros(i, j) is that of the slots i to j - 1.
   std::string all_zeros;

@@ -61,12 +61,7 @@ bool Transcoder::message(const Layout& layout) {
 }
 
 Transcoder::Open Transcoder::begin(const Layout& layout, size_t guess) {
-  Open open;
-  open.layout = &layout;
-  open.guess = guess;
-  open.begun = out_.begin(guess);
-  open.first_part = parts_.size();
-  return open;
+  return {&layout, out_.begin(guess), guess, parts_.size(), 0, 0, 0, true};
 }
 
 // Where the slot begins, after the zeros of those that stand before it.
@@ -91,20 +86,20 @@ Transcoder::Open Transcoder::begin_embedded(Open& outer, uint16_t index) {
   return open;
 }
 
-void Transcoder::end_embedded(Open& open) {
+void Transcoder::end_embedded(const Open& outer, Open& open) {
   finish(open);
   learn_length(*open.layout, out_.end(open.begun, open.guess));
-  parts_.push_back({open.slot, open.slot_begun, out_.size()});
+  written(outer, open.slot, open.slot_begun);
 }
 
 void Transcoder::finish(Open& open) {
   size_t count = open.layout->slots.size();
-  if (!open.ordered) {
+  if (!open.ordered && !open.layout->in_order) {
     arrange(open);
   } else if (open.next < count) {
     out_.append(open.layout->zeros(open.next, count));
   }
-  parts_.resize(open.first_part);
+  parts_.erase(parts_.begin() + static_cast<ptrdiff_t>(open.first_part), parts_.end());
 }
 
 void Transcoder::arrange(const Open& open) {
@@ -128,7 +123,7 @@ void Transcoder::arrange(const Open& open) {
 // The members of an object, into the message and those of its embedded structs.
 void Transcoder::object(const Layout& layout) {
   if (++depth_ > kMaxDepth) in_.fail();
-  std::array<Open, kEmbedded> open;
+  std::array<Open, kEmbedded> open;  // as many as are begun
   size_t top = 0;
   open[0] = begin(layout, 0);
   size_t expected = 0;
@@ -141,7 +136,7 @@ void Transcoder::object(const Layout& layout) {
     } else {
       expected = static_cast<size_t>(index) + 1;
       while (top > 0 && open[top].layout->slot_of[expected - 1] == Layout::kNone) {
-        end_embedded(open[top]);
+        end_embedded(open[top - 1], open[top]);
         top--;
       }
       uint16_t slot = open[top].layout->slot_of[expected - 1];
@@ -159,7 +154,7 @@ void Transcoder::object(const Layout& layout) {
     }
     some = in_.more('}');
   }
-  for (; top > 0; top--) end_embedded(open[top]);
+  for (; top > 0; top--) end_embedded(open[top - 1], open[top]);
   finish(open[0]);
   depth_--;
 }
@@ -192,7 +187,7 @@ void Transcoder::member(Open& open, uint16_t index) {
   } else {
     value(slot.number, type, slot);
   }
-  parts_.push_back({index, begun, out_.size()});
+  written(open, index, begun);
 }
 
 void Transcoder::element(int number, const Type& type, const Slot& slot) {

@@ -14,9 +14,11 @@
 namespace knarr::api {
 
 // Members of JSON most often come by ascending number, as the message has them: each is written
-// when it is read, after the zeros of those that were left out before it. A message in which they
-// come otherwise is put in order at its end. What is of another kind than its type says counts as
-// absent; members that the type does not know are left out.
+// when it is read, after the zeros of those that were left out before it. A message whose struct
+// has them otherwise is put in order at its end. (Where only the text has another order than ours,
+// the message has it too, which means the same: of a number that comes twice the last one counts,
+// and messages are merged.) What is of another kind than its type says counts as absent; members
+// that the type does not know are left out.
 class Transcoder {
  public:
   Transcoder(std::string_view json, WireBuffer& out) : in_(json), out_(out) {}
@@ -28,16 +30,16 @@ class Transcoder {
  private:
   // A message on its way. Those of embedded structs lie within that of the struct.
   struct Open {
-    const Layout* layout = nullptr;
-    size_t begun = 0;       // of the content, in out_
-    size_t guess = 0;       // bytes left for the length
-    size_t first_part = 0;  // in parts_
-    size_t next = 0;        // the slots before it are written
-    uint16_t slot = 0;      // in the outer one, which began there:
-    size_t slot_begun = 0;
-    bool ordered = true;
+    const Layout* layout;
+    size_t begun;       // of the content, in out_
+    size_t guess;       // bytes left for the length
+    size_t first_part;  // in parts_
+    size_t next;        // the slots before it are written
+    uint16_t slot;      // in the outer one, which began there:
+    size_t slot_begun;
+    bool ordered;
   };
-  // What a slot has written.
+  // What a slot has written; of messages that may have to be put in order.
   struct Part {
     uint16_t slot;
     size_t begin;
@@ -60,10 +62,13 @@ class Transcoder {
 
   Open begin(const Layout& layout, size_t guess);
   Open begin_embedded(Open& outer, uint16_t index);
-  void end_embedded(Open& open);
+  void end_embedded(const Open& outer, Open& open);
   void finish(Open& open);
   void arrange(const Open& open);
   size_t reach(Open& open, uint16_t index);
+  void written(const Open& open, uint16_t slot, size_t begun) {
+    if (!open.layout->in_order) parts_.push_back({slot, begun, out_.size()});
+  }
 
   JsonText in_;
   WireBuffer& out_;

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "api/protobuf/short_bytes.h"
+
 namespace knarr::api {
 
 constexpr int kVarintWire = 0;
@@ -47,12 +49,12 @@ class WireBuffer {
 
   void append(std::string_view text) {
     char* to = room(text.size());
-    std::memcpy(to, text.data(), text.size());
+    copy_bytes(to, text.data(), text.size());
     used_ += text.size();
   }
+  void varint(uint64_t v) { advance_to(put_varint(room(kVarintMost), v)); }
   void tag(int number, int wire) {
-    char* to = room(kVarintMost);
-    advance_to(put_varint(to, static_cast<uint64_t>(number) << 3 | static_cast<uint64_t>(wire)));
+    varint(static_cast<uint64_t>(number) << 3 | static_cast<uint64_t>(wire));
   }
   void integer(int number, int64_t v) {
     char* to = room(2 * kVarintMost);
@@ -63,7 +65,7 @@ class WireBuffer {
     char* to = room(2 * kVarintMost + text.size());
     to = put_varint(to, static_cast<uint64_t>(number) << 3 | kBytesWire);
     to = put_varint(to, text.size());
-    std::memcpy(to, text.data(), text.size());
+    copy_bytes(to, text.data(), text.size());
     advance_to(to + text.size());
   }
 
