@@ -62,7 +62,8 @@ Remains remains_of(const Pod& pod, const ContainerSpec& container, const Recover
       continue;
     }
     remains.restart_count = static_cast<int>(told["restartCount"].as_int());
-    if (container.kind == ContainerKind::kEphemeral) {
+    // These are not run again: what the API has of them is what is known.
+    if (container.kind == ContainerKind::kEphemeral || pod.finished()) {
       remains.newest_first.push_back(ended(told, now_us));
     }
   }

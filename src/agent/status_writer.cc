@@ -50,11 +50,13 @@ void keep_transition_times(const Value& before, Value& after) {
 void StatusWriter::set(const PodRef& pod, Value status) {
   Entry& entry = entries_[pod->uid()];
   entry.pod = pod;
-  const Value& before = entry.wanted.is_null() ? pod->status() : entry.wanted;
+  bool first = entry.wanted.is_null();
+  const Value& before = first ? pod->status() : entry.wanted;
   keep_transition_times(before, status);
   if (same(before, status)) {
     entry.wanted = std::move(status);
-    if (entry.written.is_null()) entry.written = entry.wanted;
+    // What a failed write wanted is not there yet.
+    if (first) entry.written = entry.wanted;
     return;
   }
   entry.wanted = std::move(status);

@@ -109,6 +109,9 @@ class Process {
     remote.servers = options_.server;
     remote.tls = join_->client_tls();
     remote.user_agent = user_agent();
+    memory_ =
+        std::make_unique<agent::Memory>(options_.data_dir + "/agent/memory", join_->identity().key);
+    remote.memory = memory_.get();
     client_ = std::make_unique<agent::RemoteClient>(loop_, random_, std::move(remote));
     settings_ = std::make_unique<ClusterSettings>(loop_, *client_, options_);
     settings_->fetch([this] { start_node(); });
@@ -125,6 +128,7 @@ class Process {
       base::log(base::Level::kInfo, "agent", "node {} is ready after {} ms", options_.node_name,
                 loop_.monotonic_ms() - begun_ms_);
       notify_service_manager("READY=1");
+      memory_->forget_old(loop_.now_us() / 1000000);
     });
   }
 
@@ -155,6 +159,7 @@ class Process {
   base::SystemRandom random_;
   int64_t begun_ms_ = 0;
   std::unique_ptr<agent::Join> join_;
+  std::unique_ptr<agent::Memory> memory_;
   std::unique_ptr<agent::RemoteClient> client_;
   std::unique_ptr<ClusterSettings> settings_;
   std::unique_ptr<Node> node_;

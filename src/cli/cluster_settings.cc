@@ -1,7 +1,6 @@
 #include "cli/cluster_settings.h"
 
 #include "api/view/meta.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "knarr/names.h"
 
@@ -59,8 +58,6 @@ ClusterSettings::ClusterSettings(Clock& clock, client::Client& client, NodeOptio
 
 ClusterSettings::~ClusterSettings() = default;
 
-std::string ClusterSettings::path() const { return options_.data_dir + "/agent/cluster.json"; }
-
 void ClusterSettings::fetch(std::function<void()> known) {
   known_ = std::move(known);
   ask();
@@ -77,27 +74,13 @@ void ClusterSettings::ask() {
 
 void ClusterSettings::answered(const Result<ObjectRef>& reply) {
   if (reply.ok()) {
-    json::Value data = api::decode(**reply)["data"];
-    take_cluster_settings(data, options_);
-    auto kept = base::write_file(path(), json::write(data));
-    if (!kept.ok()) base::log(base::Level::kError, "join", "{}", kept.error().message);
-    return tell();
-  }
-  auto last = base::read_file(path());
-  auto data = last.ok() ? json::parse(*last) : Result<json::Value>(last.error());
-  if (data.ok()) {
-    base::log(base::Level::kWarning, "join", "going on without the server: {}",
-              reply.error().message);
-    take_cluster_settings(*data, options_);
-    return tell();
+    take_cluster_settings(api::decode(**reply)["data"], options_);
+    auto known = std::exchange(known_, nullptr);
+    if (known) known();
+    return;
   }
   base::log(base::Level::kWarning, "join", "settings of the cluster: {}", reply.error().message);
   retry_->start(kRetryMs);
-}
-
-void ClusterSettings::tell() {
-  auto known = std::exchange(known_, nullptr);
-  if (known) known();
 }
 
 }  // namespace knarr::cli

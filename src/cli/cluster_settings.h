@@ -1,5 +1,5 @@
 // What all nodes of a cluster must agree on: written by the server as a ConfigMap, read by agents
-// when they start, kept by them for a start without the server.
+// when they start.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ void take_cluster_settings(const json::Value& data, NodeOptions& options);
 // Writes the ConfigMap, by server-side apply.
 client::Request publish_settings(const NodeOptions& options);
 
-// Asks until the server answers; what it said last time, on disk, will do when it does not at once.
+// Asks until the server, or the client's memory of it, answers.
 class ClusterSettings {
  public:
   ClusterSettings(Clock& clock, client::Client& client, NodeOptions& options);
@@ -32,8 +32,6 @@ class ClusterSettings {
  private:
   void ask();
   void answered(const Result<ObjectRef>& reply);
-  void tell();
-  std::string path() const;
 
   client::Client& client_;
   NodeOptions& options_;

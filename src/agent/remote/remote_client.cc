@@ -2,8 +2,13 @@
 
 #include "agent/remote/remote_watch.h"
 #include "agent/remote/wire.h"
+#include "base/log.h"
 
 namespace knarr::agent {
+
+bool is_absence(const Error& error) {
+  return error.code == Code::kServiceUnavailable || error.code == Code::kTimeout;
+}
 
 RemoteClient::RemoteClient(base::Loop& loop, Random& random, RemoteOptions options)
     : loop_(loop),
@@ -29,19 +34,38 @@ void RemoteClient::call(client::Request from, client::Reply reply) {
   request.timeout_ms = options_.call_timeout_ms;
   std::string_view type = content_type_of(from);
   if (!type.empty()) request.headers.add("Content-Type", type);
-  if (!from.body.empty()) request.body = std::move(from.body);
+  if (!from.body.empty()) request.body = from.body;
   uint64_t id = next_call_++;
-  auto answered = [this, id, server = servers_.current(), target = std::move(from.target),
+  auto answered = [this, id, server = servers_.current(), from = std::move(from),
                    reply = std::move(reply)](Result<net::Response> response) mutable {
     // What this function holds goes with its call.
-    client::Target asked = std::move(target);
+    client::Request asked = std::move(from);
     client::Reply tell = std::move(reply);
     if (!response.ok()) servers_.failed(server);  // gone, or silent
     calls_.erase(id);
-    if (!response.ok()) return tell(std::move(response).error());
-    tell(read_answer(asked, response->status, response->body));
+    Result<ObjectRef> answer = response.ok()
+                                   ? read_answer(asked.target, response->status, response->body)
+                                   : Result<ObjectRef>(std::move(response).error());
+    tell(remember(asked, std::move(answer)));
   };
   calls_[id] = http_.fetch(std::move(request), std::move(answered));
+}
+
+// A server that is there is believed, also when it says that there is no such thing.
+Result<ObjectRef> RemoteClient::remember(const client::Request& request, Result<ObjectRef> answer) {
+  if (options_.memory == nullptr || !Memory::keeps(request)) return answer;
+  if (answer.ok()) {
+    options_.memory->keep_answer(request, *answer);
+  } else if (answer.error().code == Code::kNotFound) {
+    options_.memory->forget_answer(request);
+  } else if (is_absence(answer.error())) {
+    if (ObjectRef last = options_.memory->answer(request)) {
+      base::log(base::Level::kInfo, "client", "{}: {} is told from memory", answer.error().message,
+                path_of(request));
+      return last;
+    }
+  }
+  return answer;
 }
 
 std::unique_ptr<client::Watch> RemoteClient::watch(client::WatchTarget target,

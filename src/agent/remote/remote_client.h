@@ -1,6 +1,7 @@
 // client::Client across the network: HTTP/2 to whichever of the servers answers, watches that last.
 // A server that cannot be reached is left for the next one; calls in flight fail with
-// kServiceUnavailable, watches go on by themselves. Loop thread.
+// kServiceUnavailable, watches go on by themselves. With a memory, reads and watches begin with
+// what it has when no server answers. Loop thread.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/remote/memory.h"
 #include "base/loop.h"
 #include "knarr/client.h"
 #include "knarr/random.h"
@@ -22,6 +24,7 @@ struct RemoteOptions {
   std::string bearer_token;          // empty: the certificate says who this is
   std::string user_agent;
   int64_t call_timeout_ms = 30000;  // until the headers of an answer
+  Memory* memory = nullptr;         // what to tell while no server answers; may be null
 };
 
 // The servers that are known, and the one that is asked now. Shared by a client's calls and
@@ -41,6 +44,9 @@ class ServerList {
   size_t at_ = 0;
 };
 
+// No server answered, or none that is up yet: what is remembered will do.
+bool is_absence(const Error& error);
+
 class RemoteClient final : public client::Client {
  public:
   // Once it is destroyed no call is answered. Its watches must have ended by then.
@@ -55,6 +61,7 @@ class RemoteClient final : public client::Client {
 
  private:
   friend class RemoteWatch;
+  Result<ObjectRef> remember(const client::Request& request, Result<ObjectRef> answer);
   // With who asks.
   net::ClientRequest prepare(std::string method, const std::string& path) const;
 

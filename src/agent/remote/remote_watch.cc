@@ -22,8 +22,9 @@ RemoteWatch::RemoteWatch(RemoteClient& client, client::WatchTarget target,
                          client::WatchHandler& handler)
     : client_(client),
       target_(std::move(target)),
+      handler_(handler),
       resource_(api::find_resource(target_.group, target_.version, target_.resource)),
-      known_(handler),
+      known_(*this),
       retry_(client.loop_.timer([this] { begin(); })) {
   if (resource_ == nullptr) {
     base::log(base::Level::kError, "client", "watch {}: no such resource", target_.resource);
@@ -33,6 +34,7 @@ RemoteWatch::RemoteWatch(RemoteClient& client, client::WatchTarget target,
 }
 
 void RemoteWatch::begin() {
+  if (client_.options_.memory != nullptr) client_.options_.memory->begins(target_);
   if (revision_ == 0) known_.begin_list();
   unread_.clear();
   status_ = 0;
@@ -98,7 +100,42 @@ bool RemoteWatch::event(const std::string& line) {
   return true;
 }
 
+void RemoteWatch::on_upsert(const ObjectRef& object) {
+  Memory* memory = client_.options_.memory;
+  if (memory != nullptr && !recalling_) memory->keep(target_, object);
+  handler_.on_upsert(object);
+}
+
+void RemoteWatch::on_delete(const ObjectRef& last) {
+  if (client_.options_.memory != nullptr) client_.options_.memory->forget(target_, last->name);
+  handler_.on_delete(last);
+}
+
+void RemoteWatch::on_synced() {
+  synced_ = true;
+  handler_.on_synced();
+}
+
+// As if it were the server's list. What the server has no more is told as deleted when it is back.
+void RemoteWatch::recall() {
+  std::weak_ptr<bool> alive = known_.alive();
+  recalling_ = true;
+  known_.begin_list();
+  for (const ObjectRef& object : client_.options_.memory->all(target_)) {
+    known_.upsert(object);
+    if (alive.expired()) return;
+  }
+  known_.end_list();
+  if (alive.expired()) return;
+  recalling_ = false;
+}
+
 void RemoteWatch::lost(const Error& error) {
+  if (!synced_ && client_.options_.memory != nullptr && is_absence(error)) {
+    std::weak_ptr<bool> alive = known_.alive();
+    recall();
+    if (alive.expired()) return;
+  }
   if (error.code == Code::kExpired || error.code == Code::kGone) revision_ = 0;
   base::log(failures_ == 1 ? base::Level::kWarning : base::Level::kDebug, "client",
             "watch {} of {}: {}", target_.resource, server_, error.message);

@@ -106,6 +106,62 @@ def test_the_place_of_a_removed_node_is_free(cluster):
     agents["edge2"].start()
 
 
+SECRETIVE = """
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {word: open sesame}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: page}
+data: {index.html: remembered}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: alone}
+spec:
+  nodeName: edge1
+  hostNetwork: true
+  containers:
+  - name: httpd
+    image: httpd
+    imagePullPolicy: Never
+    command: [sh, -c, 'exec httpd -f -p 8099 -h /page']
+    env: [{name: WORD, valueFrom: {secretKeyRef: {name: key, key: word}}}]
+    volumeMounts: [{name: key, mountPath: /key}, {name: page, mountPath: /page}]
+  volumes:
+  - {name: key, secret: {secretName: key}}
+  - {name: page, configMap: {name: page}}
+"""
+
+
+def test_a_node_that_boots_without_the_server(cluster):
+    """Its pods come back with their secrets, and are the same to the server when that is back."""
+    cluster.apply(SECRETIVE)
+    cluster.wait_for("pod/alone")
+    uid = cluster.pod("alone")["metadata"]["uid"]
+    cluster.stop()
+    agent = agents["edge1"]
+    agent.power_cut()
+    for folder, _, files in os.walk(agent.data_dir + "/agent/memory"):
+        for name in files:
+            with open(os.path.join(folder, name), "rb") as file:
+                assert b"sesame" not in file.read()
+    agent.start_alone()
+
+    def served():
+        return process.run([*agent.inside, "curl", "-sf", "http://127.0.0.1:8099/"])[0].strip()
+    wait.until("the page is served", lambda: served() == "remembered")
+    cluster.start()
+    wait.until("both know each other again", lambda: "edge1   Ready" in cluster.kubectl("get", "nodes"))
+    cluster.wait_for("pod/alone")
+    assert cluster.pod("alone")["metadata"]["uid"] == uid
+    assert cluster.pod("asker")["status"]["phase"] == "Succeeded"
+    wait.until("its container was started anew, once", lambda: cluster.pod(
+        "alone")["status"]["containerStatuses"][0]["restartCount"] == 1)
+
+
 def test_end(cluster):
     for agent in agents.values():
         agent.close()

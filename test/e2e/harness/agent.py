@@ -17,8 +17,8 @@ class Machine:
         self.name, self.address = name, "192.0.2.%d" % (20 + number)
         self.port = "%s%d" % (SWITCH, number)
         ip("netns", "add", name)
-        ip("link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", name)
-        ip("link", "set", self.port, "master", SWITCH, "up")
+        ip("-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", self.port, "netns", SWITCH)
+        ip("-n", SWITCH, "link", "set", self.port, "master", SWITCH, "up")
         for words in ("link set lo up", "address add %s/24 dev eth0" % self.address,
                       "link set eth0 up", "route add default via 192.0.2.1"):
             ip("-n", name, *words.split())
@@ -27,14 +27,13 @@ class Machine:
         subprocess.run([*self.inside, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
 
     def cut(self):
-        ip("link", "set", self.port, "down")
+        ip("-n", SWITCH, "link", "set", self.port, "down")
 
     def heal(self):
-        ip("link", "set", self.port, "up")
+        ip("-n", SWITCH, "link", "set", self.port, "up")
 
     def close(self):
         ip("netns", "delete", self.name)
-        subprocess.run(["ip", "link", "delete", self.port], capture_output=True)
 
 
 class Agent(Process):
@@ -47,12 +46,16 @@ class Agent(Process):
 
     def start(self, token=None):
         """Returns when its node is Ready."""
-        self.launch("agent", "--server", "https://%s:%d" % (self.cluster.address, self.cluster.port),
-                    "--token", token or self.cluster.token(), "--node-name", self.name,
-                    "--node-ip", self.machine.address, *self.flags)
+        self.start_alone(token)
         self.cluster.api.watch_until("/api/v1/nodes", lambda n: n["metadata"]["name"] == self.name
                                      and api.condition_of(n, "Ready") == "True")
         return self
+
+    def start_alone(self, token=None):
+        """Returns when it runs pods, whether the server knows or not."""
+        self.launch("agent", "--server", "https://%s:%d" % (self.cluster.address, self.cluster.port),
+                    "--token", token or self.cluster.token(), "--node-name", self.name,
+                    "--node-ip", self.machine.address, *self.flags)
 
     def close(self):
         try:

@@ -1,6 +1,7 @@
 """A `knarr server` with every path, port and name of its own, for one test."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 
@@ -53,6 +54,16 @@ class Process:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def power_cut(self):
+        """Everything but the disk is gone."""
+        self.crash()
+        self.kill_all()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def kill_all(self):
+        process.run([*self.inside, REPO + "/scripts/knarr-killall.sh"],
+                    env={**os.environ, **self.names()})
+
     def names(self):
         """What the scripts that clean up must be told."""
         return {"KNARR_DATA_DIR": self.data_dir, "KNARR_RUN_DIR": self.run_dir,
@@ -68,8 +79,7 @@ class Process:
                 self.stop()
         except AssertionError as error:
             trouble = error
-        process.run([*self.inside, REPO + "/scripts/knarr-killall.sh"],
-                    env={**os.environ, **self.names()})
+        self.kill_all()
         if trouble:
             raise trouble
         report = re.search(r"(?s)(==\d+==ERROR|runtime error:|CHECK failed).*", self.log(1 << 20))
@@ -126,8 +136,12 @@ class Cluster(Process):
         return process.Terminal(self.kubectl_argv(*args, binary=binary))
 
     def wait_for(self, thing, what="condition=Ready", seconds=60, namespace="default"):
-        return self.kubectl("wait", "-n", namespace, thing, "--for=" + what,
-                            "--timeout=%ds" % seconds, timeout=seconds + 10)
+        try:
+            return self.kubectl("wait", "-n", namespace, thing, "--for=" + what,
+                                "--timeout=%ds" % seconds, timeout=seconds + 10)
+        except process.Failed as error:
+            why = self.kubectl("describe", "-n", namespace, thing, ok=False)
+            raise process.Failed("%s\n%s" % (error, why[-4000:])) from None
 
     def pods(self, selector="", namespace="default"):
         path = "/api/v1/namespaces/%s/pods" % namespace

@@ -12,7 +12,7 @@ import sys
 
 INSIDE = "KNARR_E2E_INSIDE"
 UPLINK = "192.0.2.10"
-SWITCH = "lan"  # what the uplink is plugged into; further machines as well
+SWITCH = "lan"  # the namespace of a bridge: what the uplink is plugged into, and further machines
 
 
 def enter():
@@ -54,16 +54,19 @@ def serve_as_init():
 
 
 def network():
-    for command in ("link set lo up", "link add uplink type veth peer name uplink-end",
-                    "address add %s/24 dev uplink" % UPLINK, "link set uplink up",
-                    "link add %s type bridge" % SWITCH, "link set %s up" % SWITCH,
-                    "link set uplink-end master %s up" % SWITCH, "route add default via 192.0.2.1"):
-        subprocess.run(["ip", *command.split()], check=True)
-    with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
-        file.write("1")
-    # /run is fresh as well: registered network namespaces and sockets are the run's own.
+    # /run is fresh: registered network namespaces and sockets are the run's own.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
     # What `ip netns add` would do at the first namespace, and leave.
     os.mkdir("/run/netns")
     subprocess.run(["mount", "--bind", "/run/netns", "/run/netns"], check=True)
     subprocess.run(["mount", "--make-shared", "/run/netns"], check=True)
+    # The switch has a namespace of its own: what crosses it is nothing to our iptables rules.
+    for command in ("netns add %s" % SWITCH, "-n %s link add %s type bridge" % (SWITCH, SWITCH),
+                    "-n %s link set %s up" % (SWITCH, SWITCH), "link set lo up",
+                    "link add uplink type veth peer name uplink-end netns %s" % SWITCH,
+                    "-n %s link set uplink-end master %s up" % (SWITCH, SWITCH),
+                    "address add %s/24 dev uplink" % UPLINK, "link set uplink up",
+                    "route add default via 192.0.2.1"):
+        subprocess.run(["ip", *command.split()], check=True)
+    with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+        file.write("1")
