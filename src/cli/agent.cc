@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "agent/join/join.h"
+#include "agent/tunnel/tunnel.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -76,6 +77,7 @@ class Process {
     SignalWatch interrupt(loop_, SIGINT, [this] { stop(); });
     if (auto joining = join(); !joining.ok()) return fail(joining.error().message);
     loop_.run();
+    tunnel_.reset();
     node_.reset();
     settings_.reset();
     client_.reset();
@@ -122,6 +124,7 @@ class Process {
     if (!fingerprint.ok()) return give_up(fingerprint.error());
     node_ = std::make_unique<Node>(Node::Deps{loop_, random_, *client_, options_,
                                               join_->serving_tls(), *std::move(fingerprint)});
+    open_tunnel();
     join_->on_renewed([this] { renewed(); });
     node_->start([this](Result<void> ready) {
       if (!ready.ok()) return give_up(ready.error());
@@ -132,10 +135,23 @@ class Process {
     });
   }
 
+  // For what the server cannot dial.
+  void open_tunnel() {
+    agent::TunnelOptions tunnel;
+    tunnel.servers = options_.server;
+    tunnel.tls = join_->client_tls();
+    tunnel.user_agent = user_agent();
+    tunnel.allowed = [this](const std::string& host, uint16_t port) {
+      return node_->may_be_dialed(host, port);
+    };
+    tunnel_ = std::make_unique<agent::Tunnel>(loop_, random_, std::move(tunnel));
+  }
+
   void renewed() {
     auto outgoing = client_->reload(join_->client_tls());
+    auto through = tunnel_->reload(join_->client_tls());
     auto incoming = node_->reload_tls(join_->serving_tls());
-    for (const auto& reloaded : {outgoing, incoming}) {
+    for (const auto& reloaded : {outgoing, through, incoming}) {
       if (!reloaded.ok()) base::log(base::Level::kError, "join", "{}", reloaded.error().message);
     }
     base::log(base::Level::kInfo, "join", "certificates are renewed");
@@ -163,6 +179,7 @@ class Process {
   std::unique_ptr<agent::RemoteClient> client_;
   std::unique_ptr<ClusterSettings> settings_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<agent::Tunnel> tunnel_;
   int status_ = 0;
 };
 

@@ -24,8 +24,8 @@ struct ClientOptions {
   int64_t connect_timeout_ms = 10000;  // name, TCP and TLS together
   int64_t idle_timeout_ms = 90000;     // of a pooled connection
   bool http2_prior_knowledge = false;  // for http:// and unix:// (gRPC)
-  std::string unix_path;               // dial this socket, whatever the URL's host is
-  Dialer dial;                         // empty: dial_tcp
+  std::string unix_path = {};          // dial this socket, whatever the URL's host is
+  Dialer dial = {};                    // empty: dial_tcp
 };
 
 struct ClientRequest {

@@ -34,10 +34,7 @@ Result<void> ClientState::prepare(bool https) {
 
 // TLS and HTTP are spoken by sockets: what is none gets one of its own.
 Result<std::unique_ptr<Socket>> ClientState::socket_of(std::unique_ptr<ByteStream> stream) {
-  if (auto* socket = dynamic_cast<Socket*>(stream.get())) {
-    stream.release();
-    return std::unique_ptr<Socket>(socket);
-  }
+  if (stream->is_socket()) return std::unique_ptr<Socket>(static_cast<Socket*>(stream.release()));
   int fds[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
     return errno_error(errno, "socketpair");
@@ -57,10 +54,14 @@ void ClientState::dial(const UserAttempt& attempt,
   c->state = this;
   c->done = std::move(done);
   std::weak_ptr<Connecting> weak = c;
-  c->timer = loop->timer([weak] {
-    if (auto w = weak.lock()) {
-      w->answer(make_error(Code::kTimeout, "net/http: TLS handshake timeout"));
-    }
+  bool v6 = url.host.find(':') != std::string::npos;
+  std::string target = (v6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port);
+  c->timer = loop->timer([weak, target] {
+    auto w = weak.lock();
+    if (!w) return;
+    const bool dialed = w->socket != nullptr;
+    w->answer(make_error(Code::kTimeout, dialed ? "net/http: TLS handshake timeout"
+                                                : "dial tcp " + target + ": i/o timeout"));
   });
   c->timer->start(options.connect_timeout_ms);
   auto context = url.scheme != "https" ? nullptr : http1 ? tls_http1 : tls;

@@ -48,6 +48,7 @@ class Socket final : public ByteStream {
   void pause() override;
   void resume() override;
   void later(std::function<void()> fn) override;
+  bool is_socket() const override { return true; }
 
  private:
   struct State;

@@ -37,6 +37,7 @@ class ByteStream {
   // Runs fn when this turn of the loop ends, unless the stream is gone by then. For streams that
   // stand on this one; a fake may call at once.
   virtual void later(std::function<void()> fn) { fn(); }
+  virtual bool is_socket() const { return false; }  // it is a Socket (net/socket.h)
 };
 
 // Spliced pairs that end with their owner, both streams cut.
