@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/network/links.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -20,7 +21,10 @@ Overlay::Overlay(base::Loop& loop, client::Client& client, OverlayOptions option
       client_(client),
       options_(std::move(options)),
       retry_(loop.timer([this] { changed(); })),
-      links_(std::make_shared<OverlayLinks>(options_)) {}
+      links_(std::make_shared<OverlayLinks>(options_)),
+      check_(loop, options_.first_wait_ms,
+             [this](const std::string& node, bool answered) { checked(node, answered); }),
+      events_(client, loop, "knarr-network", options_.node_name) {}
 
 Overlay::~Overlay() = default;
 
@@ -43,7 +47,11 @@ void Overlay::on_upsert(const ObjectRef& node) {
 // This node's own object may be deleted and made again while its pods go on.
 void Overlay::on_delete(const ObjectRef& last) {
   if (last->name.name == options_.node_name) return;
-  if (nodes_.erase(last->name.name) > 0) changed();
+  const std::string& name = last->name.name;
+  check_.forget(name);
+  asked_.erase(name);
+  silent_.erase(name);
+  if (nodes_.erase(name) > 0) changed();
 }
 
 void Overlay::on_synced() {
@@ -74,6 +82,7 @@ void Overlay::applied(const Result<void>& result) {
   applying_ = false;
   if (result.ok()) {
     retry_ms_ = 0;
+    check_peers();
   } else {
     plan_.reset();
     retry_ms_ = std::clamp(retry_ms_ * 2, kFirstRetryMs, kLastRetryMs);
@@ -91,6 +100,43 @@ void Overlay::applied(const Result<void>& result) {
     listen();
   }
   step();
+}
+
+// Of a node's range the first address is its bridge's.
+void Overlay::check_peers() {
+  if (!plan_) return;  // a link changed meanwhile: it is applied again, and then they are asked
+  for (const OverlayRoute& route : plan_->routes) {
+    for (const auto& [name, node] : nodes_) {
+      if (node.ranges.empty() || !(node.ranges.front() == route.to)) continue;
+      auto before = asked_.find(name);
+      if (before != asked_.end() && before->second == node) continue;
+      asked_[name] = node;
+      check_.check(name, *route.to.address.plus(1));
+    }
+  }
+}
+
+void Overlay::checked(const std::string& node, bool answered) {
+  if (answered) {
+    silent_.erase(node);
+    return;
+  }
+  silent_.insert(node);
+  std::string message =
+      options_.backend == NetworkBackend::kVxlan
+          ? fmt::format(
+                "The pod network of node {} does not answer: is the node up, and does every "
+                "firewall between let UDP port {} pass?",
+                node, options_.port)
+          : fmt::format(
+                "The pod network of node {} does not answer: is the node up, on the same "
+                "link, and does it forward?",
+                node);
+  base::log(base::Level::kWarning, "network", "{}", message);
+  const std::string& own = options_.node_name;
+  json::Value reference =
+      json::Value::object({{"kind", "Node"}, {"name", own}, {"uid", own}, {"apiVersion", "v1"}});
+  events_.record(reference, api::EventType::kWarning, "PodNetworkSilent", message);
 }
 
 void Overlay::listen() {

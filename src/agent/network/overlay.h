@@ -1,18 +1,23 @@
 // The way to the pods of other nodes: watches all nodes, and keeps routes and tunnel true to them.
 // A heartbeat of a node, which changes nothing here, costs a look at it. What the kernel refused is
 // tried again after a while, and at once when a link changes; a device or a link that was taken
-// away or down comes back by itself. Loop thread; kernel work on a worker's.
+// away or down comes back by itself. A node that is met is asked whether it answers: a firewall on
+// the way is told of, in the log and as an Event of this node. Loop thread; kernel work on a
+// worker's.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/network/link_monitor.h"
 #include "agent/network/overlay_links.h"
 #include "agent/network/overlay_plan.h"
+#include "agent/network/peer_check.h"
 #include "agent/proxy/worker.h"
+#include "api/event_recorder.h"
 #include "knarr/client.h"
 
 namespace knarr::agent {
@@ -24,6 +29,9 @@ class Overlay final : public client::WatchHandler {
 
   void start();
   bool settled() const { return !applying_ && !changed_ && !retry_->active(); }
+  bool asking() const { return !check_.idle(); }
+  // Nodes that did not answer when they were asked.
+  const std::set<std::string>& silent() const { return silent_; }
 
   void on_upsert(const ObjectRef& node) override;
   void on_delete(const ObjectRef& last) override;
@@ -34,6 +42,8 @@ class Overlay final : public client::WatchHandler {
   void step();
   void applied(const Result<void>& result);
   void listen();
+  void check_peers();
+  void checked(const std::string& node, bool answered);
   void link_changed(const std::string& name);
 
   base::Loop& loop_;
@@ -48,6 +58,10 @@ class Overlay final : public client::WatchHandler {
   std::unique_ptr<Timer> retry_;
   std::shared_ptr<OverlayLinks> links_;  // used by worker_ alone
   std::unique_ptr<LinkMonitor> monitor_;
+  std::map<std::string, OverlayNode> asked_;  // as they were then
+  std::set<std::string> silent_;
+  PeerCheck check_;
+  api::EventRecorder events_;
   std::unique_ptr<Worker> worker_;  // null while this node is alone
   std::unique_ptr<client::Watch> watch_;
 };

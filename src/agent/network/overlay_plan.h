@@ -33,6 +33,8 @@ struct OverlayOptions {
   std::string device = "knarr.1";
   uint32_t vni = 1;
   uint16_t port = 8472;  // UDP
+  // Other nodes are asked whether they answer; this long is waited for the first time.
+  int64_t first_wait_ms = 1000;
 };
 
 // What matters of a Node.

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "agent/network/link_monitor.h"
+#include "agent/network/peer_check.h"
 #include "agent/network/rtnetlink.h"
 #include "base/format.h"
 
@@ -109,4 +110,17 @@ TEST_CASE("messages about links that are cut short say nothing") {
   CHECK(links_changed_by("").empty());
   CHECK(links_changed_by(std::string(15, '\0')).empty());
   CHECK(links_changed_by(std::string(64, '\xff')).empty());
+}
+
+TEST_CASE("echoes: what is asked, and what answers it") {
+  std::string request = echo_request(0x1234);
+  CHECK(hex(request) == "0800e5cb12340000");
+  std::string head(20, '\0');
+  head[0] = 0x45;
+  std::string reply = head + request;
+  reply[20] = 0;
+  CHECK(is_echo_reply(reply, 0x1234));
+  CHECK(!is_echo_reply(reply, 0x1235));
+  CHECK(!is_echo_reply(head + request, 0x1234));
+  for (size_t n = 0; n < reply.size(); n++) CHECK(!is_echo_reply(reply.substr(0, n), 0x1234));
 }

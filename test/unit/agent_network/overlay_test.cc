@@ -10,6 +10,7 @@
 #include "agent/network/bridge_network.h"
 #include "agent/network/routes.h"
 #include "agent/network/vxlan.h"
+#include "agent/proxy/process.h"
 #include "base/format.h"
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
@@ -45,6 +46,7 @@ class TestNode {
     overlay_options.backend = backend;
     overlay_options.node_name = fmt::format("n{}", n);
     overlay_options.device = "knarrt.1";
+    overlay_options.first_wait_ms = 100;
     bridge_options.bridge = "knarrt0";
     bridge_options.state_dir = fmt::format("{}/n{}", folder, n);
     bridge_options.mtu_overhead = overhead_of(backend, false);
@@ -89,6 +91,10 @@ class TestNode {
       loop.run_until([&] { return done; }, kLimitMs);
     });
     return out;
+  }
+  // Nobody is waited for any more.
+  void hear() {
+    inside([&] { CHECK(loop.run_until([&] { return !overlay->asking(); }, kLimitMs)); });
   }
   void settle() {
     inside([&] { CHECK(loop.run_until([&] { return overlay->settled(); }, kLimitMs)); });
@@ -229,6 +235,35 @@ TEST_CASE("pods of two nodes reach each other through VXLAN", "[root]") {
 
 TEST_CASE("pods of two nodes reach each other by their nodes", "[root]") {
   in_new_netns([] { pods_reach_each_other(NetworkBackend::kHostGw, "192.0.2.1"); });
+}
+
+TEST_CASE("a firewall between nodes is told of", "[root]") {
+  in_new_netns([] {
+    test::TempDir folder;
+    TwoNodes nodes(NetworkBackend::kVxlan, folder.path());
+    for (TestNode* node : {&nodes.a, &nodes.b}) {
+      node->hear();
+      CHECK(node->overlay->silent().empty());
+    }
+    nodes.b.inside([] {
+      auto blocked = run_process(
+          {find_program("iptables"), "-I", "INPUT", "-p", "udp", "--dport", "8472", "-j", "DROP"},
+          {});
+      REQUIRE(blocked->exit_code == 0);
+    });
+    nodes.a.client.requests.clear();
+    nodes.a.inside([&] { nodes.a.client.put("nodes", node_json(1, "192.0.2.9")); });
+    nodes.a.settle();
+    nodes.a.inside([&] { nodes.a.client.put("nodes", node_json(1, "192.0.2.2")); });
+    nodes.a.settle();
+    nodes.a.hear();
+    CHECK(nodes.a.overlay->silent() == std::set<std::string>{"n1"});
+    REQUIRE(nodes.a.client.requests.size() == 1);
+    CHECK(nodes.a.client.requests[0].body.find("let UDP port 8472 pass") != std::string::npos);
+    nodes.a.inside([&] { nodes.a.client.remove("nodes", node_json(1, "192.0.2.2")); });
+    CHECK(nodes.a.overlay->silent().empty());
+    nodes.a.settle();
+  });
 }
 
 TEST_CASE("a VXLAN device that is taken away comes back", "[root]") {

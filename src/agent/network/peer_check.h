@@ -1,0 +1,55 @@
+// Whether the pods' networks of other nodes answer: an ICMP echo to each, asked again a few times
+// while there is no answer. So that a firewall between nodes is told of when they meet, and not by
+// pods that wait. Nothing is open, and no timer runs, when all is known. IPv4. Loop thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "api/ip.h"
+#include "base/loop.h"
+#include "base/unique_fd.h"
+
+namespace knarr::agent {
+
+// An ICMP echo request, and whether what a raw socket gave (with its IP header) answers it.
+std::string echo_request(uint16_t id);
+bool is_echo_reply(std::string_view packet, uint16_t id);
+
+class PeerCheck {
+ public:
+  using Done = std::function<void(const std::string& name, bool answered)>;
+  // The first answer is waited for this long, the next twice as long, four times in all.
+  PeerCheck(base::Loop& loop, int64_t first_wait_ms, Done done);
+
+  void check(const std::string& name, const api::IpAddress& address);
+  void forget(const std::string& name) { waiting_.erase(name); }
+  bool idle() const { return waiting_.empty(); }
+
+ private:
+  struct Peer {
+    api::IpAddress address;
+    int asked = 0;
+    int64_t due_ms = 0;
+  };
+  bool open();
+  void ask(Peer& peer);
+  void receive();
+  void tick();
+  void arm();
+
+  base::Loop& loop_;
+  int64_t first_wait_ms_;
+  Done done_;
+  uint16_t id_;
+  std::map<std::string, Peer> waiting_;
+  base::UniqueFd socket_;
+  std::unique_ptr<base::FdWatch> watch_;
+  std::unique_ptr<Timer> timer_;
+};
+
+}  // namespace knarr::agent
