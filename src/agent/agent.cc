@@ -134,6 +134,7 @@ void Agent::on_upsert(const ObjectRef& object) {
   if (!slot.machine) {
     add(*pod);
   } else if (slot.machine->pod()->uid() == object->uid) {
+    statuses_.observe(*pod);
     slot.machine->update(*pod);
   } else {
     slot.next = *pod;

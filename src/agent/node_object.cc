@@ -213,6 +213,7 @@ void NodeObject::found(const Value& node) {
     client_.call(std::move(request), guarded([](const Result<ObjectRef>&) {}));
   }
   write_status();
+  if (!registered_once_) renewed_at_ms_ = clock_.monotonic_ms();
   renew_lease();
   if (registered_once_) return;
   registered_once_ = true;
@@ -290,8 +291,16 @@ void NodeObject::renew_lease() {
   request.target = {"coordination.k8s.io", "v1", "leases", "kube-node-lease", options_.name, ""};
   request.body = json::write(Value::object({{"spec", std::move(spec)}}));
   client_.call(std::move(request), guarded([this](Result<ObjectRef> reply) {
-                 if (!reply.ok() && reply.error().code == Code::kNotFound) create_lease();
+                 if (reply.ok()) return renewed();
+                 if (reply.error().code == Code::kNotFound) create_lease();
                }));
+}
+
+// After a silence the server may have marked the node Unknown: what it says of it is put right.
+void NodeObject::renewed() {
+  int64_t now = clock_.monotonic_ms();
+  int64_t silence = now - std::exchange(renewed_at_ms_, now);
+  if (silence > kLeaseSeconds * 1000) ensure();
 }
 
 void NodeObject::create_lease() {

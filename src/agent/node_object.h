@@ -67,6 +67,7 @@ class NodeObject {
   void found(const json::Value& node);
   void write_status();
   void renew_lease();
+  void renewed();
   void create_lease();
   void retry(void (NodeObject::*step)());
   client::Reply guarded(std::function<void(Result<ObjectRef>)> fn);
@@ -82,6 +83,7 @@ class NodeObject {
   NodeHealth health_;
   std::function<void()> renewal_fn_;
   bool registered_once_ = false;
+  int64_t renewed_at_ms_ = 0;  // the lease, with success
   bool status_busy_ = false, status_again_ = false;
   std::function<void(const json::Value&)> registered_;
   std::unique_ptr<Timer> retry_timer_, lease_timer_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/view/meta.h"
 #include "base/log.h"
 
 namespace knarr::agent {
@@ -27,6 +28,15 @@ Value difference(const Value& before, const Value& after) {
 
 // Whether two statuses differ in more than the moment they were made.
 bool same(const Value& a, const Value& b) { return a == b; }
+
+// Whether every condition of `wanted` has the same status there.
+bool same_conditions(const Value& wanted, const Value& there) {
+  for (const Value& c : wanted["conditions"].elements()) {
+    const Value& other = api::condition(there["conditions"], c["type"].as_string());
+    if (!(other["status"] == c["status"])) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -60,6 +70,18 @@ void StatusWriter::set(const PodRef& pod, Value status) {
     return;
   }
   entry.wanted = std::move(status);
+  step(pod->uid());
+}
+
+void StatusWriter::observe(const PodRef& pod) {
+  auto it = entries_.find(pod->uid());
+  if (it == entries_.end()) return;
+  Entry& entry = it->second;
+  bool settled = !entry.busy && !entry.written.is_null() && same(entry.wanted, entry.written);
+  if (!settled || pod->object()->revision <= entry.revision) return;
+  if (same_conditions(entry.wanted, pod->status())) return;
+  entry.pod = pod;
+  entry.written = pod->status();
   step(pod->uid());
 }
 
@@ -119,7 +141,10 @@ void StatusWriter::answered(const std::string& uid, const Value& sent,
   Entry& entry = it->second;
   entry.busy = false;
   if (reply.ok()) {
-    if (!sent.is_null()) entry.written = sent;
+    if (!sent.is_null()) {
+      entry.written = sent;
+      entry.revision = (*reply)->revision;
+    }
     entry.delay_ms = 0;
     step(uid);
     return;

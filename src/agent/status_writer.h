@@ -18,6 +18,9 @@ class StatusWriter final : public StatusSink {
 
   void set(const PodRef& pod, json::Value status) override;
   void finish(const PodRef& pod) override;
+  // The pod's object as the API has it. Conditions that are not as they were written (the server
+  // gave up on this node for a while) are written again.
+  void observe(const PodRef& pod);
   // The pod's object is gone.
   void forget(const std::string& pod_uid);
   // What was written last, for a pod whose object has not caught up; null when nothing was.
@@ -27,7 +30,8 @@ class StatusWriter final : public StatusSink {
   struct Entry {
     PodRef pod;
     json::Value wanted;
-    json::Value written;  // null: nothing yet
+    json::Value written;   // null: nothing yet
+    int64_t revision = 0;  // of the object with it
     bool finish = false;
     bool finish_sent = false;
     bool busy = false;

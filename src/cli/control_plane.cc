@@ -14,6 +14,9 @@ namespace knarr::cli {
 
 namespace {
 
+constexpr int64_t kSecondUs = 1000000;
+constexpr int64_t kRenewAgainSeconds = 3600;  // after a renewal that failed
+
 bool is_address(const std::string& text) { return api::IpAddress::parse(text).has_value(); }
 
 server::CredentialNames names_of(const ServerOptions& o) {
@@ -53,7 +56,7 @@ std::string local_url(const ServerOptions& o) {
 }  // namespace
 
 ControlPlane::ControlPlane(base::Loop& loop, Random& random, const ServerOptions& options)
-    : loop_(loop), random_(random), options_(options) {}
+    : loop_(loop), random_(random), options_(options), renewal_(loop, [this] { renew(); }) {}
 
 ControlPlane::~ControlPlane() = default;
 
@@ -98,8 +101,9 @@ Result<void> ControlPlane::open_store() {
 }
 
 Result<void> ControlPlane::make_identity() {
-  TRY_ASSIGN(credentials_, server::load_credentials(options_.data_dir + "/server/tls",
-                                                    names_of(options_), loop_.now_us() / 1000000));
+  TRY_ASSIGN(credentials_,
+             server::load_credentials(options_.data_dir + "/server/tls", names_of(options_),
+                                      loop_.now_us() / kSecondUs));
   tokens_ = std::make_unique<server::ServiceAccountTokens>(
       credentials_.service_account_key, "https://kubernetes.default.svc." + options_.cluster_domain,
       loop_, random_);
@@ -118,14 +122,43 @@ Result<void> ControlPlane::make_identity() {
   return {};
 }
 
-Result<void> ControlPlane::listen() {
+net::TlsConfig ControlPlane::serving_tls() const {
   net::TlsConfig tls;
   tls.cert_pem = credentials_.serving.certificate + credentials_.ca.certificate;
   tls.key_pem = credentials_.serving.key;
   tls.ca_pem = credentials_.ca.certificate;
+  return tls;
+}
+
+Result<void> ControlPlane::listen() {
   server_ = std::make_unique<net::Server>(loop_, server::ApiServer::limits());
   return server_->listen(options_.bind_address, static_cast<uint16_t>(options_.https_listen_port),
-                         tls, api_->handler());
+                         serving_tls(), api_->handler());
+}
+
+// Also called when the clock was set: then mostly nothing is due.
+void ControlPlane::renew() {
+  int64_t now = loop_.now_us() / kSecondUs;
+  int64_t due = server::renewal_due(credentials_);
+  if (due <= now) {
+    auto taken = take_renewed();
+    if (taken.ok()) {
+      base::log(base::Level::kInfo, "server", "certificates are renewed");
+      if (renewed_) renewed_();
+    } else {
+      base::log(base::Level::kError, "server", "certificates: {}", taken.error().message);
+    }
+    due = std::max(server::renewal_due(credentials_), now + kRenewAgainSeconds);
+  }
+  renewal_.start(due * kSecondUs);
+}
+
+Result<void> ControlPlane::take_renewed() {
+  TRY_ASSIGN(credentials_,
+             server::load_credentials(options_.data_dir + "/server/tls", names_of(options_),
+                                      loop_.now_us() / kSecondUs));
+  TRY(server_->reload(serving_tls()));
+  return write_kubeconfig();
 }
 
 Result<void> ControlPlane::write_kubeconfig() {
@@ -146,6 +179,7 @@ void ControlPlane::start(std::function<void(Result<void>)> done) {
     if (auto written = write_kubeconfig(); !written.ok()) return done(written);
     start_loops();
     prepare_for_nodes();
+    renew();
     done({});
   });
 }

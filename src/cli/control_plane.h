@@ -8,6 +8,7 @@
 
 #include "agent/dns/dns_service.h"
 #include "base/loop.h"
+#include "base/wall_timer.h"
 #include "cli/join_token_file.h"
 #include "cli/server_options.h"
 #include "knarr/random.h"
@@ -33,6 +34,9 @@ class ControlPlane {
   // Lets requests under way end, at most this long.
   void drain(int64_t limit_ms, std::function<void()> done);
 
+  // Whenever certificates are other ones, because the old would have run out.
+  void on_renewed(std::function<void()> fn) { renewed_ = std::move(fn); }
+
   const server::Credentials& credentials() const { return credentials_; }
   server::ApiServer& api() { return *api_; }
 
@@ -41,6 +45,9 @@ class ControlPlane {
   Result<void> open_store();
   Result<void> make_identity();
   Result<void> listen();
+  net::TlsConfig serving_tls() const;
+  void renew();
+  Result<void> take_renewed();
   Result<void> write_kubeconfig();
   void start_loops();
   void prepare_for_nodes();
@@ -50,6 +57,8 @@ class ControlPlane {
   const ServerOptions& options_;
   std::unique_ptr<kv::Store> store_;
   server::Credentials credentials_;
+  base::WallTimer renewal_;
+  std::function<void()> renewed_;
   std::unique_ptr<server::ServiceAccountTokens> tokens_;
   std::unique_ptr<server::RequestAuthenticator> authenticator_;
   std::unique_ptr<server::ApiServer> api_;

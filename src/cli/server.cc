@@ -91,6 +91,15 @@ class Process {
         loop_, api.cache(), api.tunnels(), kubelet_client_tls(plane_->credentials()), node_.get(),
         options_.node_name});
     api.set_node_proxy(bridge_.get());
+    plane_->on_renewed([this] { renewed(); });
+  }
+
+  void renewed() {
+    auto outgoing = bridge_->reload(kubelet_client_tls(plane_->credentials()));
+    auto incoming = node_ ? node_->reload_tls(kubelet_tls(plane_->credentials())) : Result<void>();
+    for (const auto& reloaded : {outgoing, incoming}) {
+      if (!reloaded.ok()) base::log(base::Level::kError, "server", "{}", reloaded.error().message);
+    }
   }
 
   void give_up(const Error& error) {

@@ -71,7 +71,7 @@ class Caller final : public net::Attempt {
     CHECK(!over_);
     stop();
   }
-  void on_upgraded(std::unique_ptr<net::Socket>) override {
+  void on_upgraded(std::unique_ptr<net::ByteStream>) override {
     CHECK(!over_ && headed_ && upgrade);
     stop();
   }

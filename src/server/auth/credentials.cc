@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <limits>
 
 #include "base/base64.h"
 #include "base/file.h"
@@ -128,6 +129,15 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
     TRY_ASSIGN(c.kubelet_serving, load_leaf(tls_dir + "/kubelet", c.ca, request, now_seconds));
   }
   return c;
+}
+
+int64_t renewal_due(const Credentials& c) {
+  int64_t due = std::numeric_limits<int64_t>::max();
+  for (const net::KeyPair* leaf : {&c.serving, &c.admin, &c.kubelet_client, &c.kubelet_serving}) {
+    auto info = net::read_certificate(leaf->certificate);
+    if (info.ok()) due = std::min(due, info->not_after_seconds - kRenewBeforeSeconds);
+  }
+  return due;
 }
 
 std::string kubeconfig(const std::string& name, const std::string& server_url,

@@ -33,6 +33,9 @@ struct Credentials {
 Result<Credentials> load_credentials(const std::string& tls_dir, const CredentialNames& names,
                                      int64_t now_seconds);
 
+// When load_credentials would make a leaf anew for its age, in seconds since the epoch.
+int64_t renewal_due(const Credentials& credentials);
+
 // Text of a kubeconfig with one cluster, user and context, all named `name`.
 std::string kubeconfig(const std::string& name, const std::string& server_url,
                        const std::string& ca_certificate, const net::KeyPair& client);

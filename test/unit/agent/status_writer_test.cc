@@ -16,13 +16,16 @@ namespace {
 struct FakeApi final : client::Client {
   void call(client::Request request, client::Reply reply) override {
     bodies.push_back(*json::parse(request.body));
-    reply(down ? Result<ObjectRef>(make_error(Code::kServiceUnavailable, "connection refused"))
-               : Result<ObjectRef>(std::make_shared<Object>()));
+    if (down) return reply(make_error(Code::kServiceUnavailable, "connection refused"));
+    auto object = std::make_shared<Object>();
+    object->revision = revision;
+    reply(ObjectRef(object));
   }
   std::unique_ptr<client::Watch> watch(client::WatchTarget, client::WatchHandler&) override {
     return nullptr;
   }
   bool down = false;
+  int64_t revision = 1;
   std::vector<Value> bodies;
 };
 
@@ -61,6 +64,27 @@ TEST_CASE("a status that the API has already is not written") {
   StatusWriter writer(api, clock);
   writer.set(with_status(R"({"phase":"Running"})"), *json::parse(R"({"phase":"Running"})"));
   CHECK(api.bodies.empty());
+}
+
+TEST_CASE("a condition that somebody else has turned is written again, once") {
+  test::FakeClock clock;
+  FakeApi api;
+  StatusWriter writer(api, clock);
+  const char* ready = R"({"phase":"Running","conditions":[{"type":"Ready","status":"True"}]})";
+  const char* turned = R"({"phase":"Running","conditions":[{"type":"Ready","status":"False"}]})";
+  writer.set(with_status("{}"), *json::parse(ready));
+  REQUIRE(api.bodies.size() == 1);
+  writer.observe(with_status(turned));  // not newer than what was written
+  CHECK(api.bodies.size() == 1);
+  auto newer = std::make_shared<Object>(*with_status(turned)->object());
+  newer->revision = 9;
+  PodRef pod = *Pod::parse(newer);
+  api.revision = 10;
+  writer.observe(pod);
+  REQUIRE(api.bodies.size() == 2);
+  CHECK(api.bodies[1]["status"]["conditions"][0]["status"].as_string() == "True");
+  writer.observe(pod);
+  CHECK(api.bodies.size() == 2);
 }
 
 TEST_CASE("of a finished pod after a reboot nothing else is said than before") {

@@ -208,7 +208,9 @@ TEST_CASE("the identity of a cluster stays, its leaves follow the names") {
   CHECK(moved->ca.certificate == first->ca.certificate);
   CHECK(moved->serving.certificate != first->serving.certificate);
   CHECK(moved->admin.certificate == first->admin.certificate);
+  CHECK(renewal_due(*first) == kNow + (365 - 90) * 86400);
   auto late = load_credentials(folder, names, kNow + 300 * 86400);
   REQUIRE(late.ok());
   CHECK(late->admin.certificate != first->admin.certificate);
+  CHECK(renewal_due(*late) > renewal_due(*first) + 200 * 86400);
 }
