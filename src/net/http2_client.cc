@@ -13,6 +13,9 @@ constexpr size_t kHeaderLimit = 256 * 1024;
 class ClientStream final : public Http2Stream::User {
  public:
   explicit ClientStream(std::weak_ptr<Attempt> attempt) : attempt_(std::move(attempt)) {}
+  ~ClientStream() override {
+    if (gone_ != nullptr) *gone_ = true;
+  }
   void on_headers(bool) override {
     auto attempt = attempt_.lock();
     if (!attempt) return;
@@ -45,17 +48,21 @@ class ClientStream final : public Http2Stream::User {
   ClientStream** carrier = nullptr;  // the carrier's pointer to this
 
  private:
+  // The head may make its reader cancel: then there is no tunnel, and no stream of ours.
   void become_tunnel(Attempt& attempt) {
-    int status = stream->status;
-    Headers head = stream->head;
+    auto keep = attempt_.lock();
+    bool gone = false;
+    gone_ = &gone;
+    attempt.on_headers(stream->status, Headers(stream->head));
+    if (gone) return;
+    gone_ = nullptr;
     if (carrier != nullptr) *carrier = nullptr;
     auto tunnel = std::make_unique<Http2Tunnel>(stream->session->shared_from_this(), *stream);
-    auto keep = attempt_.lock();
     delete this;
-    attempt.on_headers(status, head);
     attempt.on_upgraded(std::move(tunnel));
   }
 
+  bool* gone_ = nullptr;  // told when this is destroyed
   std::weak_ptr<Attempt> attempt_;
 };
 
