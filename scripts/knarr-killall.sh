@@ -5,6 +5,7 @@
 # Where things are is read from KNARR_* variables, /etc/knarr/knarr.env, /etc/knarr/config.yaml, else
 # the defaults of `knarr server`. KNARR_SERVICE=none leaves services alone.
 #   knarr-killall.sh --setting FLAG DEFAULT   only prints where that is
+#   knarr-killall.sh --remove-dev             removes the clusters of `knarr dev` that are else only stopped
 set -u
 [ "$(id -u)" = 0 ] || exec sudo "$0" "$@"
 
@@ -39,6 +40,15 @@ stop_service() {
     fi
     rm -f /run/knarr-supervisor.pid
   fi
+}
+
+# Clusters of `knarr dev`, which have folders and names of their own. Another knarr's script leaves them.
+end_dev_clusters() {  # stop | down
+  [ -n "$(find /var/lib/knarr/dev -maxdepth 2 -name cluster.json 2>/dev/null)" ] || return 0
+  for knarr in "$(dirname "$0")/knarr" "$(command -v knarr)"; do
+    [ -x "$knarr" ] && "$knarr" dev "$1" --all && return
+  done
+  echo "clusters of knarr dev stay: no executable to end them with" >&2
 }
 
 await_end() {  # PID...: ten seconds, then no more asking
@@ -125,7 +135,12 @@ remove_rules() {  # iptables | ip6tables
   done
 }
 
-[ "${KNARR_SERVICE:-}" = none ] || stop_service
+if [ "${KNARR_SERVICE:-}" != none ]; then
+  stop_service
+  how=stop
+  [ "${1:-}" != --remove-dev ] || how=down
+  end_dev_clusters $how
+fi
 kill_pods
 unmount_below "$run_dir"
 unmount_below "$data_dir"

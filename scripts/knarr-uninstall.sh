@@ -11,7 +11,7 @@ data_dir=$(setting data-dir /var/lib/knarr)
 run_dir=$(setting run-dir /run/knarr)
 log_dir=$(setting log-dir /var/log/pods)
 
-"$killall"
+"$killall" --remove-dev
 
 if [ -d /run/systemd/system ]; then
   systemctl disable -q knarr 2>/dev/null

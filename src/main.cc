@@ -20,6 +20,7 @@ constexpr Command kCommands[] = {
     {"agent", knarr::cli::agent_command, "make this machine a node of a server's cluster"},
     {"token", knarr::cli::token_command,
      "create, list and delete the tokens that machines join with"},
+    {"dev", knarr::cli::dev_command, "make clusters of several nodes on this machine"},
     {"kubectl", knarr::cli::kubectl_command,
      "get, apply, logs, exec and the like, for who has no kubectl"},
     {"image", knarr::cli::image_command, "list, import, pull and remove images of this node"},

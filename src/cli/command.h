@@ -11,6 +11,7 @@ using Args = std::vector<std::string>;  // what follows the subcommand's name
 // Each returns the process's exit status: 0, 1 for a failure, 2 for wrong usage.
 int server_command(const Args& args);
 int agent_command(const Args& args);
+int dev_command(const Args& args);
 int token_command(const Args& args);
 int image_command(const Args& args);
 int kubectl_command(const Args& args);

@@ -2,64 +2,23 @@
 // its local socket (see agent/local_api.h).
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 
 #include "base/format.h"
 #include "base/json.h"
-#include "base/loop.h"
 #include "cli/command.h"
 #include "cli/flags.h"
-#include "net/client.h"
+#include "cli/local_client.h"
 #include "net/url.h"
 
 namespace knarr::cli {
 
 namespace {
 
-constexpr int64_t kMostMs = 30 * 60 * 1000;  // a large image over a thin line
-
 constexpr char kHelp[] =
     "usage: knarr image list | import FILE... | pull IMAGE... | remove IMAGE...\n\n"
     "Images of this node. FILE is what `docker save` wrote, or an OCI layout in a tar, plain or\n"
     "compressed with gzip or zstd. Asks the knarr that runs here; set KNARR_RUN_DIR or --run-dir\n"
     "when it was started with another one.\n";
-
-class LocalClient {
- public:
-  explicit LocalClient(const std::string& run_dir)
-      : socket_(run_dir + "/knarr.sock"), client_(loop_, [this] {
-          net::ClientOptions options;
-          options.unix_path = socket_;
-          return options;
-        }()) {}
-
-  Result<json::Value> call(const char* method, const std::string& path, const json::Value& body) {
-    net::ClientRequest request;
-    request.method = method;
-    request.url = "http://knarr" + path;
-    if (!body.is_null()) request.body = json::write(body);
-    std::optional<Result<net::Response>> answer;
-    auto call = client_.fetch(std::move(request), [&](Result<net::Response> response) {
-      answer.emplace(std::move(response));
-    });
-    if (!loop_.run_until([&] { return answer.has_value(); }, kMostMs)) {
-      return make_error(Code::kTimeout, "no answer from " + socket_);
-    }
-    if (!answer->ok()) {
-      return make_error(Code::kServiceUnavailable,
-                        fmt::format("cannot reach knarr at {} ({}): is it running?", socket_,
-                                    answer->error().message));
-    }
-    TRY_ASSIGN(json::Value value, json::parse((*answer)->body));
-    if ((*answer)->status != 200) return make_error(Code::kUnknown, value["message"].text());
-    return value;
-  }
-
- private:
-  std::string socket_;
-  base::Loop loop_;
-  net::Client client_;
-};
 
 void print(const json::Value& images) {
   std::printf("%-56s %-16s %s\n", "IMAGE", "ID", "SIZE");

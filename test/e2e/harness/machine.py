@@ -31,7 +31,7 @@ def links():
 
 def namespaces():
     named = set()
-    for folder in ("/run/netns", "/run/knarr"):
+    for folder in ("/run/netns", "/run/knarr", "/run/knarr-dev"):
         for path, _, files in os.walk(folder):
             named |= {"file " + os.path.join(path, name) for name in files}
     return named

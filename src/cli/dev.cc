@@ -1,0 +1,265 @@
+// knarr dev up | down | stop | list | load | logs: whole clusters of several nodes on this machine.
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "agent/proxy/process.h"
+#include "api/names.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/unique_fd.h"
+#include "cli/command.h"
+#include "cli/dev_cluster.h"
+#include "cli/dev_network.h"
+#include "cli/flags.h"
+#include "cli/kubectl/tab_writer.h"
+#include "cli/local_client.h"
+
+namespace knarr::cli {
+
+namespace {
+
+constexpr size_t kMostName = 20;  // of paths of sockets, 107 bytes
+constexpr int64_t kMostNodes = 50;
+
+struct DevOptions {
+  std::string dev_dir = "/var/lib/knarr/dev";
+  std::string cgroup_root = "knarr-dev";
+  std::string name = "dev";
+  int64_t nodes = 0;
+  std::vector<std::string> publish;
+  bool all = false;
+};
+
+FlagSet dev_flags(DevOptions& o) {
+  FlagSet f(
+      "knarr dev up | down | stop [NAME] | list | load IMAGE | logs [NAME [NODE]]",
+      "Clusters of several nodes on this machine, each node in a network namespace of its own."
+      "\nNeeds root. NAME is \"dev\" when not given; the node names are NAME-server and "
+      "NAME-agent-1, ...\n"
+      "  up      makes a cluster, or starts it again; kubectl's context becomes knarr-NAME\n"
+      "  down    removes it and all that belongs to it\n"
+      "  stop    ends its nodes and pods; what is stored stays, `up` brings them back\n"
+      "  list    the clusters there are\n"
+      "  load    gives an image to every node: a file of `docker save`, an OCI layout in a "
+      "tar,\n          or the name of one that docker or podman has\n"
+      "  logs    what a node's knarr wrote; NODE is server (if not given) or agent-1, ...");
+  f.text("name", o.name, "NAME", "the cluster, where no NAME is given");
+  f.number("nodes", o.nodes, "N", "how many nodes, of which the first is the server (1)");
+  f.list("publish", o.publish, "HOSTPORT:PORT",
+         "a port of this machine that leads to one of the server's node; /udp may follow");
+  f.boolean("all", o.all, "down, stop: every cluster");
+  f.text("dev-dir", o.dev_dir, "DIR", "where clusters are kept");
+  f.text("cgroup-root", o.cgroup_root, "NAME", "what names of cgroups begin with");
+  return f;
+}
+
+int count_running(const DevCluster& c) {
+  int running = 0;
+  for (int node = 0; node < c.nodes; node++) running += pid_of_dev_node(c, node) != 0 ? 1 : 0;
+  return running;
+}
+
+Result<DevCluster> known_or_new(const DevOptions& o) {
+  auto known = load_dev_cluster(o.dev_dir, o.name);
+  if (known.ok()) {
+    if (!o.publish.empty() && o.publish != known->publish) {
+      return make_error(Code::kBadRequest,
+                        "cluster " + o.name + " publishes other ports; `knarr dev down` first");
+    }
+    if (o.nodes != 0 && o.nodes < known->nodes) {
+      return make_error(Code::kBadRequest,
+                        fmt::format("cluster {} has {} nodes already", o.name, known->nodes));
+    }
+    return known;
+  }
+  if (known.error().code != Code::kNotFound) return known;
+  DevCluster c;
+  c.name = o.name;
+  c.dev_dir = o.dev_dir;
+  c.cgroup_root = o.cgroup_root;
+  c.nodes = 0;
+  c.publish = o.publish;
+  std::vector<int> taken;
+  for (const DevCluster& other : list_dev_clusters(o.dev_dir)) taken.push_back(other.subnet);
+  TRY_ASSIGN(c.subnet, DevNetwork::free_subnet(taken));
+  return c;
+}
+
+Result<void> bring_up(DevCluster& c) {
+  TRY(save_dev_cluster(c));
+  TRY(DevNetwork(c.subnet, c.run() + "/net").ensure(c.nodes, c.publish));
+  TRY(start_dev_nodes(c));
+  return add_dev_context(c);
+}
+
+Result<void> take_down(const DevCluster& c) {
+  TRY(stop_dev_cluster(c));
+  TRY(remove_dev_context(c));
+  return remove_dev_files(c);
+}
+
+Result<void> up(const DevOptions& o) {
+  auto begun = std::chrono::steady_clock::now();
+  if (!api::is_dns1123_label(o.name) || o.name.size() > kMostName) {
+    return make_error(Code::kBadRequest,
+                      "a cluster's name has at most 20 lower case letters, digits and '-'");
+  }
+  if (o.nodes < 0 || o.nodes > kMostNodes) {
+    return make_error(Code::kBadRequest, fmt::format("--nodes: want 1 to {}", kMostNodes));
+  }
+  for (const std::string& p : o.publish) TRY(check_published(p));
+  TRY_ASSIGN(DevCluster c, known_or_new(o));
+  bool fresh = c.nodes == 0;
+  int wanted = std::max({c.nodes, static_cast<int>(o.nodes), 1});
+  if (!fresh && wanted == c.nodes && count_running(c) == c.nodes) {
+    std::printf("cluster %s is up already: %d nodes, context %s\n", c.name.c_str(), c.nodes,
+                c.context().c_str());
+    return {};
+  }
+  c.nodes = wanted;
+  auto done = bring_up(c);
+  if (!done.ok()) {
+    auto ended = fresh ? take_down(c) : stop_dev_cluster(c);
+    if (!ended.ok()) std::fprintf(stderr, "knarr: %s\n", ended.error().message.c_str());
+    return done;
+  }
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  std::printf("cluster %s is up after %.2f s: %d node%s, context %s\n", c.name.c_str(),
+              took.count(), c.nodes, c.nodes == 1 ? "" : "s", c.context().c_str());
+  return {};
+}
+
+Result<void> end(const DevOptions& o, bool down) {
+  std::vector<DevCluster> clusters;
+  if (o.all) {
+    clusters = list_dev_clusters(o.dev_dir);
+  } else {
+    TRY_ASSIGN(DevCluster one, load_dev_cluster(o.dev_dir, o.name));
+    clusters.push_back(std::move(one));
+  }
+  for (const DevCluster& c : clusters) {
+    TRY(down ? take_down(c) : stop_dev_cluster(c));
+    std::printf("cluster %s is %s\n", c.name.c_str(), down ? "gone" : "stopped");
+  }
+  return {};
+}
+
+Result<void> list(const DevOptions& o) {
+  std::string text = "NAME\tNODES\tRUNNING\tADDRESS\tPUBLISHED\n";
+  for (const DevCluster& c : list_dev_clusters(o.dev_dir)) {
+    std::string published;
+    for (const std::string& p : c.publish) published += (published.empty() ? "" : ",") + p;
+    text += fmt::format("{}\t{}\t{}\t{}\t{}\n", c.name, c.nodes, count_running(c),
+                        DevNetwork(c.subnet, "").address(0), published);
+  }
+  std::fputs(kubectl::set_in_columns(text).c_str(), stdout);
+  return {};
+}
+
+Result<void> import(const DevCluster& c, const std::string& path) {
+  for (int node = 0; node < c.nodes; node++) {
+    LocalClient client(c.run_of(node));
+    auto answer = client.call("POST", "/images/import", json::Value::object({{"path", path}}));
+    if (!answer.ok()) {
+      return make_error(Code::kUnknown, c.node_name(node) + ": " + answer.error().message);
+    }
+    if (node > 0) continue;
+    for (const json::Value& image : answer->elements()) {
+      for (const json::Value& tag : image["repoTags"].elements()) {
+        std::printf("%s\n", tag.text().c_str());
+      }
+    }
+  }
+  return {};
+}
+
+// From docker's or podman's store, through a file.
+Result<void> import_named(const DevCluster& c, const std::string& image) {
+  std::string why = "no such file, and neither docker nor podman is installed to ask for an image";
+  for (const char* name : {"docker", "podman"}) {
+    std::string program = agent::find_program(name);
+    if (program.empty()) continue;
+    std::string path = c.data() + "/image.tar";
+    unlink(path.c_str());
+    TRY_ASSIGN(auto saved, agent::run_process({program, "save", "-o", path, image}, ""));
+    if (saved.exit_code == 0) {
+      auto done = import(c, path);
+      unlink(path.c_str());
+      return done;
+    }
+    unlink(path.c_str());
+    why = fmt::format("{} save: {}", name, saved.err);
+  }
+  return make_error(Code::kNotFound, image + ": " + why);
+}
+
+Result<void> load(const DevOptions& o, const std::string& what) {
+  TRY_ASSIGN(DevCluster c, load_dev_cluster(o.dev_dir, o.name));
+  char* absolute = realpath(what.c_str(), nullptr);
+  if (absolute == nullptr) return import_named(c, what);
+  auto done = import(c, absolute);
+  free(absolute);
+  return done;
+}
+
+Result<void> logs(const DevOptions& o, const std::string& node) {
+  TRY_ASSIGN(DevCluster c, load_dev_cluster(o.dev_dir, o.name));
+  for (int i = 0; i < c.nodes; i++) {
+    bool asked = c.node_name(i) == node || c.node_name(i) == c.name + "-" + node;
+    if (!asked) continue;
+    TRY_ASSIGN(std::string text, base::read_file(c.log_file(i)));
+    std::fputs(text.c_str(), stdout);
+    return {};
+  }
+  return make_error(Code::kNotFound, "cluster " + c.name + " has no node " + node);
+}
+
+Result<void> run(DevOptions& o, const Args& words) {
+  std::string verb = words.empty() ? "" : words[0];
+  size_t most = verb == "logs" ? 3 : verb == "list" ? 1 : 2;
+  bool known = verb == "up" || verb == "down" || verb == "stop" || verb == "list" ||
+               verb == "load" || verb == "logs";
+  if (!known || words.size() > most || (verb == "load" && words.size() < 2)) {
+    return make_error(
+        Code::kBadRequest,
+        "want up, down, stop, list, load IMAGE or logs; `knarr dev --help` says more");
+  }
+  if (verb == "list") return list(o);
+  if (geteuid() != 0) {
+    return make_error(Code::kForbidden, "knarr dev " + verb + " needs root: say it with sudo");
+  }
+  if (verb != "load" && words.size() > 1) o.name = words[1];
+  if (verb == "load") return load(o, words[1]);
+  if (verb == "logs") return logs(o, words.size() > 2 ? words[2] : "server");
+  TRY_ASSIGN(int lock, lock_dev_clusters());
+  base::UniqueFd locked(lock);
+  return verb == "up" ? up(o) : end(o, verb == "down");
+}
+
+}  // namespace
+
+int dev_command(const Args& args) {
+  DevOptions options;
+  FlagSet flags = dev_flags(options);
+  Args words;
+  auto read = flags.parse(args, words);
+  if (flags.help_wanted()) {
+    std::fputs(flags.help().c_str(), stdout);
+    return 0;
+  }
+  if (!read.ok()) {
+    fail(read.error().message);
+    return 2;
+  }
+  signal(SIGPIPE, SIG_IGN);
+  auto done = run(options, words);
+  if (done.ok()) return 0;
+  return fail(done.error().message) + (done.error().code == Code::kBadRequest ? 1 : 0);
+}
+
+}  // namespace knarr::cli

@@ -1,0 +1,135 @@
+// Ends what belongs to a `knarr dev` cluster. It is found by what the kernel knows, not by what a
+// process remembers: pid files and arguments of processes, cgroups, the table of mounts.
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/unique_fd.h"
+#include "cli/dev_cluster.h"
+#include "cli/dev_network.h"
+#include "runtime/cgroup.h"
+
+namespace knarr::cli {
+
+namespace {
+
+constexpr int kMostEndMs = 10000;
+
+struct Ending {
+  int pid;
+  base::UniqueFd process;
+};
+
+// Shims and nodes alike are "knarr", with paths below the run folder among their arguments.
+bool belongs(const std::string& arguments, const std::string& run) {
+  return arguments.starts_with(std::string_view("knarr\0", 6)) &&
+         arguments.find('\0' + run + '/') != std::string::npos;
+}
+
+std::vector<Ending> processes_of(const std::string& run) {
+  std::vector<Ending> out;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    int pid = std::stoi(name);
+    // Opened before it is looked at: what is signalled is what was looked at.
+    base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    auto arguments = base::read_file(entry.path().string() + "/cmdline");
+    if (!process.valid() || !arguments.ok() || pid == getpid() || !belongs(*arguments, run)) {
+      continue;
+    }
+    out.push_back({pid, std::move(process)});
+  }
+  return out;
+}
+
+// The nodes first: a node whose shim ends starts another.
+void kill_processes(const DevCluster& cluster) {
+  auto kill_all = [](const std::vector<Ending>& all, auto&& chosen) {
+    for (const Ending& e : all) {
+      if (chosen(e.pid)) syscall(SYS_pidfd_send_signal, e.process.get(), SIGKILL, nullptr, 0);
+    }
+    for (const Ending& e : all) {
+      if (!chosen(e.pid)) continue;
+      pollfd end = {e.process.get(), POLLIN, 0};
+      poll(&end, 1, kMostEndMs);
+      waitpid(e.pid, nullptr, WNOHANG);  // when it is our own child
+    }
+  };
+  std::vector<int> nodes;
+  for (int node = 0; node < cluster.nodes; node++) nodes.push_back(pid_of_dev_node(cluster, node));
+  kill_all(processes_of(cluster.run()),
+           [&](int pid) { return std::find(nodes.begin(), nodes.end(), pid) != nodes.end(); });
+  kill_all(processes_of(cluster.run()), [](int) { return true; });
+}
+
+// mountinfo writes a space as \040.
+std::string unescaped(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); i++) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> mounts_below(const std::string& folder) {
+  std::vector<std::string> out;
+  auto table = base::read_file("/proc/self/mountinfo");
+  if (!table.ok()) return out;
+  std::istringstream lines(*table);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word;
+    for (int i = 0; i < 5; i++) words >> word;
+    word = unescaped(word);
+    if (word.starts_with(folder + "/")) out.push_back(word);
+  }
+  return out;
+}
+
+Result<void> unmount_below(const std::string& folder) {
+  std::vector<std::string> points = mounts_below(folder);
+  for (auto point = points.rbegin(); point != points.rend(); ++point) {
+    if (umount2(point->c_str(), UMOUNT_NOFOLLOW) != 0) {
+      umount2(point->c_str(), UMOUNT_NOFOLLOW | MNT_DETACH);
+    }
+  }
+  if (mounts_below(folder).empty()) return {};
+  return make_error(Code::kUnknown, "cannot unmount what is below " + folder);
+}
+
+}  // namespace
+
+Result<void> stop_dev_cluster(const DevCluster& cluster) {
+  kill_processes(cluster);
+  for (int node = 0; node < cluster.nodes; node++) {
+    runtime::Cgroups::of_this_machine(cluster.cgroup_of(node)).remove_all();
+  }
+  // Of files below a mount that stays, nothing may be removed.
+  TRY(unmount_below(cluster.run()));
+  TRY(unmount_below(cluster.data()));
+  std::error_code error;
+  std::filesystem::remove_all(cluster.run(), error);
+  bool last = true;
+  for (const auto& entry : std::filesystem::directory_iterator("/run/knarr-dev", error)) {
+    last &= !entry.is_directory();
+  }
+  return DevNetwork(cluster.subnet, cluster.run() + "/net").remove(last);
+}
+
+}  // namespace knarr::cli
