@@ -24,13 +24,13 @@ class Collector {
       const std::string* value = object->field(options_.indexed->first);
       if (value == nullptr || *value != options_.indexed->second) return true;
     }
-    if (options_.matches && !options_.matches(*object)) return true;
+    // A page is cut where it is full, whether or not what follows would match.
     if (options_.limit > 0 && static_cast<int64_t>(result_.items.size()) == options_.limit) {
       result_.more = true;
-      ++result_.remaining;
-      if (selective_) result_.remaining = 0;
+      if (!selective_) ++result_.remaining;
       return !selective_;
     }
+    if (options_.matches && !options_.matches(*object)) return true;
     result_.items.push_back(object);
     return true;
   }

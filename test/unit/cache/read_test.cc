@@ -52,6 +52,13 @@ TEST_CASE("pages of a list", "[cache]") {
   CHECK(f.names(page) == "b/1 ...1");
   page.matches = [](const Object&) { return true; };
   CHECK(f.names(page) == "b/1 ...0");
+  // A full page goes on where objects follow, whether they match or not.
+  page.matches = [](const Object& object) { return object.name.name == "1"; };
+  CHECK(f.names(page) == "b/1 ...0");
+  page.ns = "";
+  page.after = NamespacedName{"a", "2"};
+  page.limit = 2;
+  CHECK(f.names(page) == "b/1");
 }
 
 TEST_CASE("lists at an older revision are rolled back", "[cache]") {
