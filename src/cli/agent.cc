@@ -2,8 +2,6 @@
 // stay when it ends.
 #include <signal.h>
 
-#include <cstdio>
-
 #include "agent/join/join.h"
 #include "agent/tunnel/tunnel.h"
 #include "base/file.h"
@@ -189,14 +187,7 @@ int agent_command(const Args& args) {
   AgentOptions options;
   FlagSet flags = agent_flags(options);
   auto read = read_agent_options(args, flags, options);
-  if (flags.help_wanted()) {
-    std::fputs(flags.help().c_str(), stdout);
-    return 0;
-  }
-  if (!read.ok()) {
-    fail(read.error().message);
-    return 2;
-  }
+  if (auto status = flags.settled(read)) return *status;
   if (options.debug) base::set_log_level(base::Level::kDebug);
   prepare_process();
   return Process(options).run();

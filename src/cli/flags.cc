@@ -1,9 +1,11 @@
 #include "cli/flags.h"
 
 #include <charconv>
+#include <cstdio>
 #include <utility>
 
 #include "base/format.h"
+#include "cli/command.h"
 
 namespace knarr::cli {
 
@@ -191,6 +193,16 @@ std::string FlagSet::help() const {
     out += '\n';
   }
   return out;
+}
+
+std::optional<int> FlagSet::settled(const Result<void>& read) const {
+  if (help_wanted_) {
+    std::fputs(help().c_str(), stdout);
+    return 0;
+  }
+  if (read.ok()) return std::nullopt;
+  fail(read.error().message);
+  return 2;
 }
 
 }  // namespace knarr::cli

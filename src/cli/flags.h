@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class FlagSet {
 
   bool help_wanted() const { return help_wanted_; }
   std::string help() const;
+  // After reading: the exit status of a command that has nothing more to do, because its help was
+  // wanted (printed here, 0) or its usage is wrong (said here, 2).
+  std::optional<int> settled(const Result<void>& read) const;
 
  private:
   enum class Type { kText, kNumber, kBoolean, kList };

@@ -1,8 +1,6 @@
 // knarr server: a whole cluster in this process, until SIGTERM or SIGINT. Pods stay when it ends.
 #include <signal.h>
 
-#include <cstdio>
-
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/random.h"
@@ -131,14 +129,7 @@ int server_command(const Args& args) {
   ServerOptions options;
   FlagSet flags = server_flags(options);
   auto read = read_server_options(args, flags, options);
-  if (flags.help_wanted()) {
-    std::fputs(flags.help().c_str(), stdout);
-    return 0;
-  }
-  if (!read.ok()) {
-    fail(read.error().message);
-    return 2;
-  }
+  if (auto status = flags.settled(read)) return *status;
   if (options.debug) base::set_log_level(base::Level::kDebug);
   prepare_process();
   return Process(options).run();

@@ -198,14 +198,7 @@ int token_command(const Args& args) {
   FlagSet flags = token_flags(options);
   Args words;
   auto read = flags.parse(args, words);
-  if (flags.help_wanted()) {
-    std::fputs(flags.help().c_str(), stdout);
-    return 0;
-  }
-  if (!read.ok()) {
-    fail(read.error().message);
-    return 2;
-  }
+  if (auto status = flags.settled(read)) return *status;
   auto done = run(options, words);
   if (done.ok()) return 0;
   return fail(done.error().message) + (done.error().code == Code::kBadRequest ? 1 : 0);

@@ -12,23 +12,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "agent/network/link_message.h"
+
 namespace knarr::agent {
 
 namespace {
 
-constexpr uint8_t kIn6AddrGenModeNone = 1;
-
 std::string text_of(std::string_view zero_ended) {
   return std::string(zero_ended.substr(0, zero_ended.find('\0')));
-}
-
-ifinfomsg link_header(int index, unsigned flags) {
-  ifinfomsg header{};
-  header.ifi_family = AF_UNSPEC;
-  header.ifi_index = index;
-  header.ifi_flags = flags;
-  header.ifi_change = flags;
-  return header;
 }
 
 // No link-local address: nothing answers to it, and its duplicate detection would only make noise.

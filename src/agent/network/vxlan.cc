@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "agent/network/link_message.h"
 #include "agent/network/rtnetlink.h"
 #include "base/unique_fd.h"
 
@@ -20,19 +21,8 @@ namespace knarr::agent {
 
 namespace {
 
-constexpr uint8_t kIn6AddrGenModeNone = 1;
-
 std::string network_order(uint16_t port) {
   return {static_cast<char>(port >> 8), static_cast<char>(port & 0xff)};
-}
-
-ifinfomsg link_header(int index, unsigned flags) {
-  ifinfomsg header{};
-  header.ifi_family = AF_UNSPEC;
-  header.ifi_index = index;
-  header.ifi_flags = flags;
-  header.ifi_change = flags;
-  return header;
 }
 
 // What a device was made with, and keeps.
