@@ -11,7 +11,6 @@
 #include "api/names.h"
 #include "base/file.h"
 #include "base/format.h"
-#include "base/unique_fd.h"
 #include "cli/command.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
@@ -46,12 +45,13 @@ FlagSet dev_flags(DevOptions& o) {
       "  stop    ends its nodes and pods; what is stored stays, `up` brings them back\n"
       "  list    the clusters there are\n"
       "  load    gives an image to every node: a file of `docker save`, an OCI layout in a "
-      "tar,\n          or the name of one that docker or podman has\n"
+      "tar or a folder,\n          or the name of one that docker or podman has\n"
       "  logs    what a node's knarr wrote; NODE is server (if not given) or agent-1, ...");
   f.text("name", o.name, "NAME", "the cluster, where no NAME is given");
-  f.number("nodes", o.nodes, "N", "how many nodes, of which the first is the server (1)");
+  f.number("nodes", o.nodes, "N",
+           "how many nodes, the first of them the server; 0: as many as there are, or one");
   f.list("publish", o.publish, "HOSTPORT:PORT",
-         "a port of this machine that leads to one of the server's node; /udp may follow");
+         "a port of this machine that leads to one of the node with the server; /udp may follow");
   f.boolean("all", o.all, "down, stop: every cluster");
   f.text("dev-dir", o.dev_dir, "DIR", "where clusters are kept");
   f.text("cgroup-root", o.cgroup_root, "NAME", "what names of cgroups begin with");
@@ -198,13 +198,27 @@ Result<void> import_named(const DevCluster& c, const std::string& image) {
   return make_error(Code::kNotFound, image + ": " + why);
 }
 
+// Nodes take files: a folder goes through one.
+Result<void> import_folder(const DevCluster& c, const std::string& folder) {
+  std::string program = agent::find_program("tar");
+  if (program.empty()) return make_error(Code::kUnknown, "tar is not installed: give a file");
+  std::string path = c.data() + "/image.tar";
+  TRY_ASSIGN(auto packed,
+             agent::run_process(
+                 {program, "-C", folder, "-cf", path, "oci-layout", "index.json", "blobs"}, ""));
+  auto done = packed.exit_code == 0 ? import(c, path)
+                                    : make_error(Code::kUnknown, folder + ": " + packed.err);
+  unlink(path.c_str());
+  return done;
+}
+
 Result<void> load(const DevOptions& o, const std::string& what) {
   TRY_ASSIGN(DevCluster c, load_dev_cluster(o.dev_dir, o.name));
-  char* absolute = realpath(what.c_str(), nullptr);
-  if (absolute == nullptr) return import_named(c, what);
-  auto done = import(c, absolute);
-  free(absolute);
-  return done;
+  char* real = realpath(what.c_str(), nullptr);
+  if (real == nullptr) return import_named(c, what);
+  std::string path = real;
+  free(real);
+  return base::file_exists(path + "/oci-layout") ? import_folder(c, path) : import(c, path);
 }
 
 Result<void> logs(const DevOptions& o, const std::string& node) {
@@ -236,8 +250,8 @@ Result<void> run(DevOptions& o, const Args& words) {
   if (verb != "load" && words.size() > 1) o.name = words[1];
   if (verb == "load") return load(o, words[1]);
   if (verb == "logs") return logs(o, words.size() > 2 ? words[2] : "server");
-  TRY_ASSIGN(int lock, lock_dev_clusters());
-  base::UniqueFd locked(lock);
+  DevLock lock;
+  TRY(lock.take());
   return verb == "up" ? up(o) : end(o, verb == "down");
 }
 

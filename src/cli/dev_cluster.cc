@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,12 +27,24 @@ std::string DevCluster::data_of(int node) const { return data() + "/" + short_na
 std::string DevCluster::run_of(int node) const { return run() + "/" + short_name(node); }
 std::string DevCluster::cgroup_of(int node) const { return cgroup_root + "-" + node_name(node); }
 
-Result<int> lock_dev_clusters() {
-  TRY(base::make_dirs(kRunRoot));
-  int fd = open(kRunRoot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 || flock(fd, LOCK_EX) != 0) return errno_error(errno, std::string("lock ") + kRunRoot);
-  return fd;
+Result<void> DevLock::take() {
+  while (true) {
+    TRY(base::make_dirs(kRunRoot));
+    fd_.reset(open(kRunRoot, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd_.valid() || flock(fd_.get(), LOCK_EX) != 0) {
+      return errno_error(errno, std::string("lock ") + kRunRoot);
+    }
+    // Who had it may have removed the folder while we waited.
+    struct stat held {
+    }, now{};
+    if (fstat(fd_.get(), &held) == 0 && stat(kRunRoot, &now) == 0 && held.st_ino == now.st_ino) {
+      return {};
+    }
+  }
 }
+
+// The folder goes with the last cluster: rmdir leaves one that holds something.
+DevLock::~DevLock() { rmdir(kRunRoot); }
 
 Result<DevCluster> load_dev_cluster(const std::string& dev_dir, const std::string& name) {
   DevCluster c;
@@ -88,7 +101,6 @@ Result<void> remove_dev_files(const DevCluster& c) {
   // Empty ones only.
   rmdir(c.dev_dir.c_str());
   if (c.dev_dir == "/var/lib/knarr/dev") rmdir("/var/lib/knarr");
-  rmdir(kRunRoot);
   return {};
 }
 

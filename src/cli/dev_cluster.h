@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "knarr/result.h"
 
 namespace knarr::cli {
@@ -34,7 +35,14 @@ struct DevCluster {
 };
 
 // As long as it lives no other `knarr dev` changes clusters.
-Result<int> lock_dev_clusters();
+class DevLock {
+ public:
+  ~DevLock();
+  Result<void> take();
+
+ private:
+  base::UniqueFd fd_;
+};
 
 Result<DevCluster> load_dev_cluster(const std::string& dev_dir, const std::string& name);
 Result<void> save_dev_cluster(const DevCluster& cluster);

@@ -84,6 +84,9 @@ def test_load_and_run_on_each_node(knarr, folder):
     assert "httpd:latest" in dev(knarr, folder, "load", folder + "/httpd.tar", "--name", NAME)
     kubectl(folder, "apply", "-f", "-", stdin="".join(POD % {"node": n} for n in nodes()) + SERVICE)
     kubectl(folder, "wait", "pod", "--all", "--for=condition=Ready", "--timeout=40s")
+    process.run(["sh", "-c", "cd %s && mkdir layout && echo '{}' > layout/oci-layout" % folder])
+    said, status = dev(knarr, folder, "load", folder + "/layout", "--name", NAME, ok=False)
+    assert status == 1 and "index.json" in said, said
     said, status = dev(knarr, folder, "load", "no-such-image:1", "--name", NAME, ok=False)
     assert status == 1 and "no-such-image:1" in said, said
 
