@@ -52,8 +52,8 @@ std::string kubeconfig_of_user() {
 void give_to_user(const std::string& path) {
   std::string uid = variable("SUDO_UID"), gid = variable("SUDO_GID");
   if (uid.empty() || gid.empty()) return;
-  if (chown(path.c_str(), static_cast<uid_t>(std::stoul(uid)),
-            static_cast<gid_t>(std::stoul(gid))) != 0) {
+  if (chown(path.c_str(), static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10)),
+            static_cast<gid_t>(std::strtoul(gid.c_str(), nullptr, 10))) != 0) {
     return;  // root can read it all the same
   }
 }

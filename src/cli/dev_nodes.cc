@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -33,8 +32,9 @@ constexpr size_t kMostLog = 1500;
 // In ticks since boot; 0 when there is no such process (proc(5), field 22 of stat).
 uint64_t start_time(int pid) {
   auto stat = base::read_file(fmt::format("/proc/{}/stat", pid));
-  if (!stat.ok()) return 0;
-  const char* at = stat->c_str() + std::min(stat->rfind(')'), stat->size() - 1);
+  size_t name_end = stat.ok() ? stat->rfind(')') : std::string::npos;
+  if (name_end == std::string::npos) return 0;
+  const char* at = stat->c_str() + name_end;
   for (int field = 2; field < 22 && at != nullptr; field++) at = std::strchr(at + 1, ' ');
   return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
 }
