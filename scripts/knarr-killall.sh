@@ -5,9 +5,13 @@
 # Where things are is read from KNARR_* variables, /etc/knarr/knarr.env, /etc/knarr/config.yaml, else
 # the defaults of `knarr server`. KNARR_SERVICE=none leaves services alone.
 #   knarr-killall.sh --setting FLAG DEFAULT   only prints where that is
+#   knarr-killall.sh --mounts-below FOLDER    only prints what is mounted there
 #   knarr-killall.sh --remove-dev             removes the clusters of `knarr dev` that are else only stopped
 set -u
-[ "$(id -u)" = 0 ] || exec sudo "$0" "$@"
+if [ "$(id -u)" != 0 ]; then
+  given=$(env | sed -n 's/^\(KNARR_[A-Z0-9_]*\)=.*/\1/p' | tr '\n' , | sed 's/,$//')
+  exec sudo ${given:+--preserve-env="$given"} "$0" "$@"
+fi
 
 setting() {  # NAME-OF-FLAG DEFAULT
   variable=KNARR_$(echo "$1" | tr a-z- A-Z_)
@@ -19,6 +23,15 @@ setting() {  # NAME-OF-FLAG DEFAULT
   echo "${value:-$2}"
 }
 [ "${1:-}" != --setting ] || { setting "$2" "$3"; exit 0; }
+
+# Strictly below, as mountinfo writes them, where a space stands as \040; the youngest first.
+mounts_below() {  # FOLDER
+  folder=$([ -d "$1" ] && readlink -f "$1") && [ -n "$folder" ] || return 0
+  folder=$(printf '%s' "$folder" | sed 's/\\/\\134/g; s/ /\\040/g')/ \
+    awk 'index($5, ENVIRON["folder"]) == 1 { print $5 }' /proc/self/mountinfo | sed '1!G;h;$!d'
+}
+[ "${1:-}" != --mounts-below ] || { mounts_below "$2"; exit 0; }
+
 data_dir=$(setting data-dir /var/lib/knarr)
 run_dir=$(setting run-dir /run/knarr)
 bridge=$(setting bridge knarr0)
@@ -97,13 +110,11 @@ remove_cgroups() {
   done
 }
 
-# The youngest mount first. A path's spaces stand as \040 in mountinfo.
 unmount_below() {  # FOLDER
-  awk '{print $5}' /proc/self/mountinfo | grep -E "^$1(/|\$)" | sed '1!G;h;$!d' |
-    while read -r point; do
-      point=$(printf '%b' "$point")
-      umount "$point" 2>/dev/null || umount -l "$point"
-    done
+  mounts_below "$1" | while read -r point; do
+    point=$(printf '%b' "$point")
+    umount "$point" 2>/dev/null || umount -l "$point"
+  done
 }
 
 remove_links() {
@@ -113,9 +124,9 @@ remove_links() {
   done
   ip link delete "$bridge" 2>/dev/null
   ip link delete "$vxlan" 2>/dev/null
-  # Routes to the pods of other nodes carry our number. An agent knows from its server what pods have.
-  pods=$(sed -n 's/.*"cluster-cidr": *"\([^"]*\)".*/\1/p' "$data_dir/agent/cluster.json" 2>/dev/null)
-  ip route flush proto 107 root "${pods:-$(setting cluster-cidr 10.42.0.0/16)}" 2>/dev/null
+  # Routes to the pods of other nodes carry our number, which is nobody else's.
+  ip route flush proto 107 2>/dev/null
+  ip -6 route flush proto 107 2>/dev/null
 }
 
 # One transaction a table: jumps into our chains go, then the chains.
@@ -131,7 +142,7 @@ remove_rules() {  # iptables | ip6tables
       echo "$rules" | grep -v "^-A $chains-" | grep -E -- "-[jg] $chains-" | sed 's/^-A/-D/'
       for chain in $ours; do echo "-X $chain"; done
       echo COMMIT
-    } | "$1-restore" --noflush
+    } | "$1-restore" -w 5 --noflush
   done
 }
 
@@ -143,10 +154,15 @@ if [ "${KNARR_SERVICE:-}" != none ]; then
 fi
 kill_pods
 unmount_below "$run_dir"
-unmount_below "$data_dir"
+unmount_below "$data_dir/agent"  # volumes of pods; mounts elsewhere in the data folder are not ours
 remove_links
 remove_rules iptables
 remove_rules ip6tables
 remove_cgroups
+left=$(mounts_below "$run_dir")
+if [ -n "$left" ]; then
+  echo "$run_dir stays, something is mounted below it: $left" >&2
+  exit 1
+fi
 rm -rf "$run_dir"
 exit 0

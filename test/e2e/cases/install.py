@@ -29,14 +29,14 @@ class Machine:
                     "KNARR_DATA_DIR": folder + "/data", "KNARR_LOG_DIR": folder + "/logs",
                     "KNARR_CGROUP_ROOT": "knarr-e2e-%s-install" % os.environ["KNARR_E2E_ID"]}
 
-    def script(self, path, **env):
+    def script(self, path, status=0, **env):
         # The service holds no pipe of ours: it outlives the script.
         with open(self.folder + "/said", "w+") as said:
-            status = subprocess.run([path], env={**self.env, **env}, stdout=said, stderr=said,
+            ended = subprocess.run([path], env={**self.env, **env}, stdout=said, stderr=said,
                                     stdin=subprocess.DEVNULL, timeout=120).returncode
             said.seek(0)
             text = said.read()
-        assert status == 0, text
+        assert ended == status, text
         return text
 
     def install(self, **env):
@@ -97,15 +97,26 @@ def test_install(folder, knarr):
         wait.until("it is started again", lambda: server_pid() not in (None, first))
         wait.until("it answers", lambda: container_id() == pod)
 
+        # A disk of the administrator's in the data folder is not the scripts' to unmount or empty.
+        mine = folder + "/data/my disk"
+        os.mkdir(mine)
+        process.run(["mount", "-t", "tmpfs", "tmpfs", mine])
+        with open(mine + "/file", "w"):
+            pass
         site.script("/usr/local/bin/knarr-killall.sh")
+        assert os.path.exists(mine + "/file")
+        said = site.script("/usr/local/bin/knarr-uninstall.sh", status=1)
+        assert folder + "/data" in said, said
+        assert os.path.exists(mine + "/file")
+        process.run(["umount", mine])
         assert machine.left_behind(site.before | {"mount " + p for p in COVERED}) == []
         assert server_pid() is None
-        assert os.path.exists(KUBECONFIG)
         site.script("/usr/local/bin/knarr-uninstall.sh")
         assert site.files() == []
         assert not os.path.exists(folder + "/data") and not os.path.exists(folder + "/logs")
     finally:
         process.run([REPO + "/scripts/knarr-killall.sh"], env=site.env, ok=False)
+        process.run(["umount", "-l", folder + "/data/my disk"], ok=False)
         site.close()
 
 
