@@ -14,6 +14,9 @@ inline constexpr const char* kNodeKeyAnnotation = "knarr.io/node-key";
 inline constexpr const char* kNodesGroup = "knarr:nodes";
 inline constexpr const char* kNodeSigner = "knarr.io/node-client";
 
+// The API server's own certificate towards nodes has this group, which means nothing to the API.
+inline constexpr const char* kApiServerGroup = "knarr:apiserver";
+
 inline constexpr const char* kSystemNamespace = "kube-system";
 // ConfigMap: what all nodes must agree on. Secret: the server's own join token, under "token".
 inline constexpr const char* kClusterConfigMap = "knarr-cluster";

@@ -169,6 +169,7 @@ void NodeObject::ensure() {
 void NodeObject::create() {
   Value metadata =
       Value::object({{"name", options_.name}, {"labels", node_labels(options_, facts_)}});
+  if (!options_.annotations.empty()) metadata.set("annotations", map_of(options_.annotations));
   Value spec = Value::object();
   if (!options_.taints.empty()) {
     Value taints = Value::array();
@@ -210,7 +211,12 @@ void NodeObject::found(const Value& node) {
     request.patch_type = client::PatchType::kMerge;
     request.target = {"", "v1", "nodes", "", options_.name, ""};
     request.body = json::write(Value::object({{"metadata", std::move(wanted)}}));
-    client_.call(std::move(request), guarded([](const Result<ObjectRef>&) {}));
+    client_.call(std::move(request), guarded([this](const Result<ObjectRef>& patched) {
+                   if (patched.ok()) return;
+                   base::log(base::Level::kWarning, "agent", "node {}: {}", options_.name,
+                             patched.error().message);
+                   retry(&NodeObject::ensure);
+                 }));
   }
   write_status();
   if (!registered_once_) renewed_at_ms_ = clock_.monotonic_ms();

@@ -42,4 +42,10 @@ void KnownObjects::remove(const ObjectRef& last) {
   handler_.on_delete(last);
 }
 
+std::vector<NamespacedName> KnownObjects::names() const {
+  std::vector<NamespacedName> names;
+  for (const auto& [name, object] : told_) names.push_back(name);
+  return names;
+}
+
 }  // namespace knarr::api

@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "knarr/client.h"
 
@@ -23,6 +24,8 @@ class KnownObjects {
 
   void upsert(const ObjectRef& object);
   void remove(const ObjectRef& last);
+
+  std::vector<NamespacedName> names() const;  // of what was told and not deleted
 
   // Expires with this: a handler may end its watch within any call.
   std::weak_ptr<bool> alive() const { return alive_; }

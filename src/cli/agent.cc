@@ -129,7 +129,6 @@ class Process {
       base::log(base::Level::kInfo, "agent", "node {} is ready after {} ms", options_.node_name,
                 loop_.monotonic_ms() - begun_ms_);
       notify_service_manager("READY=1");
-      memory_->forget_old(loop_.now_us() / 1000000);
     });
   }
 

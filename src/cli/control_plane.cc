@@ -190,6 +190,7 @@ void ControlPlane::start_loops() {
     server::ControllersOptions options;
     options.root_ca_pem = credentials_.ca.certificate;
     options.ca = credentials_.ca;
+    options.server_names = server::names_of(credentials_.serving);
     options.tokens = tokens_.get();
     options.cluster_cidr = options_.cluster_cidr;
     options.load_balancer = !options_.disable_load_balancer && !options_.disable_network;

@@ -166,14 +166,14 @@ bool Node::may_be_dialed(const std::string& host, uint16_t port) const {
   return false;
 }
 
-// The node's own port is for the API server alone: a certificate of the cluster, of its masters.
+// The node's own port is for the API server alone: a certificate of the cluster, of its kind.
 void Node::serve(const net::ExchangePtr& exchange) {
   const auto& certificate = exchange->request.connection->certificate;
-  bool master = false;
+  bool server = false;
   if (certificate && certificate->verified) {
-    for (const std::string& o : certificate->organizations) master |= o == "system:masters";
+    for (const std::string& o : certificate->organizations) server |= o == kApiServerGroup;
   }
-  if (!master) {
+  if (!server) {
     exchange->respond(401, {{"Content-Type", "text/plain; charset=utf-8"}}, "Unauthorized");
     return;
   }

@@ -1,5 +1,6 @@
 #include "cli/node_bridge.h"
 
+#include "api/ip.h"
 #include "base/ascii.h"
 #include "base/format.h"
 #include "base/json.h"
@@ -222,6 +223,14 @@ Result<void> NodeBridge::pod(const net::ExchangePtr& exchange, const server::Nod
   return ask_kubelet(exchange, request, node, container);
 }
 
+// Where the API server may be sent: a node says its own addresses, and its pods', and is not to
+// send it to what only this machine reaches.
+Result<void> NodeBridge::check_address(const std::string& text) {
+  auto ip = api::IpAddress::parse(text);
+  bool bad = ip && (ip->is_loopback() || ip->is_unspecified() || ip->is_link_local_unicast());
+  return bad ? make_error(Code::kBadRequest, "address not allowed") : Result<void>();
+}
+
 Result<NodeBridge::Kubelet> NodeBridge::kubelet_of(const std::string& node) const {
   ObjectRef object = deps_.cache.get({{"", "nodes"}, {"", node}});
   if (object == nullptr) return server::not_found("", "nodes", node);
@@ -233,6 +242,7 @@ Result<NodeBridge::Kubelet> NodeBridge::kubelet_of(const std::string& node) cons
   for (const char* type : {"InternalIP", "Hostname", "ExternalIP"}) {
     for (const json::Value& address : value["status"]["addresses"].elements()) {
       if (!kubelet.host.empty() || address["type"].as_string() != type) continue;
+      if (!is_here(node)) TRY(check_address(address["address"].text()));
       kubelet.host = host_text(address["address"].as_string());
     }
   }
@@ -262,6 +272,7 @@ Result<void> NodeBridge::pod_proxy(const net::ExchangePtr& exchange,
   agent::ProxyName parsed = agent::parse_proxy_name(request.name);
   std::string ip = pod["status"]["podIP"].text();
   if (ip.empty()) return make_error(Code::kBadRequest, "address not allowed");
+  if (!is_here(pod["spec"]["nodeName"].text())) TRY(check_address(ip));
   for (const json::Value& container : pod["spec"]["containers"].elements()) {
     int64_t first = container["ports"][0]["containerPort"].as_int();
     if (parsed.port.empty() && first != 0) parsed.port = std::to_string(first);

@@ -45,6 +45,7 @@ class NodeBridge final : public server::NodeProxy {
   Result<void> service(const net::ExchangePtr& exchange, const server::NodeRequest& request);
   Result<void> ask_kubelet(const net::ExchangePtr& exchange, const server::NodeRequest& request,
                            const std::string& node, const std::string& container);
+  static Result<void> check_address(const std::string& text);
   Result<Kubelet> kubelet_of(const std::string& node) const;
   bool is_here(const std::string& node) const;
   std::string route(const std::string& node) const;

@@ -3,7 +3,8 @@
 // for there are secrets among them. Small files, written without a sync: after a power cut the
 // newest may be missing, none is half there. Loop thread.
 //
-//   <folder>/<hash of a watch>/<hash of an object's name>    <folder>/answers/<hash of a request>
+//   <folder>/<hash of a watch>/<hash of an object's name>    <folder>/{answers,tokens}/<hash of a
+//   request>
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,11 @@ class Memory {
 
   void keep(const client::WatchTarget& watch, const ObjectRef& object);
   void forget(const client::WatchTarget& watch, const NamespacedName& name);
-  // What was kept and not forgotten. Files that do not open are left out.
-  std::vector<ObjectRef> all(const client::WatchTarget& watch) const;
+  // The server's list is whole: what is kept beside these objects ends. From here on all() answers,
+  // until something can't be kept.
+  void whole(const client::WatchTarget& watch, const std::vector<NamespacedName>& names);
+  // Everything there was; nothing when that is not known for certain.
+  std::optional<std::vector<ObjectRef>> all(const client::WatchTarget& watch) const;
 
   // Answers to reads, and to requests for tokens; those to other requests are not kept.
   static bool keeps(const client::Request& request);
@@ -32,17 +36,19 @@ class Memory {
   void forget_answer(const client::Request& request);
   ObjectRef answer(const client::Request& request) const;  // null: none is known
 
-  // Watches that begin say so; those that did not for long, and answers nobody asked for, end:
-  // configMaps and secrets of pods that have gone, mostly.
+  // A watch of this begins: what is kept for it is still wanted.
   void begins(const client::WatchTarget& watch);
+  // Ends what no watch wants any more and what nobody has asked for in long: configMaps and secrets
+  // of pods that have gone, mostly. Done by itself once a day, when something is kept.
   void forget_old(int64_t now_seconds);
 
  private:
-  void write(const std::string& path, std::string_view text);
+  bool write(const std::string& path, std::string_view text);
   std::optional<std::string> read(const std::string& path) const;
 
   std::string folder_;
   net::Seal seal_;
+  int64_t swept_;  // seconds since the epoch
 };
 
 }  // namespace knarr::agent

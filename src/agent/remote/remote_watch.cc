@@ -113,15 +113,20 @@ void RemoteWatch::on_delete(const ObjectRef& last) {
 
 void RemoteWatch::on_synced() {
   synced_ = true;
+  Memory* memory = client_.options_.memory;
+  if (memory != nullptr && !recalling_) memory->whole(target_, known_.names());
   handler_.on_synced();
 }
 
-// As if it were the server's list. What the server has no more is told as deleted when it is back.
+// As if it were the server's list; an uncertain memory is none. What the server has no more is told
+// as deleted when it is back.
 void RemoteWatch::recall() {
   std::weak_ptr<bool> alive = known_.alive();
+  std::optional<std::vector<ObjectRef>> kept = client_.options_.memory->all(target_);
+  if (!kept) return;
   recalling_ = true;
   known_.begin_list();
-  for (const ObjectRef& object : client_.options_.memory->all(target_)) {
+  for (const ObjectRef& object : *kept) {
     known_.upsert(object);
     if (alive.expired()) return;
   }

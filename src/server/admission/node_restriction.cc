@@ -1,7 +1,9 @@
 // NodeRestriction, as far as it looks at what a node creates: its own Node, and mirror pods bound
-// to itself. What a node may change and delete, the node authorizer knows without the body.
+// to itself; and that a node's key stays the one it joined with. What a node may change and delete,
+// the node authorizer knows without the body.
 
 #include "base/format.h"
+#include "knarr/names.h"
 #include "server/admission/plugins.h"
 #include "server/auth/node_authorizer.h"
 
@@ -16,10 +18,11 @@ class NodeRestriction final : public AdmissionPlugin {
 
   Result<void> validate(const AdmissionRequest& request) override {
     const char* node = request.user == nullptr ? nullptr : node_name(*request.user);
-    if (node == nullptr || request.operation != Operation::kCreate ||
-        !request.subresource.empty()) {
-      return {};
+    if (node == nullptr || !request.subresource.empty()) return {};
+    if (request.operation == Operation::kUpdate && request.is("", "nodes")) {
+      return check_key(request, node);
     }
+    if (request.operation != Operation::kCreate) return {};
     if (request.is("", "nodes") && request.name != node) {
       return admission_forbidden(
           request,
@@ -30,6 +33,17 @@ class NodeRestriction final : public AdmissionPlugin {
   }
 
  private:
+  // It tells the machine from others of its name: who is another has another name.
+  static Result<void> check_key(const AdmissionRequest& request, std::string_view node) {
+    const json::Value& before = (*request.old)["metadata"]["annotations"][kNodeKeyAnnotation];
+    const json::Value& after = (*request.object)["metadata"]["annotations"][kNodeKeyAnnotation];
+    if (before.is_null() || before == after) return {};
+    return admission_forbidden(
+        request, fmt::format("node \"{}\" is known as another machine: join with another "
+                             "--node-name, or run `kubectl delete node {}`",
+                             node, node));
+  }
+
   static Result<void> check_pod(const AdmissionRequest& request, std::string_view node) {
     const json::Value& pod = *request.object;
     if (!pod["metadata"]["annotations"].has(kMirror)) {

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "knarr/names.h"
 
 namespace knarr::server {
 
@@ -117,7 +118,7 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
   TRY_ASSIGN(
       c.kubelet_client,
       load_leaf(tls_dir + "/kubelet-client", c.ca,
-                client_request("kube-apiserver-kubelet-client", "system:masters"), now_seconds));
+                client_request("kube-apiserver-kubelet-client", kApiServerGroup), now_seconds));
   if (!names.node_name.empty()) {
     net::CertificateRequest request;
     request.common_name = "system:node:" + names.node_name;
@@ -129,6 +130,14 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
     TRY_ASSIGN(c.kubelet_serving, load_leaf(tls_dir + "/kubelet", c.ca, request, now_seconds));
   }
   return c;
+}
+
+std::vector<std::string> names_of(const net::KeyPair& leaf) {
+  auto info = net::read_certificate(leaf.certificate);
+  if (!info.ok()) return {};
+  std::vector<std::string> names = info->dns_names;
+  names.insert(names.end(), info->ip_addresses.begin(), info->ip_addresses.end());
+  return names;
 }
 
 int64_t renewal_due(const Credentials& c) {

@@ -33,6 +33,9 @@ struct Credentials {
 Result<Credentials> load_credentials(const std::string& tls_dir, const CredentialNames& names,
                                      int64_t now_seconds);
 
+// Every name and address that a certificate is good for.
+std::vector<std::string> names_of(const net::KeyPair& leaf);
+
 // When load_credentials would make a leaf anew for its age, in seconds since the epoch.
 int64_t renewal_due(const Credentials& credentials);
 

@@ -97,14 +97,39 @@ bool is_own_signer(const std::string& signer) {
          signer == kKubeletServingSigner || signer == kNodeSigner || signer == kLegacySigner;
 }
 
-// The only name of a node is its own; which addresses it has it knows best.
-bool names_are_of_node(const SigningRequestInfo& asked) {
-  std::string node = asked.common_name.substr(kNodePrefix.size());
-  return std::all_of(asked.dns_names.begin(), asked.dns_names.end(),
-                     [&node](const std::string& name) { return name == node; });
+bool has(const std::vector<std::string>& list, std::string_view value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-// Who comes with a token may not take the place of a node that is there: its key is another one.
+// Names and addresses of a node are its own: not the API server's, not another node's. What is
+// signed here is believed by the whole cluster.
+std::string foreign_objection(const ControllerContext& context, const SigningRequestInfo& asked,
+                              const std::vector<std::string>& server_names) {
+  std::string node = asked.common_name.substr(kNodePrefix.size());
+  if (has(server_names, node)) {
+    return fmt::format("\"{}\" is a name of the API server: join with another --node-name", node);
+  }
+  for (const std::string& name : asked.dns_names) {
+    if (name != node) return fmt::format("\"{}\" is not the node's name", name);
+  }
+  for (const std::string& ip : asked.ip_addresses) {
+    if (has(server_names, ip)) return fmt::format("{} is an address of the API server", ip);
+  }
+  std::string taken;
+  context.cache.for_each(kNodes.key(), "", [&](const ObjectRef& other) {
+    if (other->name.name == node) return true;
+    json::Value object = api::decode(*other);
+    for (const json::Value& a : object["status"]["addresses"].elements()) {
+      if (!has(asked.ip_addresses, a["address"].as_string())) continue;
+      taken = fmt::format("{} is an address of node \"{}\"", a["address"].as_string(),
+                          other->name.name);
+    }
+    return taken.empty();
+  });
+  return taken;
+}
+
+// Nobody takes the place of a node that is there: its key is another one.
 std::string taken_objection(const ControllerContext& context, const SigningRequestInfo& asked) {
   std::string name = asked.common_name.substr(kNodePrefix.size());
   ObjectRef node = context.get(kNodes, {"", name});
@@ -131,8 +156,9 @@ std::string signer_objection(const std::string& signer, const SigningRequestInfo
   return {};
 }
 
-CertificateApprover::CertificateApprover(const ControllerContext& context)
-    : Controller(context, "csrapproving") {}
+CertificateApprover::CertificateApprover(const ControllerContext& context,
+                                         std::vector<std::string> server_names)
+    : Controller(context, "csrapproving"), server_names_(std::move(server_names)) {}
 
 void CertificateApprover::on_change(const GroupResource&, const ObjectRef&,
                                     const ObjectRef& object) {
@@ -153,17 +179,16 @@ void CertificateApprover::reconcile(const NamespacedName& key, const PassRef& pa
   auto asked = asked_by(request);
   if (!asked.ok() || !signer_objection(signer, *asked, usages_of(request)).empty()) return;
   bool own = request["spec"]["username"].as_string() == asked->common_name;
-  if (!client) {
-    if (own && names_are_of_node(*asked)) {
-      answer(pass, std::move(request), "Approved", "AutoApproved",
-             "Auto approving a node's own serving certificate.");
-    }
-    return;
+  if (!client && !own) return;
+  if (std::string why = foreign_objection(context_, *asked, server_names_); !why.empty()) {
+    return answer(pass, std::move(request), "Denied", "ForeignName", why);
   }
-  if (!own) {
-    if (std::string why = taken_objection(context_, *asked); !why.empty()) {
-      return answer(pass, std::move(request), "Denied", "NodeNameTaken", why);
-    }
+  if (std::string why = taken_objection(context_, *asked); !why.empty()) {
+    return answer(pass, std::move(request), "Denied", "NodeNameTaken", why);
+  }
+  if (!client) {
+    return answer(pass, std::move(request), "Approved", "AutoApproved",
+                  "Auto approving a node's own serving certificate.");
   }
   review(pass, request, own, true);
 }
@@ -186,22 +211,28 @@ void CertificateApprover::review(const PassRef& pass, const json::Value& request
   json::Value body = json::Value::object({{"apiVersion", "authorization.k8s.io/v1"},
                                           {"kind", "SubjectAccessReview"},
                                           {"spec", std::move(ask)}});
-  pass->write({client::Verb::kCreate,
-               {"authorization.k8s.io", "v1", "subjectaccessreviews", "", "", ""},
-               json::write(body),
-               {},
-               {}},
-              [this, pass, request, own, then_any](Result<ObjectRef> review) {
-                if (!review.ok()) return pass->fail(review.error());
-                if (api::decode(**review)["status"]["allowed"].as_bool()) {
-                  return answer(pass, request, "Approved", "AutoApproved",
-                                own ? "Auto approving self kubelet client certificate after "
-                                      "SubjectAccessReview."
-                                    : "Auto approving kubelet client certificate after "
-                                      "SubjectAccessReview.");
-                }
-                if (own && then_any) this->review(pass, request, false, false);
-              });
+  pass->write(
+      {client::Verb::kCreate,
+       {"authorization.k8s.io", "v1", "subjectaccessreviews", "", "", ""},
+       json::write(body),
+       {},
+       {}},
+      [this, pass, request, own, then_any](Result<ObjectRef> review) {
+        if (!review.ok()) return pass->fail(review.error());
+        if (api::decode(**review)["status"]["allowed"].as_bool()) {
+          return answer(pass, request, "Approved", "AutoApproved",
+                        own ? "Auto approving self kubelet client certificate after "
+                              "SubjectAccessReview."
+                            : "Auto approving kubelet client certificate after "
+                              "SubjectAccessReview.");
+        }
+        if (own && then_any) return this->review(pass, request, false, false);
+        // Roles may be on their way, or somebody approves by hand: asked again, ever later.
+        pass->fail(make_error(Code::kForbidden,
+                              fmt::format("recognized csr {} as a node's client certificate "
+                                          "but subject access review was not approved",
+                                          request["metadata"]["name"].as_string())));
+      });
 }
 
 void CertificateApprover::answer(const PassRef& pass, json::Value request, const char* type,

@@ -24,7 +24,8 @@ std::string signer_objection(const std::string& signer, const SigningRequestInfo
 // that node's, is denied.
 class CertificateApprover final : public Controller {
  public:
-  explicit CertificateApprover(const ControllerContext& context);
+  // `server_names`: names and addresses of the API server, which no node may have.
+  CertificateApprover(const ControllerContext& context, std::vector<std::string> server_names);
   std::vector<GroupResource> watches() const override { return {kSigningRequests.key()}; }
   void on_change(const GroupResource& resource, const ObjectRef& previous,
                  const ObjectRef& object) override;
@@ -34,6 +35,8 @@ class CertificateApprover final : public Controller {
   void review(const PassRef& pass, const json::Value& request, bool own, bool then_any);
   void answer(const PassRef& pass, json::Value request, const char* type, const char* reason,
               const std::string& message);
+
+  std::vector<std::string> server_names_;
 };
 
 class CertificateSigner final : public Controller {

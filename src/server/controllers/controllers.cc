@@ -57,11 +57,12 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
   host->add(std::make_unique<ResourceQuotaController>(context, discover));
   host->add(std::make_unique<HorizontalAutoscaler>(context, discover, options.metrics));
   host->add(std::make_unique<ClusterRoleAggregation>(context));
-  host->add(std::make_unique<CertificateApprover>(context));
+  host->add(std::make_unique<CertificateApprover>(context, options.server_names));
   host->add(std::make_unique<CertificateSigner>(context, options.ca));
   host->add(std::make_unique<CertificateCleaner>(context));
   if (options.load_balancer) {
-    host->add(std::make_unique<LoadBalancerController>(context, options.taken_ports));
+    host->add(std::make_unique<LoadBalancerController>(context, options.taken_ports,
+                                                       options.taken_udp_ports));
   }
   if (options.tokens != nullptr) {
     host->add(

@@ -87,6 +87,11 @@ def test_another_machine_of_a_known_name(cluster):
     assert "kubectl delete node edge1" in said, said
 
 
+def test_a_name_of_the_api_server(cluster):
+    said = refused(agents["edge2"], cluster.token(), "--node-name", "kubernetes.default.svc")
+    assert "is a name of the API server" in said, said
+
+
 def test_a_server_that_is_not_the_tokens(cluster):
     said = refused(agents["edge2"], "K10" + "0" * 64 + "::server:x", "--node-name", "edge3")
     assert "is not the one that the token names" in said, said

@@ -62,19 +62,35 @@ TEST_CASE("what was kept is there after a restart, sealed") {
     memory.keep(kSecrets, secret("t", 4));
     memory.keep(kSecrets, secret("s", 5));
     memory.forget(kSecrets, {"d", "t"});
+    CHECK_FALSE(memory.all(kSecrets));  // nobody has said that this is all
+    memory.whole(kSecrets, {{"d", "s"}});
   }
   Memory memory(dir.path(), "key");
   auto all = memory.all(kSecrets);
-  REQUIRE(all.size() == 1);
-  CHECK(all[0]->name == NamespacedName{"d", "s"});
-  CHECK(all[0]->revision == 5);
+  REQUIRE(all);
+  REQUIRE(all->size() == 1);
+  CHECK(all->at(0)->name == NamespacedName{"d", "s"});
+  CHECK(all->at(0)->revision == 5);
   client::WatchTarget other = kSecrets;
   other.ns = "e";
-  CHECK(memory.all(other).empty());
+  CHECK_FALSE(memory.all(other));
   for (const std::string& file : files_below(dir.path())) {
     CHECK(base::read_file(file)->find("aHVudGVyMg") == std::string::npos);
   }
-  CHECK(Memory(dir.path(), "another key").all(kSecrets).empty());
+  CHECK_FALSE(Memory(dir.path(), "another key").all(kSecrets));
+}
+
+TEST_CASE("what a whole list no longer has is not remembered") {
+  test::TempDir dir;
+  Memory memory(dir.path(), "key");
+  memory.keep(kSecrets, secret("gone", 3));
+  memory.keep(kSecrets, secret("s", 3));
+  memory.whole(kSecrets, {{"d", "s"}});
+  REQUIRE(memory.all(kSecrets));
+  CHECK(memory.all(kSecrets)->size() == 1);
+  // One that was not kept: there is no telling what there was.
+  memory.whole(client::WatchTarget{"", "v1", "pods", "d", "", ""}, {{"d", "p"}});
+  CHECK_FALSE(memory.all({"", "v1", "pods", "d", "", ""}));
 }
 
 TEST_CASE("answers are kept of reads and of tokens") {
@@ -111,8 +127,14 @@ TEST_CASE("what nobody asks for any more is forgotten in time") {
   int64_t now = time(nullptr);
   memory.forget_old(now + 29 * 86400);
   CHECK(files_below(dir.path()).size() == 2);
+  client::Request token;
+  token.verb = client::Verb::kCreate;
+  token.target = {"", "v1", "serviceaccounts", "d", "default", "token"};
+  memory.keep_answer(token, secret("s", 3));
+  memory.forget_old(now + 3 * 86400);
+  CHECK(memory.answer(token) == nullptr);
   memory.forget_old(now + 31 * 86400);
-  CHECK(memory.all(kSecrets).empty());
+  CHECK(files_below(dir.path()).size() == 1);
   CHECK(memory.answer(get) != nullptr);
   memory.forget_old(now + 366 * 86400);
   CHECK(memory.answer(get) == nullptr);
@@ -130,6 +152,7 @@ TEST_CASE("without a server a watch and a read begin with what is remembered") {
   base::SeededRandom random(5);
   Memory memory(dir.path(), "key");
   memory.keep(kSecrets, secret("s", 3));
+  memory.whole(kSecrets, {{"d", "s"}});
   RemoteOptions options;
   options.servers = {"http://127.0.0.1:1"};  // nobody listens there
   options.memory = &memory;
