@@ -11,6 +11,7 @@ namespace knarr::agent {
 namespace {
 
 constexpr int64_t kPatienceMs = 10000;
+constexpr int64_t kLimitMs = 600000;
 constexpr const char* kGroup = "certificates.k8s.io";
 constexpr const char* kResource = "certificatesigningrequests";
 
@@ -54,10 +55,16 @@ CertificateWanted node_serving_certificate(const std::string& node_name,
 
 CertificateOrder::CertificateOrder(Clock& clock, client::Client& client, const std::string& key_pem,
                                    const CertificateWanted& wanted, Done done)
-    : client_(client), done_(std::move(done)), patience_(clock.timer([this] {
+    : client_(client),
+      done_(std::move(done)),
+      patience_(clock.timer([this] {
         base::log(base::Level::kWarning, "join",
                   "still waiting: `kubectl certificate approve {}` lets this node in", name_);
+      })),
+      limit_(clock.timer([this] {
+        finish(make_error(Code::kTimeout, "the signing request was not answered: another is made"));
       })) {
+  limit_->start(kLimitMs);
   auto pem = net::make_signing_request(key_pem, wanted.request);
   client::Request create;
   create.verb = client::Verb::kCreate;
@@ -84,6 +91,7 @@ void CertificateOrder::created(const ObjectRef& request) {
 }
 
 void CertificateOrder::on_upsert(const ObjectRef& object) {
+  seen_ = true;
   json::Value request = api::decode(*object);
   const json::Value& status = request["status"];
   for (const json::Value& c : status["conditions"].elements()) {
@@ -101,7 +109,14 @@ void CertificateOrder::on_delete(const ObjectRef&) {
   finish(make_error(Code::kServiceUnavailable, "the signing request was deleted"));
 }
 
+// It may have gone before the watch began; its end is told to nobody then.
+void CertificateOrder::on_synced() {
+  if (!seen_) finish(make_error(Code::kServiceUnavailable, "the signing request is gone"));
+}
+
 void CertificateOrder::finish(Result<std::string> result) {
+  patience_->stop();
+  limit_->stop();
   Done done = std::exchange(done_, nullptr);
   if (done) done(std::move(result));
 }

@@ -1,7 +1,8 @@
 // One certificate, asked for through the API: a CertificateSigningRequest is made and watched until
 // it is answered. Loop thread.
 //
-//   created --approved and signed--> done    created --denied, failed, deleted--> an error
+//   created --approved and signed--> done
+//   created --denied, failed, gone, not answered within ten minutes--> an error
 #pragma once
 
 #include <functional>
@@ -38,6 +39,7 @@ class CertificateOrder final : public client::WatchHandler {
 
   void on_upsert(const ObjectRef& request) override;
   void on_delete(const ObjectRef& request) override;
+  void on_synced() override;
 
  private:
   void created(const ObjectRef& request);
@@ -46,7 +48,9 @@ class CertificateOrder final : public client::WatchHandler {
   client::Client& client_;
   Done done_;
   std::string name_;
+  bool seen_ = false;                // by the watch
   std::unique_ptr<Timer> patience_;  // then a person is asked to look
+  std::unique_ptr<Timer> limit_;     // then it is over: a token may have run out meanwhile
   std::unique_ptr<client::Watch> watch_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -28,7 +28,6 @@ Join::Join(base::Loop& loop, Random& random, JoinOptions options)
     : loop_(loop),
       random_(random),
       options_(std::move(options)),
-      servers_(options_.servers),
       retry_(loop.timer([this] { advance(); })),
       due_(loop, [this] { advance(); }) {}
 
@@ -75,7 +74,7 @@ void Join::fetch_authority() {
     anyone_ = std::make_unique<net::Client>(loop_, std::move(options));
   }
   net::ClientRequest request;
-  request.url = servers_.current() + "/cacerts";
+  request.url = options_.servers.front() + "/cacerts";
   request.timeout_ms = kFetchTimeoutMs;
   request.body_limit = kMostAuthorityBytes;
   fetching_ = anyone_->fetch(std::move(request), [this](Result<net::Response> answer) {
@@ -83,7 +82,7 @@ void Join::fetch_authority() {
     if (answer->status != 200) {
       return failed(make_error(Code::kServiceUnavailable,
                                fmt::format("{}/cacerts answers {}: is it a knarr server?",
-                                           servers_.current(), answer->status)));
+                                           options_.servers.front(), answer->status)));
     }
     if (auto taken = take_authority(answer->body); !taken.ok()) return fail(taken.error());
     anyone_.reset();
@@ -97,12 +96,12 @@ Result<void> Join::take_authority(const std::string& pem) {
   if (options_.token.ca_hash.empty()) {
     base::log(base::Level::kWarning, "join",
               "the token names no authority: {} is believed at first sight (sha256 {})",
-              servers_.current(), hash);
+              options_.servers.front(), hash);
   } else if (hash != options_.token.ca_hash) {
     return make_error(Code::kForbidden,
                       fmt::format("the authority of {} (sha256 {}) is not the one that the token "
                                   "names: another server, or another token",
-                                  servers_.current(), hash));
+                                  options_.servers.front(), hash));
   }
   identity_.ca = pem;
   return save_identity(options_.tls_dir, identity_);
@@ -139,12 +138,30 @@ void Join::ordered(Result<std::string> certificate, std::string NodeIdentity::*m
   order_.reset();
   client_.reset();
   if (!certificate.ok()) return failed(certificate.error());
-  failures_ = 0;
-  changed_ = true;
-  identity_.*member = *std::move(certificate);
-  if (auto saved = save_identity(options_.tls_dir, identity_); !saved.ok()) {
-    return fail(saved.error());
+  NodeIdentity next = identity_;
+  next.*member = *std::move(certificate);
+  int64_t now = now_seconds();
+  bool good = member == &NodeIdentity::client
+                  ? client_is_good(next, options_.node_name, now)
+                  : serving_is_good(next, options_.node_name, options_.addresses, now);
+  if (!good) {
+    return failed(make_error(Code::kInternalError,
+                             "the certificate that was given is not good here: of another name, "
+                             "address or authority, or the clocks differ"));
   }
+  identity_ = std::move(next);
+  if (auto saved = save_identity(options_.tls_dir, identity_); !saved.ok()) {
+    if (!is_in_) return fail(saved.error());
+    // It is used all the same; the next start asks for another.
+    base::log(base::Level::kError, "join", "{}", saved.error().message);
+  }
+  if (is_in_ && renewed_) renewed_();
+  if (is_in_ && renew_at(identity_.*member) <= now) {
+    return failed(make_error(Code::kInternalError,
+                             "the certificate that was given is to be renewed already: the clocks "
+                             "differ"));
+  }
+  failures_ = 0;
   advance();
 }
 
@@ -154,17 +171,15 @@ void Join::failed(const Error& error) {
   // Said at first and then each time the waiting gets longer than a few seconds.
   bool loud = failures_ == 1 || failures_ > 6;
   base::log(loud ? base::Level::kWarning : base::Level::kDebug, "join", "{}: {}",
-            servers_.current(), error.message);
-  servers_.failed(servers_.current());
+            options_.servers.front(), error.message);
+  std::rotate(options_.servers.begin(), options_.servers.begin() + 1, options_.servers.end());
   if (is_in_) return wait_for_renewal(true);
   retry_->start(retry_delay_ms(failures_ + 1, random_));
 }
 
 void Join::whole() {
   wait_for_renewal(false);
-  bool changed = std::exchange(changed_, false);
-  if (!std::exchange(is_in_, true)) return in_({});
-  if (changed && renewed_) renewed_();
+  if (!std::exchange(is_in_, true)) in_({});
 }
 
 void Join::fail(Error error) {

@@ -5,8 +5,8 @@
 //   no authority --/cacerts, held against the token--> authority --CSR with the token--> client
 //   certificate --CSR with that--> serving certificate --> in (renewed from here on)
 //
-// A server that cannot be reached is asked again, longer each time; what a server refuses is an
-// error.
+// A server that cannot be reached is left for the next one, and all are asked again, longer each
+// time; what a server refuses is an error.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,7 @@
 namespace knarr::agent {
 
 struct JoinOptions {
-  std::vector<std::string> servers;  // "https://host:6443"
+  std::vector<std::string> servers;  // "https://host:6443", at least one; tried in this order
   JoinToken token;                   // without a secret only a machine that is in gets through
   std::string tls_dir;
   std::string node_name;
@@ -40,7 +40,7 @@ class Join {
 
   // `in` once: when the identity is whole, or when it will not be.
   void start(std::function<void(Result<void>)> in);
-  // After `in`: whenever a certificate is another one.
+  // After `in`: whenever a certificate is another one, for each at once.
   void on_renewed(std::function<void()> fn) { renewed_ = std::move(fn); }
 
   const NodeIdentity& identity() const { return identity_; }
@@ -62,14 +62,12 @@ class Join {
 
   base::Loop& loop_;
   Random& random_;
-  JoinOptions options_;
+  JoinOptions options_;  // the server that is asked now stands first
   NodeIdentity identity_;
-  ServerList servers_;
   std::function<void(Result<void>)> in_;
   std::function<void()> renewed_;
   bool is_in_ = false;
-  bool changed_ = false;  // since `in` or the last renewal was told
-  int failures_ = 0;      // in a row
+  int failures_ = 0;  // in a row
   std::unique_ptr<Timer> retry_;
   base::WallTimer due_;
   std::unique_ptr<net::Client> anyone_;  // believes whoever answers: for the authority alone

@@ -1,6 +1,7 @@
 #include "agent/join/join.h"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <optional>
 
 #include "base/base64.h"
@@ -19,6 +20,11 @@ namespace {
 
 constexpr int64_t kPatienceMs = 20000;
 const std::string kHash(64, 'a');
+// A list without objects, whole.
+const std::string kNothing =
+    R"({"type":"BOOKMARK","object":{"kind":"CertificateSigningRequest",)"
+    R"("apiVersion":"certificates.k8s.io/v1","metadata":{"resourceVersion":"9",)"
+    R"("annotations":{"k8s.io/initial-events-end":"true"}}}})";
 
 }  // namespace
 
@@ -109,7 +115,7 @@ struct FakeServer {
       return e->respond(201, {}, json::write(csr));
     }
     e->start(200, {});
-    e->write(answer() + "\n");
+    e->write((lost-- > 0 ? kNothing : answer()) + "\n");
     watches_.push_back(e);
   }
 
@@ -124,8 +130,10 @@ struct FakeServer {
       int64_t now = loop_.now_us() / 1000000;
       auto pem = base::base64_decode(request_["spec"]["request"].as_string());
       std::string purpose = request_["spec"]["usages"][1].text();
-      auto made =
-          server::sign_request(ca, *pem, {{"digital signature", purpose}, now - 60, now + 86400});
+      auto made = server::sign_request(ca, *pem,
+                                       {{"digital signature", purpose},
+                                        now - 60,
+                                        now + (expired-- > 0 ? -30 : lifetime_seconds)});
       status.set("certificate", base::base64_encode(*made));
     }
     return R"({"type":"ADDED","object":)" + json::write(request_) + "}";
@@ -134,6 +142,9 @@ struct FakeServer {
   base::Loop& loop_;
   net::KeyPair ca;
   std::string token_, denial;
+  int lost = 0;     // requests that are cleaned before they are seen
+  int expired = 0;  // certificates that are no good
+  int64_t lifetime_seconds = 86400;
   net::Server server;
   json::Value request_;
   std::vector<std::string> asked;
@@ -149,7 +160,8 @@ struct Machine {
 
   Result<void> join(const std::string& token) {
     JoinOptions options;
-    options.servers = {server.url()};
+    options.servers = others;
+    options.servers.push_back(server.url());
     options.token = *parse_join_token(token);
     options.tls_dir = dir.path() + "/tls";
     options.node_name = "n1";
@@ -160,6 +172,7 @@ struct Machine {
     REQUIRE(loop.run_until([&in] { return in.has_value(); }, kPatienceMs));
     return *in;
   }
+  std::vector<std::string> others;  // before the server in the list
   std::unique_ptr<Join> join_;
 };
 
@@ -194,4 +207,46 @@ TEST_CASE("what keeps a machine out is said in words") {
   CHECK(said("K10" + hash + "::server:s3cret") == m.server.denial);
   // It believes the first cluster from now on.
   CHECK(said("K10" + kHash + "::server:s3cret").find("of another cluster") != std::string::npos);
+}
+
+TEST_CASE("a server that is down is left for the next one") {
+  Machine m;
+  m.others = {"https://127.0.0.1:1"};
+  REQUIRE(m.join("s3cret").ok());
+  CHECK(m.server.asked.size() == 5);
+}
+
+TEST_CASE("a request that was cleaned before it was seen is made again") {
+  Machine m;
+  m.server.lost = 1;
+  REQUIRE(m.join("s3cret").ok());
+  CHECK(m.server.asked.size() == 7);
+}
+
+TEST_CASE("a certificate that is no good is not taken, the next is asked for later") {
+  Machine m;
+  m.server.expired = 2;
+  int64_t begun_ms = m.loop.monotonic_ms();
+  REQUIRE(m.join("s3cret").ok());
+  CHECK(m.server.asked.size() == 9);
+  CHECK(m.loop.monotonic_ms() - begun_ms >= 300);
+}
+
+TEST_CASE("a renewed certificate is told before the other one is there, and without a disk") {
+  Machine m;
+  m.server.lifetime_seconds = 10;  // four fifths of their time are over when they are given
+  REQUIRE(m.join("s3cret").ok());
+  m.server.lifetime_seconds = 86400;
+  NodeIdentity before = m.join_->identity();
+  int told = 0;
+  m.join_->on_renewed([&] {
+    told++;
+    m.server.denial = "not now";
+  });
+  // Nothing can be written where a file stands in the way.
+  std::filesystem::remove_all(m.dir.path() + "/tls");
+  REQUIRE(base::write_file(m.dir.path() + "/tls", "").ok());
+  REQUIRE(m.loop.run_until([&] { return told == 1; }, kPatienceMs));
+  CHECK(m.join_->identity().client != before.client);
+  CHECK(m.join_->identity().serving == before.serving);
 }
