@@ -103,7 +103,7 @@ void ClientState::place(const std::shared_ptr<UserAttempt>& attempt, bool fresh)
     return dial(*attempt, std::move(carry), true);
   }
   Pool& pool = pools[attempt->origin()];
-  if (attempt->upgrade && pool.http1) {
+  if (attempt->upgrade && pool.http1 && !pool.connections.empty()) {
     std::weak_ptr<UserAttempt> weak = attempt;
     return loop->defer([weak] {
       auto a = weak.lock();
@@ -160,6 +160,7 @@ void ClientState::connected(const std::string& origin, std::unique_ptr<Socket> s
                           : make_http1_client(std::move(socket), turns, std::move(events));
   *key = connection.get();
   pools[origin].connections.push_back({std::move(connection), loop->monotonic_ms()});
+  if (!idle_timer->active()) idle_timer->start(options.idle_timeout_ms);
 }
 
 void ClientState::serve_waiting(const std::string& origin) {
@@ -200,6 +201,7 @@ void ClientState::drop(const std::string& origin, ClientConnection* connection) 
     if (list[i].connection.get() != connection) continue;
     auto last = std::move(list[i].connection);
     list.erase(list.begin() + static_cast<ptrdiff_t>(i));
+    if (list.empty()) pools[origin].http1 = false;
     return;
   }
 }
@@ -219,6 +221,7 @@ void ClientState::sweep() {
       if (next == 0 || left < next) next = left;
       return false;
     });
+    if (pool.connections.empty()) pool.http1 = false;
   }
   if (next > 0) idle_timer->start(next);
 }

@@ -24,7 +24,7 @@ struct Pool {
   std::vector<Pooled> connections;
   std::deque<std::weak_ptr<UserAttempt>> waiting;
   size_t dialing = 0;
-  bool http1 = false;  // learnt: a connection carries one request at a time
+  bool http1 = false;  // its connections carry one request at a time; forgotten with the last one
 };
 
 struct ClientState : std::enable_shared_from_this<ClientState> {

@@ -305,6 +305,25 @@ TEST_CASE("a tunnel is not asked of a server without HTTP/2") {
   }
 }
 
+TEST_CASE("a server without HTTP/2 is forgotten with its last connection") {
+  Fixture f;
+  f.server = std::make_unique<Server>(f.loop);
+  const TestCertificates& certs = test_certificates();
+  TlsConfig config{certs.server_cert, certs.server_key, certs.ca, "", false, true};
+  TlsConfig old = config;
+  old.http2 = false;
+  auto take = [&f](ExchangePtr e) { f.take(e); };
+  REQUIRE(f.server->listen("127.0.0.1", 0, old, take).ok());
+  f.origin = "https://127.0.0.1:" + std::to_string(f.server->port());
+  uint16_t port = f.server->port();
+  CHECK_FALSE(f.ask("/t").ok());
+  f.server = std::make_unique<Server>(f.loop);
+  REQUIRE(f.server->listen("127.0.0.1", port, config, take).ok());
+  bool open = false;
+  for (int i = 0; i < 100 && !open; i++) open = f.ask("/t").ok();
+  CHECK(open);
+}
+
 TEST_CASE("tunnels and calls outlive a change of certificates, not the client") {
   Fixture f;
   auto here = f.open();
