@@ -46,6 +46,7 @@ void RemoteClient::call(client::Request from, client::Reply reply) {
     Result<ObjectRef> answer = response.ok()
                                    ? read_answer(asked.target, response->status, response->body)
                                    : Result<ObjectRef>(std::move(response).error());
+    if (response.ok() && !answer.ok() && is_absence(answer.error())) servers_.failed(server);
     tell(remember(asked, std::move(answer)));
   };
   calls_[id] = http_.fetch(std::move(request), std::move(answered));

@@ -1,7 +1,7 @@
 // client::Client across the network: HTTP/2 to whichever of the servers answers, watches that last.
-// A server that cannot be reached is left for the next one; calls in flight fail with
-// kServiceUnavailable, watches go on by themselves. With a memory, reads and watches begin with
-// what it has when no server answers. Loop thread.
+// A server that cannot be reached, or is not up yet, is left for the next one; calls in flight fail
+// with kServiceUnavailable, watches go on by themselves. With a memory, reads and watches begin
+// with what it has when no server answers. Loop thread.
 #pragma once
 
 #include <cstdint>

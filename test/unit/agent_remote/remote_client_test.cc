@@ -134,6 +134,26 @@ TEST_CASE("a server that is not there is left for the next") {
   REQUIRE(loop.run_until([&] { return second.requests.size() == 1; }, kPatience_ms));
 }
 
+TEST_CASE("a server that is not up yet is left for the next") {
+  base::Loop loop;
+  base::SystemRandom random;
+  FakeServer first(loop), second(loop);
+  RemoteClient client(loop, random, {{first.url(), second.url()}, {}, "", "", 5000});
+  std::optional<Result<ObjectRef>> answer;
+  auto call = [&] {
+    client.call({.target = {"", "v1", "nodes", "", "n", ""}},
+                [&](Result<ObjectRef> r) { answer = std::move(r); });
+  };
+  call();
+  REQUIRE(loop.run_until([&] { return first.requests.size() == 1; }, kPatience_ms));
+  first.exchanges.back()->respond(
+      503, {}, R"({"kind":"Status","reason":"ServiceUnavailable","message":"soon","code":503})");
+  REQUIRE(loop.run_until([&] { return answer.has_value(); }, kPatience_ms));
+  CHECK(answer->error().message == "soon");
+  call();
+  REQUIRE(loop.run_until([&] { return second.requests.size() == 1; }, kPatience_ms));
+}
+
 TEST_CASE("a watch resumes where it was") {
   Fixture f;
   auto watch = f.client.watch(kPods, f.log);
