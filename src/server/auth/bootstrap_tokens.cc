@@ -53,8 +53,11 @@ UserRef BootstrapTokens::verify(const std::string& token) const {
   if (token.size() == kIdLength + 1 + kSecretLength && token[kIdLength] == '.') {
     std::string id = token.substr(0, kIdLength);
     std::string secret = token.substr(kIdLength + 1);
-    if (is_token_text(id) && is_token_text(secret)) return by_secret(id, secret);
+    if (is_token_text(id) && is_token_text(secret)) {
+      if (UserRef user = by_secret(id, secret)) return user;
+    }
   }
+  // Which may be of the same form.
   ObjectRef own = lookup_(kJoinTokenSecret);
   if (own == nullptr || !same(data_of(api::decode(*own), "token"), token)) return nullptr;
   return bootstrapper("server", "");

@@ -107,10 +107,11 @@ TEST_CASE("tokens that machines join with") {
       {"auth-extra-groups", "system:bootstrappers:edge,system:masters"},
       {"expiration", base::format_time(clock.now_us() + 60000000)}};
   const char* type = kBootstrapSecretType;
+  std::string own = "of the server";
   BootstrapTokens tokens(
       [&](const std::string& name) -> ObjectRef {
         if (name == "bootstrap-token-abcdef") return secret_of(type, data);
-        if (name == kJoinTokenSecret) return secret_of("Opaque", {{"token", "of the server"}});
+        if (name == kJoinTokenSecret) return secret_of("Opaque", {{"token", own}});
         return nullptr;
       },
       clock);
@@ -129,6 +130,8 @@ TEST_CASE("tokens that machines join with") {
   CHECK(name_of("") == "");
   CHECK(name_of("abcdef.0123456789abcdeg") == "");
   CHECK(name_of("fedcba.0123456789abcdef") == "");
+  own = "fedcba.0123456789abcdef";  // the server's own may have the form of the others
+  CHECK(name_of(own) == "system:bootstrap:server");
   type = "Opaque";
   CHECK(name_of(good) == "");
   type = kBootstrapSecretType;
