@@ -1,6 +1,7 @@
 #include "agent/policy/network_policies.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -32,8 +33,17 @@ class NetworkPolicies::Handler final : public client::WatchHandler {
 
 NetworkPolicies::NetworkPolicies(base::Loop& loop, client::Client& client, Iptables& iptables,
                                  std::string node_name)
-    : loop_(loop), client_(client), iptables_(iptables), timer_(loop.timer([this] {
+    : loop_(loop),
+      client_(client),
+      iptables_(iptables),
+      timer_(loop.timer([this] {
         if (ready()) render();
+      })),
+      patience_(loop.timer([this] {
+        base::log(base::Level::kWarning, "policy",
+                  "what policies there are is not known after {} ms: {} pods start without",
+                  kPatienceMs, waiting_.size());
+        let_go();
       })) {
   config_.prefix = iptables.prefix();
   config_.node_name = std::move(node_name);
@@ -66,13 +76,19 @@ bool NetworkPolicies::put(Kind kind, const NamespacedName& name, const json::Val
   return true;
 }
 
+// What the node itself gave a pod stands until the status tells it: that may still be without an
+// address, or have the one of a sandbox before.
 bool NetworkPolicies::put_pod(const NamespacedName& name, PolicyPod pod) {
-  auto given = attached_.find(name);
-  if (given != attached_.end()) {
-    if (pod.addresses.empty() && !pod.over && pod.own_network) {
-      pod.addresses = given->second;
-    } else {
+  if (auto given = attached_.find(name); given != attached_.end()) {
+    const std::vector<api::IpAddress>& addresses = given->second.addresses;
+    bool told = std::all_of(addresses.begin(), addresses.end(), [&pod](const api::IpAddress& a) {
+      return std::find(pod.addresses.begin(), pod.addresses.end(), a) != pod.addresses.end();
+    });
+    if (told || pod.over || !pod.own_network) {
       attached_.erase(given);
+    } else {
+      pod.addresses = addresses;
+      given->second.watched = true;
     }
   }
   auto [it, added] = state_.pods.try_emplace(name);
@@ -120,12 +136,14 @@ void NetworkPolicies::follow() {
   }
   state_.pods.clear();
   state_.namespaces.clear();
-  attached_.clear();
+  for (auto& [name, given] : attached_) given.watched = false;
 }
 
 void NetworkPolicies::changed() {
   if (synced_[Kind::kPolicy]) follow();
-  if (!ready() || timer_->active()) return;
+  if (!ready()) return;
+  if (!waiting_.empty()) let_go();
+  if (timer_->active()) return;
   int64_t since_ms = loop_.monotonic_ms() - last_ms_;
   timer_->start(std::max<int64_t>(0, kSpacingMs - since_ms));
 }
@@ -135,36 +153,79 @@ void NetworkPolicies::render(Iptables::Done done) {
   iptables_.set(RulePart::kPolicy, policy_rules(state_, config_), std::move(done));
 }
 
-void NetworkPolicies::attached(const Pod& pod, const std::vector<std::string>& addresses,
-                               Iptables::Done done) {
-  if (state_.policies.empty()) return done({});
-  std::vector<api::IpAddress>& given = attached_[pod.object()->name];
-  given.clear();
+void NetworkPolicies::attached(const Pod& pod, const std::string& sandbox_id,
+                               const std::vector<std::string>& addresses, Iptables::Done done) {
+  if (watches_.count(Kind::kPolicy) == 0) return done({});
+  const NamespacedName& name = pod.object()->name;
+  Attached given{sandbox_id, {}, state_.pods.count(name) > 0};
+  if (auto before = attached_.find(name); before != attached_.end()) {
+    given.watched = before->second.watched;
+  }
   for (const std::string& text : addresses) {
-    if (auto ip = api::IpAddress::parse(text)) given.push_back(*ip);
+    if (auto ip = api::IpAddress::parse(text)) given.addresses.push_back(*ip);
   }
   PolicyPod view = parse_policy_pod(pod.json());
-  view.addresses = given;
-  bool selected = is_selected(state_, pod.object()->name, view);
-  put_pod(pod.object()->name, std::move(view));
-  if (!ready()) return done({});
-  if (!selected) {
-    changed();
-    return done({});
+  view.addresses = given.addresses;
+  state_.pods[name] = std::move(view);
+  attached_[name] = std::move(given);
+  waiting_.push_back({name, std::move(done)});
+  if (ready()) return let_go();
+  if (!patience_->active()) patience_->start(kPatienceMs);
+}
+
+void NetworkPolicies::detached(const std::string& sandbox_id) {
+  auto given = std::find_if(attached_.begin(), attached_.end(), [&](const auto& entry) {
+    return entry.second.sandbox_id == sandbox_id;
+  });
+  if (given == attached_.end()) return;
+  auto pod = state_.pods.find(given->first);
+  if (pod != state_.pods.end()) {
+    if (given->second.watched) {
+      pod->second.addresses.clear();
+    } else {
+      state_.pods.erase(pod);
+    }
   }
-  render(std::move(done));
+  attached_.erase(given);
+  if (!state_.policies.empty()) changed();
+}
+
+// Pods that wait go on: those that a policy selects with their rules, the others at once.
+void NetworkPolicies::let_go() {
+  patience_->stop();
+  std::vector<Iptables::Done> now, with_rules;
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    auto pod = state_.pods.find(waiting.pod);
+    bool selected =
+        ready() && pod != state_.pods.end() && is_selected(state_, waiting.pod, pod->second);
+    (selected ? with_rules : now).push_back(std::move(waiting.done));
+  }
+  if (!with_rules.empty()) {
+    render([with_rules](const Result<void>& result) {
+      for (const Iptables::Done& done : with_rules) done(result);
+    });
+  } else if (!state_.policies.empty()) {
+    changed();
+  }
+  for (const Iptables::Done& done : now) done({});
 }
 
 void PolicyNetwork::attach(const PodRef& pod, const std::string& sandbox_id,
                            const std::string& netns, Callback<std::vector<std::string>> done) {
   network_.attach(
       pod, sandbox_id, netns,
-      [this, pod, done = std::move(done)](Result<std::vector<std::string>> result) {
+      [this, pod, sandbox_id, done = std::move(done)](Result<std::vector<std::string>> result) {
         if (!result.ok()) return done(std::move(result));
-        policies_.attached(*pod, *result, [done, addresses = *result](const Result<void>& limited) {
+        auto answer = [done, addresses = *result](const Result<void>& limited) {
           done(limited.ok() ? Result<std::vector<std::string>>(addresses) : limited.error());
-        });
+        };
+        policies_.attached(*pod, sandbox_id, *result, std::move(answer));
       });
+}
+
+void PolicyNetwork::detach(const std::string& sandbox_id, Callback<void> done) {
+  policies_.detached(sandbox_id);
+  network_.detach(sandbox_id, std::move(done));
 }
 
 }  // namespace knarr::agent

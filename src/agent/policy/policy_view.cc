@@ -86,7 +86,9 @@ PolicyView parse_policy(const Value& object) {
   const Value& spec = object["spec"];
   PolicyView out;
   out.text = json::write(spec);
-  out.pods = selector(spec["podSelector"]);
+  // Left out it is empty, which selects all.
+  const Value& pods = spec["podSelector"];
+  out.pods = pods.is_null() ? api::LabelSelector() : selector(pods);
   std::string ns = object["metadata"]["namespace"].text();
   out.ingress = parse_rules(spec["ingress"], "from", ns);
   out.egress = parse_rules(spec["egress"], "to", ns);

@@ -98,6 +98,20 @@ bool reaches(const FakePod& from, const std::string& ip) {
 
 std::string saved() { return run_process({find_program("iptables-save")}, {})->out; }
 
+// A pod whose object went before its sandbox leaves no rules.
+void gone_while_attached(PolicyNode& node) {
+  FakePod e;
+  node.client.put("pods", pod_json("e", ""));
+  node.client.remove("pods", pod_json("e", ""));
+  std::string address = node.attach("e", e);
+  CHECK(saved().find(address + "/32") != std::string::npos);
+  bool done = false;
+  node.network.detach("box-e", [&](const Result<void>&) { done = true; });
+  node.loop.run_until([&] { return done; }, kLimitMs);
+  node.settle();
+  CHECK(saved().find(address + "/32") == std::string::npos);
+}
+
 void blocked_and_let_through() {
   test::TempDir folder;
   PolicyNode node(folder.path());
@@ -137,6 +151,14 @@ void blocked_and_let_through() {
   d.inside([&] { listener_d = listen_on(8080); });
   REQUIRE(node.attach("d", d) == "10.42.0.5");
   CHECK(!reaches(a, "10.42.0.5"));
+  for (const char* told : {"", "10.42.0.99", "10.42.0.5", "10.42.0.5"}) {
+    INFO("its status says: " << told);
+    node.client.put("pods", pod_json("d", told));
+    node.settle();
+    CHECK(!reaches(a, "10.42.0.5"));
+    CHECK(saved().find("10.42.0.99") == std::string::npos);
+  }
+  gone_while_attached(node);
 
   node.client.remove("networkpolicies", policy_json("{}"));
   node.settle();
@@ -151,6 +173,35 @@ void blocked_and_let_through() {
 
 TEST_CASE("what a policy refuses does not arrive, what it allows does", "[root]") {
   in_new_netns(blocked_and_let_through);
+}
+
+TEST_CASE("a pod that is attached waits until the policies are known") {
+  base::Loop loop;
+  FakeWatchClient client;
+  Iptables iptables(loop, {"KT", 14, {RulePart::kPolicy}});
+  NetworkPolicies policies(loop, client, iptables, "n1");
+  PodRef pod = *Pod::parse(FakeWatchClient::object(pod_json("a", "")));
+  int told = 0;
+  auto attach = [&] {
+    policies.attached(*pod, "box-a", {"10.42.0.2"}, [&](const Result<void>&) { told++; });
+  };
+  attach();
+  CHECK(told == 1);  // nothing was started: no policies are enforced
+  policies.start();
+  attach();
+  CHECK(told == 1);
+  SECTION("there are none") {
+    client.sync();
+    CHECK(told == 2);
+  }
+  SECTION("one that may select it") {
+    client.put("networkpolicies", policy_json(R"({"podSelector":{"matchLabels":{"app":"b"}}})"));
+    client.handlers.at("networkpolicies")->on_synced();
+    CHECK(told == 1);
+    attach();
+    client.sync();
+    CHECK(told == 3);
+  }
 }
 
 TEST_CASE("policies by iptables-legacy", "[root]") {

@@ -105,8 +105,9 @@ TEST_CASE("without a policy for a pod of this node there are no rules") {
 }
 
 TEST_CASE("a policy without rules refuses what comes; what goes is not its matter") {
+  const char* spec = GENERATE(R"({"podSelector":{}})", R"({"podSelector":null})", "{}");
   World w;
-  w.policy("deny", R"({"podSelector":{}})");
+  w.policy("deny", spec);
   RuleSet r = w.rules();
   CHECK(of(r, "K-POLICY") ==
         "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN; "
