@@ -85,9 +85,11 @@ json::Value balancer_ingress(const json::Value& service,
 }
 
 LoadBalancerController::LoadBalancerController(const ControllerContext& context,
-                                               const std::vector<int64_t>& taken)
+                                               const std::vector<int64_t>& taken_tcp,
+                                               const std::vector<int64_t>& taken_udp)
     : Controller(context, "service-lb-controller") {
-  for (int64_t port : taken) taken_.insert(fmt::format("TCP/{}", port));
+  for (int64_t port : taken_tcp) taken_.insert(fmt::format("TCP/{}", port));
+  for (int64_t port : taken_udp) taken_.insert(fmt::format("UDP/{}", port));
 }
 
 std::vector<GroupResource> LoadBalancerController::watches() const {

@@ -42,8 +42,9 @@ json::Value balancer_ingress(const json::Value& service,
 
 class LoadBalancerController final : public Controller {
  public:
-  // `taken`: TCP ports that nodes listen on themselves.
-  LoadBalancerController(const ControllerContext& context, const std::vector<int64_t>& taken);
+  // Ports that nodes listen on themselves.
+  LoadBalancerController(const ControllerContext& context, const std::vector<int64_t>& taken_tcp,
+                         const std::vector<int64_t>& taken_udp = {});
   std::vector<GroupResource> watches() const override;
   void on_change(const GroupResource& resource, const ObjectRef& previous,
                  const ObjectRef& object) override;
