@@ -29,7 +29,7 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   Front::Deps front{*registry_, deps_.authenticator, *authorizer_, deps_.random};
   front.tokens = deps_.tokens;
   front.tunnels = &tunnels_;
-  front.ready = [this] { return ready_; };
+  front.ready = [this] { return ready_ && (!also_ready_ || also_ready_()); };
   FrontOptions front_options;
   front_options.advertised =
       fmt::format("{}:{}", options_.advertise_address, options_.advertise_port);

@@ -53,6 +53,8 @@ class ApiServer {
   net::Handler handler();
   static net::ServerLimits limits();  // of the server that it is for
   void set_node_proxy(NodeProxy* nodes) { front_->set_node_proxy(nodes); }
+  // What must hold as well before the server is ready.
+  void also_ready(std::function<bool()> fn) { also_ready_ = std::move(fn); }
   // For controllers, the scheduler and the agent of this process; `name` is the user and manager.
   std::unique_ptr<client::Client> local_client(const std::string& name);
 
@@ -73,6 +75,7 @@ class ApiServer {
   std::unique_ptr<FlowControl> flow_control_;
   std::unique_ptr<ApiServices> api_services_;
   bool ready_ = false;
+  std::function<bool()> also_ready_;
 };
 
 }  // namespace knarr::server

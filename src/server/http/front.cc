@@ -101,6 +101,16 @@ Result<ListQuery> list_query_of(const api::ResourceInfo& resource, const net::Qu
   return parse_list_query(resource, raw);
 }
 
+// Refusals are final to who is told them: while tokens and roles are still being made, there are
+// none.
+Error starting() {
+  Error error = make_error(Code::kServiceUnavailable, "the server is starting");
+  auto details = std::make_shared<ErrorDetails>();
+  details->retry_after_seconds = 1;
+  error.details = std::move(details);
+  return error;
+}
+
 UserRef anonymous() {
   static const UserRef user = [] {
     auto u = std::make_shared<UserInfo>();
@@ -155,7 +165,7 @@ void Front::handle(net::ExchangePtr exchange) {
     }
   }
   deps_.authenticator.authenticate(exchange->request, [this, call](Result<UserRef> user) {
-    if (!user.ok()) return send_error(call->exchange, unauthorized());
+    if (!user.ok()) return send_error(call->exchange, ready() ? unauthorized() : starting());
     call->user = *user == nullptr ? anonymous() : *std::move(user);
     authenticated(call);
   });
@@ -177,7 +187,9 @@ void Front::authenticated(const CallPtr& call) {
     drop_impersonation(call->exchange->request.headers);
   }
   Decision decision = deps_.authorizer.authorize(attributes);
-  if (!decision.allowed) return send_error(call->exchange, refusal(attributes, decision));
+  if (!decision.allowed) {
+    return send_error(call->exchange, ready() ? refusal(attributes, decision) : starting());
+  }
   if (call->exchange->request.body.size() > kBodyLimit) {
     return send_error(call->exchange, body_too_large());
   }

@@ -39,10 +39,11 @@ class Front {
     Authenticator& authenticator;
     Authorizer& authorizer;
     Random& random;
-    TokenIssuer* tokens = nullptr;     // of the OpenID documents
-    NodeProxy* nodes = nullptr;        // null: exec and its kin answer 503
-    NodeTunnels* tunnels = nullptr;    // null: nodes cannot bring their own way here
-    std::function<bool()> ready = {};  // of /readyz; empty: always
+    TokenIssuer* tokens = nullptr;   // of the OpenID documents
+    NodeProxy* nodes = nullptr;      // null: exec and its kin answer 503
+    NodeTunnels* tunnels = nullptr;  // null: nodes cannot bring their own way here
+    // Of /readyz; empty: always. Until then who would be refused is told to come again.
+    std::function<bool()> ready = {};
   };
   Front(Deps deps, FrontOptions options);
 
@@ -62,6 +63,7 @@ class Front {
   };
   using CallPtr = std::shared_ptr<Call>;
 
+  bool ready() const { return !deps_.ready || deps_.ready(); }
   void authenticated(const CallPtr& call);
   void serve_path(const CallPtr& call);
   bool serve_discovery(const CallPtr& call);

@@ -113,7 +113,7 @@ bool Front::serve_health(const CallPtr& call) {
   if (s.size() == 2 && std::find(kChecks.begin(), kChecks.end(), s[1]) == kChecks.end()) {
     return false;
   }
-  bool ready = s[0] != "readyz" || !deps_.ready || deps_.ready();
+  bool ready = s[0] != "readyz" || this->ready();
   std::string text = "ok";
   if (call->query.has("verbose") || !ready) {
     text.clear();

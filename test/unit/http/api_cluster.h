@@ -14,6 +14,7 @@ class Everyone final : public Authenticator {
  public:
   void authenticate(const net::Request& request, Done done) override {
     if (request.headers.has("X-Nobody")) return done(UserRef());
+    if (request.headers.has("X-Unknown")) return done(make_error(Code::kUnauthorized, "who?"));
     auto user = std::make_shared<UserInfo>();
     user->name = "admin";
     user->groups = {kMastersGroup, kAuthenticatedGroup};
@@ -95,6 +96,7 @@ struct Cluster {
     bool ready = false;
     api.start([&](Result<void> started) { ready = started.ok(); });
     REQUIRE(loop.run_until([&] { return ready; }, 5000));
+    REQUIRE(loop.run_until([&] { return begin("GET", "/readyz")->status_ == 200; }, 5000));
     call("POST", "/api/v1/namespaces/default/serviceaccounts",
          R"({"metadata":{"name":"default"}})");
   }

@@ -134,3 +134,22 @@ TEST_CASE("owners and finalizers of a role are changed without holding it") {
   CHECK(patch(R"({"metadata":{"labels":{"a":"b"}}})") == 403);
   CHECK(patch(R"({"metadata":{"finalizers":null},"rules":[]})") == 200);
 }
+
+TEST_CASE("nobody is refused for good by a server that is starting") {
+  Cluster c(AuthorizationMode::kRbac);
+  bool ready = false;
+  c.api.also_ready([&] { return ready; });
+  for (bool now : {false, true}) {
+    ready = now;
+    json::Value said = c.call("GET", kMaps, "", {{"X-Unknown", "yes"}});
+    CHECK(c.status == (now ? 401 : 503));
+    CHECK(said["message"].as_string() == (now ? "Unauthorized" : "the server is starting"));
+    CHECK(c.answer_headers.get("Retry-After") == (now ? "" : "1"));
+    c.call("GET", kMaps, "", {{"X-User", "stranger"}});
+    CHECK(c.status == (now ? 403 : 503));
+    c.call("GET", kMaps);
+    CHECK(c.status == 200);
+    c.call("GET", "/readyz");
+    CHECK(c.status == (now ? 200 : 500));
+  }
+}
