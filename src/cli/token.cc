@@ -79,7 +79,9 @@ Result<Server> open_server(const TokenOptions& options) {
   return server;
 }
 
+// Without the authority's hash when the kubeconfig does not say which it is.
 std::string whole_token(const Server& server, const std::string& secret) {
+  if (server.config.ca_pem.empty()) return secret;
   return agent::format_join_token({net::fingerprint(server.config.ca_pem), secret});
 }
 
