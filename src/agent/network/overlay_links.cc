@@ -60,7 +60,10 @@ Result<void> OverlayLinks::apply(const OverlayPlan& plan) {
 // The device's index; 0 when there is to be none.
 Result<int> OverlayLinks::apply_device(const OverlayPlan& plan) {
   if (!plan.vtep) {
-    TRY(delete_link(*netlink_, options_.device));
+    TRY_ASSIGN(auto present, find_link(*netlink_, options_.device));
+    if (present && present->kind == "vxlan") {
+      TRY(delete_link(*netlink_, options_.device));
+    }
     return 0;
   }
   VxlanConfig config;

@@ -113,6 +113,9 @@ std::optional<OverlayPlan> plan_overlay(const OverlayOptions& options,
                                         const std::map<std::string, OverlayNode>& nodes) {
   auto own = nodes.find(options.node_name);
   if (own == nodes.end() || own->second.ranges.empty()) return std::nullopt;
+  if (own->second.addresses.empty() && options.backend != NetworkBackend::kNone) {
+    return std::nullopt;
+  }
   Planner planner(options, own->second);
   for (const auto& [name, node] : nodes) {
     if (name != options.node_name) planner.add(node);

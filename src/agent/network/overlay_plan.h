@@ -78,8 +78,8 @@ struct OverlayPlan {
   bool operator==(const OverlayPlan&) const = default;
 };
 
-// nullopt while this node or its range is not known. Nodes without a range or an address, with the
-// address of this node, or with the range of another are left out.
+// nullopt while this node, its range or its address is not known. Nodes without a range or an
+// address, with the address of this node, or with the range of another are left out.
 std::optional<OverlayPlan> plan_overlay(const OverlayOptions& options,
                                         const std::map<std::string, OverlayNode>& nodes);
 

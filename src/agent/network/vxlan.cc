@@ -117,6 +117,9 @@ ndmsg entry_header(EntryKind kind, int link, const api::IpAddress& address) {
 
 Result<int> ensure_vxlan(Netlink& netlink, const VxlanConfig& config) {
   TRY_ASSIGN(auto present, find_link(netlink, config.name));
+  if (present && present->kind != "vxlan") {
+    return make_error(Code::kConflict, "link " + config.name + " is not a VXLAN device");
+  }
   if (present) {
     TRY_ASSIGN(std::string attributes, read_link_attributes(netlink, config.name));
     if (!is_as_configured(attributes, config)) {

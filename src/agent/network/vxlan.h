@@ -24,9 +24,10 @@ struct VxlanConfig {
   int mtu = 1450;
 };
 
-// The device's index. One that differs in what can't be changed is made anew. It learns nothing,
-// and leaves no checksums to the hardware: kernels and cards get those of packets wrong that were
-// translated before they were wrapped, and such packets are dropped at the other end.
+// The device's index. One that differs in what can't be changed is made anew; a link of another
+// kind is a conflict, and stays. It learns nothing, and leaves no checksums to the hardware:
+// kernels and cards get those of packets wrong that were translated before they were wrapped, and
+// such packets are dropped at the other end.
 Result<int> ensure_vxlan(Netlink& netlink, const VxlanConfig& config);
 
 enum class EntryKind { kNeighbour, kForwarding };

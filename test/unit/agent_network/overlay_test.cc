@@ -290,6 +290,19 @@ TEST_CASE("a VXLAN device that is taken away comes back", "[root]") {
       CHECK(*list_entries(*netlink, EntryKind::kNeighbour, before->index) == plan->neighbours);
       CHECK((*find_link(*netlink, "knarrt.1"))->index == before->index);
 
+      // Another's link of the name that is configured.
+      OverlayOptions others = nodes.a.overlay_options;
+      others.device = "knarrt.2";
+      REQUIRE(create_bridge(*netlink, others.device, plan->vtep->mac, 1400).ok());
+      OverlayLinks refused(others);
+      Result<void> conflict = refused.apply(*plan);
+      REQUIRE(!conflict.ok());
+      CHECK(conflict.error().code == Code::kConflict);
+      CHECK(conflict.error().message == "link knarrt.2 is not a VXLAN device");
+      CHECK(refused.apply({}).ok());
+      CHECK((*find_link(*netlink, others.device))->kind == "bridge");
+      REQUIRE(delete_link(*netlink, others.device).ok());
+
       REQUIRE(delete_link(*netlink, "knarrt.1").ok());
       CHECK(nodes.a.loop.run_until(
           [&] {
