@@ -1,5 +1,7 @@
 #include "agent/proxy/health_checks.h"
 
+#include <utility>
+
 #include "agent/proxy/service_endpoints.h"
 #include "base/format.h"
 #include "base/log.h"
@@ -24,6 +26,7 @@ void HealthChecks::update() {
     auto service = services.find(entry.first);
     return service == services.end() || service->second.health_port != entry.second.port;
   });
+  std::erase_if(refused_, [&](const auto& entry) { return services.count(entry.first) == 0; });
   for (const auto& [name, service] : services) {
     if (service.health_port == 0 || open_.count(name) > 0) continue;
     auto server = std::make_unique<net::Server>(loop_);
@@ -32,7 +35,8 @@ void HealthChecks::update() {
         [this, name = name](const net::ExchangePtr& exchange) { answer(name, exchange); });
     if (listening.ok()) {
       open_[name] = {service.health_port, std::move(server)};
-    } else {
+      refused_.erase(name);
+    } else if (std::exchange(refused_[name], service.health_port) != service.health_port) {
       base::log(base::Level::kWarning, "proxy", "health check of service {}: {}", name.text(),
                 listening.error().message);
     }

@@ -23,7 +23,7 @@ class HealthChecks {
   ~HealthChecks();
 
   // The services have changed: ports are opened and closed. One that is not free is tried again
-  // with the next change.
+  // with the next change, and told of once.
   void update();
   size_t open_ports() const { return open_.size(); }
 
@@ -38,6 +38,7 @@ class HealthChecks {
   const ServiceWatch& services_;
   std::string node_;
   std::map<NamespacedName, Listener> open_;
+  std::map<NamespacedName, uint16_t> refused_;  // ports that are another's
 };
 
 }  // namespace knarr::agent

@@ -1,9 +1,13 @@
 #include "agent/proxy/health_checks.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "base/format.h"
 #include "base/unique_fd.h"
@@ -49,6 +53,19 @@ std::string get(base::Loop& loop, uint16_t port) {
   return out;
 }
 
+// What is logged meanwhile.
+std::string told(const std::function<void()>& body) {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  base::UniqueFd from(ends[0]), to(ends[1]), before(dup(STDERR_FILENO));
+  dup2(to.get(), STDERR_FILENO);
+  body();
+  dup2(before.get(), STDERR_FILENO);
+  char buffer[4096];
+  ssize_t n = read(from.get(), buffer, sizeof buffer);
+  return {buffer, n > 0 ? static_cast<size_t>(n) : 0};
+}
+
 std::string service_json(uint16_t port) {
   return fmt::format(R"({{"metadata":{{"namespace":"default","name":"web"}},"spec":{{
       "type":"LoadBalancer","clusterIP":"10.43.1.1","externalTrafficPolicy":"Local",
@@ -76,7 +93,10 @@ TEST_CASE("load balancers outside learn where endpoints are") {
   base::UniqueFd held = bound(port);
   REQUIRE(listen(held.get(), 1) == 0);
   client.put("services", service_json(port));
-  checks.update();
+  std::string warned = told([&] {
+    for (int i = 0; i < 3; i++) checks.update();
+  });
+  CHECK(std::count(warned.begin(), warned.end(), '\n') == 1);
   CHECK(checks.open_ports() == 0);  // another has the port
   held.reset();
   checks.update();
