@@ -113,7 +113,8 @@ class Process {
         std::make_unique<agent::Memory>(options_.data_dir + "/agent/memory", join_->identity().key);
     remote.memory = memory_.get();
     client_ = std::make_unique<agent::RemoteClient>(loop_, random_, std::move(remote));
-    settings_ = std::make_unique<ClusterSettings>(loop_, *client_, options_);
+    settings_ = std::make_unique<ClusterSettings>(loop_, random_, *client_, options_);
+    join_->on_renewed([this] { renewed(); });
     settings_->fetch([this] { start_node(); });
   }
 
@@ -123,7 +124,6 @@ class Process {
     node_ = std::make_unique<Node>(Node::Deps{loop_, random_, *client_, options_,
                                               join_->serving_tls(), *std::move(fingerprint)});
     open_tunnel();
-    join_->on_renewed([this] { renewed(); });
     node_->start([this](Result<void> ready) {
       if (!ready.ok()) return give_up(ready.error());
       base::log(base::Level::kInfo, "agent", "node {} is ready after {} ms", options_.node_name,
@@ -144,10 +144,12 @@ class Process {
     tunnel_ = std::make_unique<agent::Tunnel>(loop_, random_, std::move(tunnel));
   }
 
+  // Also before there is a node, while the cluster's settings are awaited.
   void renewed() {
     auto outgoing = client_->reload(join_->client_tls());
-    auto through = tunnel_->reload(join_->client_tls());
-    auto incoming = node_->reload_tls(join_->serving_tls());
+    Result<void> through, incoming;
+    if (tunnel_) through = tunnel_->reload(join_->client_tls());
+    if (node_) incoming = node_->reload_tls(join_->serving_tls());
     for (const auto& reloaded : {outgoing, through, incoming}) {
       if (!reloaded.ok()) base::log(base::Level::kError, "join", "{}", reloaded.error().message);
     }

@@ -1,5 +1,6 @@
 #include "cli/cluster_settings.h"
 
+#include "agent/remote/remote_watch.h"
 #include "api/view/meta.h"
 #include "base/log.h"
 #include "knarr/names.h"
@@ -7,8 +8,6 @@
 namespace knarr::cli {
 
 namespace {
-
-constexpr int64_t kRetryMs = 1000;
 
 struct Setting {
   const char* name;  // the flag's
@@ -53,8 +52,9 @@ client::Request publish_settings(const NodeOptions& options) {
   return request;
 }
 
-ClusterSettings::ClusterSettings(Clock& clock, client::Client& client, NodeOptions& options)
-    : client_(client), options_(options), retry_(clock.timer([this] { ask(); })) {}
+ClusterSettings::ClusterSettings(Clock& clock, Random& random, client::Client& client,
+                                 NodeOptions& options)
+    : random_(random), client_(client), options_(options), retry_(clock.timer([this] { ask(); })) {}
 
 ClusterSettings::~ClusterSettings() = default;
 
@@ -79,8 +79,12 @@ void ClusterSettings::answered(const Result<ObjectRef>& reply) {
     if (known) known();
     return;
   }
-  base::log(base::Level::kWarning, "join", "settings of the cluster: {}", reply.error().message);
-  retry_->start(kRetryMs);
+  failures_++;
+  // Said at first and then each time the waiting has got long.
+  bool loud = failures_ == 1 || failures_ > 6;
+  base::log(loud ? base::Level::kWarning : base::Level::kDebug, "join",
+            "settings of the cluster: {}", reply.error().message);
+  retry_->start(agent::retry_delay_ms(failures_ + 1, random_));
 }
 
 }  // namespace knarr::cli

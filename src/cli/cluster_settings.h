@@ -10,6 +10,7 @@
 #include "cli/node_options.h"
 #include "knarr/client.h"
 #include "knarr/clock.h"
+#include "knarr/random.h"
 
 namespace knarr::cli {
 
@@ -23,7 +24,7 @@ client::Request publish_settings(const NodeOptions& options);
 // Asks until the server, or the client's memory of it, answers.
 class ClusterSettings {
  public:
-  ClusterSettings(Clock& clock, client::Client& client, NodeOptions& options);
+  ClusterSettings(Clock& clock, Random& random, client::Client& client, NodeOptions& options);
   ~ClusterSettings();
 
   // `known` once, when `options` hold what the cluster says.
@@ -33,9 +34,11 @@ class ClusterSettings {
   void ask();
   void answered(const Result<ObjectRef>& reply);
 
+  Random& random_;
   client::Client& client_;
   NodeOptions& options_;
   std::function<void()> known_;
+  int failures_ = 0;  // in a row
   std::unique_ptr<Timer> retry_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
