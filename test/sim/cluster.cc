@@ -182,6 +182,7 @@ void Cluster::start() {
   options.ca = ca_;
   options.metrics = metrics_;
   options.taken_ports = {6443};
+  options.taken_udp_ports = {8472};
   host_ = server::make_controllers(context, std::move(options));
   scheduler_ = std::make_unique<server::Scheduler>(*cache_, *client_, clock, random_);
   kubelet_ = std::make_unique<HollowKubelet>(clock, random_, *client_);

@@ -39,7 +39,8 @@ struct Balanced : Cluster {
   void service(const std::string& name, int port, const char* more = "{}") {
     json::Value spec = *json::parse(more);
     json::Value ports = json::Value::array({json::Value::object({{"port", port}})});
-    spec.set("type", "LoadBalancer").set("ports", std::move(ports));
+    spec.set("type", "LoadBalancer");
+    if (!spec.has("ports")) spec.set("ports", std::move(ports));
     if (!spec.has("selector")) spec.set("selector", json::Value::object({{"app", name}}));
     REQUIRE(create(kServices, "default",
                    json::Value::object({{"metadata", json::Value::object({{"name", name}})},
@@ -123,6 +124,10 @@ TEST_CASE("a port belongs to the oldest service that asks for it") {
   CHECK(c.becomes(kBoth, {"default", "other"}));
   CHECK(c.becomes("", {"default", "late"}));
   CHECK(c.becomes("", {"default", "api"}));
+  c.service("tunnel", 82, R"({"ports":[{"port":8472,"protocol":"UDP"}]})");
+  c.service("same", 8472);  // TCP
+  CHECK(c.becomes(kBoth, {"default", "same"}));
+  CHECK(c.becomes("", {"default", "tunnel"}));
   REQUIRE(c.remove(kServices, kWeb).ok());
   CHECK(c.becomes(kBoth, {"default", "late"}));
 }
