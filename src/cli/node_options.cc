@@ -6,6 +6,7 @@
 
 #include "agent/machine_facts.h"
 #include "api/codec/yaml.h"
+#include "api/ip.h"
 #include "base/ascii.h"
 #include "base/file.h"
 
@@ -81,6 +82,8 @@ Result<void> read_flags(const std::vector<std::string>& args, FlagSet& flags,
 
 void fill_in_node(NodeOptions& o) {
   if (o.node_ip.empty()) o.node_ip = agent::default_address();
+  // One way to write it: certificates and the API are compared with it as text.
+  if (auto ip = api::IpAddress::parse(o.node_ip)) o.node_ip = ip->text();
   if (!o.node_name.empty()) return;
   char name[256] = "";
   gethostname(name, sizeof name - 1);

@@ -1,5 +1,6 @@
 #include "cli/server_options.h"
 
+#include "agent/join/join_token.h"
 #include "agent/machine_facts.h"
 #include "api/ip.h"
 #include "cli/option_check.h"
@@ -12,6 +13,11 @@ constexpr int kDnsHost = 10;
 
 Result<void> fill_in(ServerOptions& o) {
   fill_in_node(o);
+  if (!o.token.empty()) {
+    auto token = agent::parse_join_token(o.token);
+    if (!token.ok()) return make_error(Code::kBadRequest, "--" + token.error().message);
+    o.token = token->secret;
+  }
   if (o.advertise_address.empty()) {
     // Pods can't reach a loopback address; the API refuses one in Endpoints.
     auto ip = api::IpAddress::parse(o.node_ip);

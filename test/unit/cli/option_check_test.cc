@@ -53,3 +53,24 @@ TEST_CASE("what a server cannot start with is named") {
   };
   for (const Row& row : rows) CHECK(said(row.change) == row.said);
 }
+
+TEST_CASE("tokens and addresses of a server are taken in the forms they come in") {
+  auto read = [](const std::vector<std::string>& args, ServerOptions& o) {
+    FlagSet flags = server_flags(o);
+    Result<void> done = read_server_options(args, flags, o);
+    return done.ok() ? "" : done.error().message;
+  };
+  std::vector<std::string> args = {"--node-name=n", "--node-ip=2001:DB8:0:0::5", "--token", ""};
+  ServerOptions o;
+  args[3] = "K10" + std::string(64, 'a') + "::server:s3cret";
+  CHECK(read(args, o) == "");
+  CHECK(o.token == "s3cret");
+  CHECK(o.node_ip == "2001:db8::5");
+  ServerOptions other;
+  args[3] = "abcdef.0123456789abcdef";
+  CHECK(read(args, other) == "");
+  CHECK(other.token == "abcdef.0123456789abcdef");
+  ServerOptions bad;
+  args[3] = "a b";
+  CHECK(read(args, bad) == "--token: has spaces or letters outside ASCII");
+}
