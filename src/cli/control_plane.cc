@@ -1,7 +1,9 @@
 #include "cli/control_plane.h"
 
 #include <charconv>
+#include <cstdlib>
 
+#include "agent/remote/remote_watch.h"
 #include "api/ip.h"
 #include "base/file.h"
 #include "base/format.h"
@@ -56,7 +58,11 @@ std::string local_url(const ServerOptions& o) {
 }  // namespace
 
 ControlPlane::ControlPlane(base::Loop& loop, Random& random, const ServerOptions& options)
-    : loop_(loop), random_(random), options_(options), renewal_(loop, [this] { renew(); }) {}
+    : loop_(loop),
+      random_(random),
+      options_(options),
+      renewal_(loop, [this] { renew(); }),
+      publish_retry_(loop.timer([this] { publish(); })) {}
 
 ControlPlane::~ControlPlane() = default;
 
@@ -140,15 +146,16 @@ Result<void> ControlPlane::listen() {
 void ControlPlane::renew() {
   int64_t now = loop_.now_us() / kSecondUs;
   int64_t due = server::renewal_due(credentials_);
-  if (due <= now) {
+  if (due <= now || renewed_in_part_) {
     auto taken = take_renewed();
     if (taken.ok()) {
       base::log(base::Level::kInfo, "server", "certificates are renewed");
-      if (renewed_) renewed_();
     } else {
       base::log(base::Level::kError, "server", "certificates: {}", taken.error().message);
     }
-    due = std::max(server::renewal_due(credentials_), now + kRenewAgainSeconds);
+    renewed_in_part_ = !taken.ok();
+    due = now + kRenewAgainSeconds;
+    if (taken.ok()) due = std::max(server::renewal_due(credentials_), due);
   }
   renewal_.start(due * kSecondUs);
 }
@@ -157,8 +164,11 @@ Result<void> ControlPlane::take_renewed() {
   TRY_ASSIGN(credentials_,
              server::load_credentials(options_.data_dir + "/server/tls", names_of(options_),
                                       loop_.now_us() / kSecondUs));
-  TRY(server_->reload(serving_tls()));
-  return write_kubeconfig();
+  // Others use them also when they cannot be served here, or written.
+  Result<void> served = server_->reload(serving_tls());
+  if (renewed_) renewed_();
+  TRY(write_kubeconfig());
+  return served;
 }
 
 Result<void> ControlPlane::write_kubeconfig() {
@@ -175,6 +185,7 @@ Result<void> ControlPlane::write_kubeconfig() {
 void ControlPlane::start(std::function<void(Result<void>)> done) {
   api_->start([this, done = std::move(done)](Result<void> loaded) {
     if (!loaded.ok()) return done(loaded);
+    api_->also_ready([this] { return join_token_ && join_token_->stored(); });
     if (auto listening = listen(); !listening.ok()) return done(listening);
     if (auto written = write_kubeconfig(); !written.ok()) return done(written);
     start_loops();
@@ -195,6 +206,9 @@ void ControlPlane::start_loops() {
     options.cluster_cidr = options_.cluster_cidr;
     options.load_balancer = !options_.disable_load_balancer && !options_.disable_network;
     options.taken_ports = {options_.https_listen_port, options_.kubelet_port};
+    if (options_.network_backend == "vxlan") {
+      options.taken_udp_ports = {atoi(options_.vxlan_port.c_str())};
+    }
     controllers_ = server::make_controllers({api_->cache(), *controller_client_, loop_, random_},
                                             std::move(options));
     controllers_->start();
@@ -216,18 +230,25 @@ void ControlPlane::start_loops() {
 // What nodes find here: the settings of the cluster, the token to join with, the DNS service.
 void ControlPlane::prepare_for_nodes() {
   cluster_client_ = api_->local_client("knarr");
-  cluster_client_->call(publish_settings(options_), [](const Result<ObjectRef>& published) {
-    if (published.ok()) return;
-    base::log(base::Level::kError, "server", "settings for nodes: {}", published.error().message);
-  });
+  publish();
   join_token_ = std::make_unique<JoinTokenFile>(
-      *cluster_client_, random_,
+      loop_, *cluster_client_, random_,
       JoinTokenFile::Options{options_.data_dir + "/server", options_.token,
                              credentials_.ca.certificate});
   if (options_.disable_network) return;
   dns_service_ =
       std::make_unique<agent::DnsServiceObject>(*cluster_client_, loop_, options_.cluster_dns);
   dns_service_->ensure();
+}
+
+void ControlPlane::publish() {
+  cluster_client_->call(publish_settings(options_), [this, alive = std::weak_ptr<bool>(alive_)](
+                                                        const Result<ObjectRef>& published) {
+    if (published.ok() || alive.expired()) return;
+    publish_failures_++;
+    base::log(base::Level::kError, "server", "settings for nodes: {}", published.error().message);
+    publish_retry_->start(agent::retry_delay_ms(publish_failures_ + 1, random_));
+  });
 }
 
 void ControlPlane::drain(int64_t limit_ms, std::function<void()> done) {

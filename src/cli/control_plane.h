@@ -51,6 +51,7 @@ class ControlPlane {
   Result<void> write_kubeconfig();
   void start_loops();
   void prepare_for_nodes();
+  void publish();
 
   base::Loop& loop_;
   Random& random_;
@@ -59,6 +60,7 @@ class ControlPlane {
   server::Credentials credentials_;
   base::WallTimer renewal_;
   std::function<void()> renewed_;
+  bool renewed_in_part_ = false;  // what failed of it is done again
   std::unique_ptr<server::ServiceAccountTokens> tokens_;
   std::unique_ptr<server::RequestAuthenticator> authenticator_;
   std::unique_ptr<server::ApiServer> api_;
@@ -68,8 +70,11 @@ class ControlPlane {
   std::unique_ptr<server::Scheduler> scheduler_;
   std::unique_ptr<server::ManifestApplier> manifests_;
   std::unique_ptr<client::Client> cluster_client_;
+  std::unique_ptr<Timer> publish_retry_;
+  int publish_failures_ = 0;
   std::unique_ptr<JoinTokenFile> join_token_;
   std::unique_ptr<agent::DnsServiceObject> dns_service_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace knarr::cli

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "agent/join/join_token.h"
+#include "agent/remote/remote_watch.h"
 #include "api/view/meta.h"
 #include "base/base64.h"
 #include "base/file.h"
@@ -25,8 +26,11 @@ std::string random_secret(Random& random) {
 
 }  // namespace
 
-JoinTokenFile::JoinTokenFile(client::Client& client, Random& random, Options options)
-    : client_(client), random_(random), options_(std::move(options)) {
+JoinTokenFile::JoinTokenFile(Clock& clock, client::Client& client, Random& random, Options options)
+    : client_(client),
+      random_(random),
+      options_(std::move(options)),
+      retry_(clock.timer([this] { ensure(); })) {
   watch_ = client_.watch(
       {"", "v1", "secrets", kSystemNamespace, "", std::string("metadata.name=") + kJoinTokenSecret},
       *this);
@@ -36,14 +40,23 @@ void JoinTokenFile::on_upsert(const ObjectRef& secret) {
   auto token = base::base64_decode(api::decode(*secret)["data"]["token"].as_string());
   if (!token.ok() || token->empty()) return;
   now_ = *token;
+  if (options_.wanted.empty() || options_.wanted == now_) settled_ = true;
   write(now_);
 }
 
-void JoinTokenFile::on_synced() {
+// Machines that have not joined yet were told the old one: it is made again as it was.
+void JoinTokenFile::on_delete(const ObjectRef&) {
+  if (now_.empty()) return;
+  std::string gone = std::exchange(now_, "");
+  if (settled_) last_ = gone;
+  ensure();
+}
+
+void JoinTokenFile::ensure() {
   if (now_.empty()) {
-    store(options_.wanted.empty() ? random_secret(random_) : options_.wanted,
-          client::Verb::kCreate);
-  } else if (!options_.wanted.empty() && options_.wanted != now_) {
+    if (last_.empty()) last_ = options_.wanted.empty() ? random_secret(random_) : options_.wanted;
+    store(last_, client::Verb::kCreate);
+  } else if (!settled_) {
     store(options_.wanted, client::Verb::kPatch);
   }
 }
@@ -60,10 +73,20 @@ void JoinTokenFile::store(const std::string& secret, client::Verb verb) {
   request.patch_type = client::PatchType::kMerge;
   request.target = target(verb == client::Verb::kCreate ? "" : kJoinTokenSecret);
   request.body = json::write(object);
-  client_.call(std::move(request), [](const Result<ObjectRef>& stored) {
-    if (stored.ok() || stored.error().code == Code::kAlreadyExists) return;
-    base::log(base::Level::kError, "server", "the join token: {}", stored.error().message);
-  });
+  client_.call(std::move(request),
+               [this, alive = std::weak_ptr<bool>(alive_)](const Result<ObjectRef>& stored) {
+                 if (alive.expired()) return;
+                 if (!stored.ok() && stored.error().code != Code::kAlreadyExists) {
+                   return failed(stored.error());
+                 }
+                 failures_ = 0;
+               });
+}
+
+void JoinTokenFile::failed(const Error& error) {
+  failures_++;
+  base::log(base::Level::kError, "server", "the join token: {}", error.message);
+  retry_->start(agent::retry_delay_ms(failures_ + 1, random_));
 }
 
 void JoinTokenFile::write(const std::string& secret) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "knarr/client.h"
+#include "knarr/clock.h"
 #include "knarr/random.h"
 
 namespace knarr::cli {
@@ -18,21 +19,31 @@ class JoinTokenFile final : public client::WatchHandler {
     std::string wanted;  // --token: this, if it is another one now; empty: whatever there is
     std::string ca_pem;
   };
-  JoinTokenFile(client::Client& client, Random& random, Options options);
+  JoinTokenFile(Clock& clock, client::Client& client, Random& random, Options options);
+
+  // The Secret has been there, as it is wanted: machines can join.
+  bool stored() const { return settled_; }
 
   void on_upsert(const ObjectRef& secret) override;
-  void on_delete(const ObjectRef&) override {}
-  void on_synced() override;
+  void on_delete(const ObjectRef&) override;
+  void on_synced() override { ensure(); }
 
  private:
+  void ensure();
   void store(const std::string& secret, client::Verb verb);
+  void failed(const Error& error);
   void write(const std::string& secret);
 
   client::Client& client_;
   Random& random_;
   Options options_;
-  std::string now_;  // what the Secret says
+  std::string now_;       // what the Secret says; empty: there is none
+  std::string last_;      // what it is made with
+  bool settled_ = false;  // from then on it changes by `knarr token rotate` alone
+  int failures_ = 0;      // in a row
+  std::unique_ptr<Timer> retry_;
   std::unique_ptr<client::Watch> watch_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace knarr::cli
