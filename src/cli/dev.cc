@@ -262,14 +262,7 @@ int dev_command(const Args& args) {
   FlagSet flags = dev_flags(options);
   Args words;
   auto read = flags.parse(args, words);
-  if (flags.help_wanted()) {
-    std::fputs(flags.help().c_str(), stdout);
-    return 0;
-  }
-  if (!read.ok()) {
-    fail(read.error().message);
-    return 2;
-  }
+  if (auto status = flags.settled(read)) return *status;
   signal(SIGPIPE, SIG_IGN);
   auto done = run(options, words);
   if (done.ok()) return 0;
