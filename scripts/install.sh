@@ -228,6 +228,16 @@ wait_until_ready() {
   done
 }
 
+# A machine that joins has no key to ask the API with: it is in when its node answers here.
+wait_until_joined() {
+  local run_dir tries=600
+  run_dir=$(scripts/knarr-killall.sh --setting run-dir /run/knarr)
+  until $bin_dir/knarr image list --run-dir "$run_dir" >/dev/null 2>&1; do
+    [ $((tries -= 1)) -gt 0 ] || die "this machine has not joined; see $log"
+    sleep 0.1
+  done
+}
+
 arguments=$(command_line "$@")
 kind=$(service_kind)
 build
@@ -248,7 +258,13 @@ else
   start
 fi
 case " $arguments " in
-  *" --disable-agent "* | " agent"*) ;;
+  *" --disable-agent "*) ;;
+  " agent"*)
+    wait_until_joined
+    say "this machine is a node of the cluster: \`kubectl get nodes\` on its server shows it"
+    say "knarr-killall.sh ends it and all its pods; knarr-uninstall.sh removes it"
+    exit 0
+    ;;
   *) wait_until_ready ;;
 esac
 cat <<END

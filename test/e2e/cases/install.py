@@ -15,8 +15,8 @@ COVERED = ("/etc", "/usr/local", "/var")
 class Machine:
     """Installs into overlays over this machine's folders."""
 
-    def __init__(self, folder, knarr):
-        self.folder = folder
+    def __init__(self, folder, knarr, inside=()):
+        self.folder, self.inside = folder, list(inside)
         self.before = machine.state()
         for path in COVERED:
             upper, work = folder + "/upper" + path, folder + "/work" + path
@@ -32,7 +32,7 @@ class Machine:
     def script(self, path, status=0, **env):
         # The service holds no pipe of ours: it outlives the script.
         with open(self.folder + "/said", "w+") as said:
-            ended = subprocess.run([path], env={**self.env, **env}, stdout=said, stderr=said,
+            ended = subprocess.run([*self.inside, path], env={**self.env, **env}, stdout=said, stderr=said,
                                     stdin=subprocess.DEVNULL, timeout=120).returncode
             said.seek(0)
             text = said.read()

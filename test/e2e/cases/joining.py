@@ -2,9 +2,11 @@
 import os
 import shutil
 
+from cases import install
+from harness import agent as machines
 from harness import images, process, wait
 from harness.agent import Agent
-from harness.cluster import NODE, phase_is
+from harness.cluster import NODE, REPO, phase_is
 
 agents = {}
 
@@ -165,6 +167,23 @@ def test_a_node_that_boots_without_the_server(cluster):
     assert cluster.pod("asker")["status"]["phase"] == "Succeeded"
     wait.until("its container was started anew, once", lambda: cluster.pod(
         "alone")["status"]["containerStatuses"][0]["restartCount"] == 1)
+
+
+def test_the_installer_joins(cluster):
+    machine = machines.Machine("edge4", 4)
+    site = install.Machine(cluster.folder + "/edge4", cluster.knarr, machine.inside)
+    try:
+        site.env.update({
+            "KNARR_URL": "https://%s:%d" % (cluster.address, cluster.port), "KNARR_TOKEN": cluster.token(),
+            "KNARR_NODE_NAME": "edge4", "KNARR_NODE_IP": machine.address, "KNARR_RUN_DIR": "/run/knarr4",
+            "KNARR_BRIDGE": "knarr4", "KNARR_CHAIN_PREFIX": "KNARR4"})
+        assert "this machine is a node of the cluster" in site.install()
+        wait.until("the server shows it", lambda: "edge4   Ready" in cluster.kubectl("get", "nodes"))
+        site.script(REPO + "/scripts/knarr-uninstall.sh")
+        assert site.files() == []
+    finally:
+        site.close()
+        machine.close()
 
 
 def test_end(cluster):
