@@ -15,6 +15,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!asked.ok()) return 0;
   auto made = server::sign_request(ca, pem, {{"client auth"}, 1700000000, 1700003600});
   CHECK(made.ok());
-  CHECK(server::signed_by(*made, ca.certificate));
+  CHECK(net::signed_by(*made, ca.certificate));
   return 0;
 }
