@@ -13,6 +13,7 @@
 #include "server/controllers/horizontal_autoscaler.h"
 #include "server/controllers/job.h"
 #include "server/controllers/load_balancer.h"
+#include "server/controllers/node_ipam.h"
 #include "server/controllers/node_lifecycle.h"
 #include "server/controllers/persistent_volume.h"
 #include "server/controllers/replica_set.h"
@@ -43,7 +44,9 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
   host->add(std::make_unique<EndpointsController>(context));
   host->add(std::make_unique<EndpointSliceMirroringController>(context));
   host->add(std::make_unique<CronJobController>(context));
-  host->add(std::make_unique<NodeIpamController>(context, options.cluster_cidr));
+  host->add(std::make_unique<NodeIpamController>(
+      context, NodeIpamController::Options{options.cluster_cidr, options.node_cidr_bits_v4,
+                                           options.node_cidr_bits_v6}));
   host->add(std::make_unique<NodeLifecycleController>(context, options.node_grace_ms));
   host->add(std::make_unique<TaintEvictionController>(context));
   host->add(std::make_unique<PodGcController>(context));

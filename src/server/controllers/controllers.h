@@ -17,13 +17,14 @@ namespace knarr::server {
 inline constexpr int64_t kNodeGraceMs = 50000;
 
 struct ControllersOptions {
-  std::string root_ca_pem;                // what kube-root-ca.crt publishes
-  net::KeyPair ca;                        // signs certificates; without key none are signed
-  std::vector<std::string> server_names;  // names and addresses of the API server
-  TokenIssuer* tokens = nullptr;          // null: token secrets stay as they are
-  MetricsSource* metrics = nullptr;       // null: nobody serves metrics
-  Discover discover;                      // null: the built-in resources
-  std::string cluster_cidr = "10.244.0.0/16";
+  std::string root_ca_pem;                     // what kube-root-ca.crt publishes
+  net::KeyPair ca;                             // signs certificates; without key none are signed
+  std::vector<std::string> server_names;       // names and addresses of the API server
+  TokenIssuer* tokens = nullptr;               // null: token secrets stay as they are
+  MetricsSource* metrics = nullptr;            // null: nobody serves metrics
+  Discover discover;                           // null: the built-in resources
+  std::string cluster_cidr = "10.244.0.0/16";  // of each IP family one
+  int node_cidr_bits_v4 = 24, node_cidr_bits_v6 = 64;
   int64_t node_grace_ms = kNodeGraceMs;
   bool load_balancer = true;         // services of that type are ours to serve
   std::vector<int64_t> taken_ports;  // TCP ports of nodes that no load balancer may have

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/ip_list.h"
 #include "api/view/meta.h"
 #include "base/time.h"
 
@@ -15,8 +16,6 @@ constexpr const char* kManagedLabel = "endpointslice.kubernetes.io/managed-by";
 constexpr const char* kManager = "endpointslice-controller.k8s.io";
 constexpr const char* kHeadlessLabel = "service.kubernetes.io/headless";
 constexpr const char* kTriggerTime = "endpoints.kubernetes.io/last-change-trigger-time";
-
-bool is_v6(std::string_view address) { return address.find(':') != std::string_view::npos; }
 
 std::vector<std::string> families_of(const json::Value& service) {
   std::vector<std::string> families;
@@ -37,11 +36,11 @@ json::Value slice_endpoint(const json::Value& service, const api::PodView& pod,
   std::string address;
   for (const json::Value& ip : pod.value["status"]["podIPs"].elements()) {
     std::string_view text = ip["ip"].as_string();
-    if (is_v6(text) == (family == "IPv6") && address.empty()) address = text;
+    if (api::is_v6(text) == (family == "IPv6") && address.empty()) address = text;
   }
   if (address.empty()) {
     std::string_view text = pod.value["status"]["podIP"].as_string();
-    if (text.empty() || is_v6(text) != (family == "IPv6")) return {};
+    if (text.empty() || api::is_v6(text) != (family == "IPv6")) return {};
     address = text;
   }
   bool serving = pod.ready;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/ip_list.h"
 #include "api/view/meta.h"
 #include "base/format.h"
 
@@ -16,8 +17,6 @@ constexpr const char* kExcludeLabel = "node.kubernetes.io/exclude-from-external-
 bool is_balancer_type(const json::Value& service) {
   return service["spec"]["type"].as_string() == "LoadBalancer";
 }
-
-bool is_v6(std::string_view address) { return address.find(':') != std::string_view::npos; }
 
 std::string addresses_of(const json::Value& ingress) {
   std::string out;
@@ -39,7 +38,7 @@ BalancerNode balancer_node(const json::Value& node) {
     for (const json::Value& address : node["status"]["addresses"].elements()) {
       if (address["type"].as_string() != type) continue;
       std::string ip = address["address"].text();
-      (is_v6(ip) ? out.v6 : out.v4).push_back(std::move(ip));
+      (api::is_v6(ip) ? out.v6 : out.v4).push_back(std::move(ip));
     }
   }
   return out;

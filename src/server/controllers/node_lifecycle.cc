@@ -226,62 +226,6 @@ void NodeLifecycleController::sync_taints(const PassRef& pass, const json::Value
   pass->write(update_request(kNodes, body));
 }
 
-NodeIpamController::NodeIpamController(const ControllerContext& context, std::string cluster_cidr)
-    : Controller(context, "node-ipam-controller", 1), cluster_cidr_(std::move(cluster_cidr)) {}
-
-void NodeIpamController::on_change(const GroupResource&, const ObjectRef& previous,
-                                   const ObjectRef& object) {
-  if (object == nullptr) {
-    given_.erase(previous->name.name);
-  } else if (previous == nullptr) {
-    enqueue(object->name);
-  }
-}
-
-// IPv4 only: the first /24 of the range that no node has.
-std::string NodeIpamController::free_range(const std::string& node) {
-  unsigned a = 0, b = 0, c = 0, d = 0, bits = 0;
-  if (std::sscanf(cluster_cidr_.c_str(), "%u.%u.%u.%u/%u", &a, &b, &c, &d, &bits) != 5 ||
-      bits > 24) {
-    return {};
-  }
-  std::map<std::string, bool> taken;
-  context_.cache.for_each(kNodes.key(), "", [&](const ObjectRef& object) {
-    taken[api::decode(*object)["spec"]["podCIDR"].text()] = true;
-    return true;
-  });
-  for (const auto& [name, range] : given_) taken[range] = taken[range] || name != node;
-  uint32_t first = (a << 24 | b << 16 | c << 8) & ~((1ULL << (32 - bits)) - 1);
-  for (uint64_t i = 0; i < 1ULL << (24 - bits); ++i) {
-    uint32_t at = first + static_cast<uint32_t>(i << 8);
-    std::string range = std::to_string(at >> 24) + "." + std::to_string(at >> 16 & 255) + "." +
-                        std::to_string(at >> 8 & 255) + ".0/24";
-    if (!taken[range]) return range;
-  }
-  return {};
-}
-
-void NodeIpamController::reconcile(const NamespacedName& key, const PassRef& pass) {
-  ObjectRef object = context_.get(kNodes, key);
-  if (object == nullptr) return;
-  json::Value node = api::decode(*object);
-  json::Value patch = json::Value::object();
-  if (node["spec"]["podCIDR"].as_string().empty()) {
-    std::string range = free_range(key.name);
-    if (range.empty()) {
-      event(node, false, "CIDRNotAvailable",
-            "Node " + key.name + " status is now: CIDRNotAvailable");
-    } else {
-      given_[key.name] = range;
-      patch.member("spec").set("podCIDR", range).set("podCIDRs", json::Value::array({range}));
-    }
-  }
-  if (!node["metadata"]["annotations"].has("node.alpha.kubernetes.io/ttl")) {
-    patch.member("metadata").member("annotations").set("node.alpha.kubernetes.io/ttl", "0");
-  }
-  if (!patch.empty()) pass->write(patch_request(kNodes, key, patch));
-}
-
 TaintEvictionController::TaintEvictionController(const ControllerContext& context)
     : Controller(context, "taint-eviction-controller") {}
 

@@ -1,5 +1,5 @@
-// Nodes: which are alive, what their conditions mean for pods (taints), which addresses their pods
-// may use; and pods on nodes that turned against them.
+// Nodes: which are alive, what their conditions mean for pods (taints); and pods on nodes that
+// turned against them.
 #pragma once
 
 #include <map>
@@ -39,21 +39,6 @@ class NodeLifecycleController final : public Controller {
 
   int64_t grace_ms_;
   std::map<std::string, Health> health_;
-};
-
-// Gives every node a /24 of the cluster's range and the annotation of the TTL controller.
-class NodeIpamController final : public Controller {
- public:
-  NodeIpamController(const ControllerContext& context, std::string cluster_cidr);
-  std::vector<GroupResource> watches() const override { return {kNodes.key()}; }
-  void on_change(const GroupResource& resource, const ObjectRef& previous,
-                 const ObjectRef& object) override;
-  void reconcile(const NamespacedName& key, const PassRef& pass) override;
-
- private:
-  std::string free_range(const std::string& node);
-  std::string cluster_cidr_;
-  std::map<std::string, std::string> given_;  // written, perhaps not seen yet
 };
 
 // Deletes pods that do not tolerate a NoExecute taint of their node, when their time is over.

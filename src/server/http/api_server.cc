@@ -1,5 +1,6 @@
 #include "server/http/api_server.h"
 
+#include "api/ip_list.h"
 #include "base/format.h"
 #include "server/registry/bootstrap.h"
 #include "server/registry/local_client.h"
@@ -31,8 +32,9 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   front.tunnels = &tunnels_;
   front.ready = [this] { return ready_ && (!also_ready_ || also_ready_()); };
   FrontOptions front_options;
-  front_options.advertised =
-      fmt::format("{}:{}", options_.advertise_address, options_.advertise_port);
+  std::string host = options_.advertise_address;
+  if (api::is_v6(host)) host = "[" + host + "]";
+  front_options.advertised = fmt::format("{}:{}", host, options_.advertise_port);
   front_options.ca_pem = options_.ca_pem;
   front_ = std::make_unique<Front>(std::move(front), std::move(front_options));
 }

@@ -22,7 +22,7 @@
 namespace knarr::server {
 
 struct ApiServerOptions {
-  std::string service_cidr = "10.43.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";  // or one of each IP family, the default first
   int node_port_min = 30000;
   int node_port_max = 32767;
   std::string advertise_address;  // of the endpoints of "kubernetes"; empty: none are made

@@ -1,5 +1,6 @@
 #include "server/registry/address_records.h"
 
+#include "api/ip_list.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "server/registry/local_client.h"
@@ -39,9 +40,9 @@ bool AddressRecords::taken(const std::string& address) const {
 }
 
 void AddressRecords::publish(const std::string& address, const NamespacedName& service) {
-  Value labels = Value::object({{"ipaddress.kubernetes.io/ip-family",
-                                 address.find(':') == std::string::npos ? "IPv4" : "IPv6"},
-                                {kManagedBy, kManager}});
+  Value labels =
+      Value::object({{"ipaddress.kubernetes.io/ip-family", api::family_name(api::is_v6(address))},
+                     {kManagedBy, kManager}});
   Value parent =
       Value::object({{"resource", "services"}, {"namespace", service.ns}, {"name", service.name}});
   Value object = Value::object(
@@ -69,8 +70,8 @@ void AddressRecords::withdraw(const std::string& address) {
   });
 }
 
-void AddressRecords::repair(const std::string& cidr) {
-  repair_range(cidr);
+void AddressRecords::repair(const std::vector<std::string>& cidrs) {
+  repair_range(cidrs);
   std::set<std::string> held;
   registry_.cache().for_each({"", "services"}, "", [&](const ObjectRef& object) {
     Result<Value> service = json::parse(object->json);
@@ -102,15 +103,36 @@ void AddressRecords::repair(const std::string& cidr) {
   for (const auto& [address, service] : missing) publish(address, service);
 }
 
+// A cluster that has got a second IP family; other changes are for the administrator.
+void AddressRecords::widen_range(const Object& there, Value cidrs) {
+  Result<Value> range = json::parse(there.json);
+  if (!range.ok()) return;
+  const Value& had = (*range)["spec"]["cidrs"];
+  if (had.size() != 1 || cidrs.size() != 2 || !(had[0] == cidrs[0])) return;
+  client::Request request;
+  request.verb = client::Verb::kPatch;
+  request.patch_type = client::PatchType::kMerge;
+  request.target = target_of(kRanges, there.name.name);
+  request.body =
+      json::write(Value::object({{"spec", Value::object({{"cidrs", std::move(cidrs)}})}}));
+  client_->call(std::move(request), [](const Result<ObjectRef>& made) {
+    note_failure("widen the default ServiceCIDR", made);
+  });
+}
+
 // Made once and marked ready, as upstream's API server does it.
-void AddressRecords::repair_range(const std::string& cidr) {
+void AddressRecords::repair_range(const std::vector<std::string>& texts) {
   const std::string name = "kubernetes";
-  if (registry_.cache().get({kRanges, {"", name}}) != nullptr) return;
+  Value cidrs = Value::array();
+  for (const std::string& text : texts) cidrs.push_back(text);
+  if (ObjectRef there = registry_.cache().get({kRanges, {"", name}}); there != nullptr) {
+    return widen_range(*there, std::move(cidrs));
+  }
   Value meta = Value::object({{"name", name}});
   Value object = Value::object({{"kind", "ServiceCIDR"},
                                 {"apiVersion", "networking.k8s.io/v1"},
                                 {"metadata", meta},
-                                {"spec", Value::object({{"cidrs", Value::array({Value(cidr)})}})}});
+                                {"spec", Value::object({{"cidrs", std::move(cidrs)}})}});
   client::Request create;
   create.verb = client::Verb::kCreate;
   create.target = target_of(kRanges, "");

@@ -6,8 +6,11 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "base/json.h"
 #include "knarr/client.h"
+#include "knarr/object.h"
 #include "knarr/object_key.h"
 
 namespace knarr::server {
@@ -26,10 +29,11 @@ class AddressRecords {
 
   // At start: the default ServiceCIDR is there, every service has its records, no record of ours is
   // left without its service.
-  void repair(const std::string& cidr);
+  void repair(const std::vector<std::string>& cidrs);
 
  private:
-  void repair_range(const std::string& cidr);
+  void widen_range(const Object& there, json::Value cidrs);
+  void repair_range(const std::vector<std::string>& cidrs);
 
   Registry& registry_;
   std::unique_ptr<client::Client> client_;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "base/log.h"
 #include "server/registry/local_client.h"
 
@@ -46,7 +47,7 @@ Step service_step(const std::string& address, int port) {
   Value spec = Value::object({{"type", "ClusterIP"},
                               {"clusterIP", address},
                               {"clusterIPs", Value::array({Value(address)})},
-                              {"ipFamilies", Value::array({"IPv4"})},
+                              {"ipFamilies", Value::array({api::family_name(api::is_v6(address))})},
                               {"ipFamilyPolicy", "SingleStack"},
                               {"ports", std::move(ports)},
                               {"sessionAffinity", "None"}});
@@ -72,7 +73,7 @@ Step slice_step(const BootstrapOptions& o) {
                                   {"conditions", Value::object({{"ready", true}})}});
   return {{"discovery.k8s.io", "v1", "endpointslices", "default", "", ""},
           Value::object({{"metadata", std::move(m)},
-                         {"addressType", "IPv4"},
+                         {"addressType", api::family_name(api::is_v6(o.advertise_address))},
                          {"endpoints", Value::array({endpoint})},
                          {"ports", https_port(o.advertise_port)}}),
           true};

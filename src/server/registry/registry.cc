@@ -120,7 +120,7 @@ Result<void> Registry::recover() {
     if (value.ok()) services_->hold(*value);
     return true;
   });
-  records_->repair(deps_.services.cidr);
+  records_->repair(services_->cidrs());
   return {};
 }
 

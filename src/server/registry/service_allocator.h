@@ -2,30 +2,34 @@
 // it is filled from the stored services. Loop thread.
 #pragma once
 
-#include <cstdint>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "knarr/random.h"
 #include "knarr/result.h"
+#include "server/registry/address_range.h"
 
 namespace knarr::server {
 
 class ServiceAllocator {
  public:
   struct Options {
-    std::string cidr = "10.43.0.0/16";  // IPv4
+    std::string cidr = "10.43.0.0/16";  // or one of each IP family; the first is the default
     int node_port_min = 30000;
     int node_port_max = 32767;
   };
   static Result<ServiceAllocator> make(Options options, Random& random);
 
+  // "IPv4", "IPv6": those that services may have, the default first.
+  const std::vector<std::string>& families() const { return families_; }
+
   // The errors are the words behind "failed to allocate ...".
   Result<void> take_address(const std::string& address);
   // Only whether the address may be had at all, as dry runs ask.
   Result<void> check_address(const std::string& address) const;
-  Result<std::string> take_any_address();
+  Result<std::string> take_any_address(bool v6);
   void free_address(const std::string& address);
   Result<void> take_port(int port);
   Result<int> take_any_port();
@@ -36,20 +40,22 @@ class ServiceAllocator {
   void hold(const json::Value& service);
   void release(const json::Value& service);
 
-  std::string network_address() const;  // what dry runs answer
-  std::string nth_address(uint32_t n) const;
+  std::string network_address(bool v6) const;  // what dry runs answer
+  std::string nth_address(uint64_t n) const;   // of the first range
+  std::vector<std::string> cidrs() const;
   const Options& options() const { return options_; }
 
  private:
-  ServiceAllocator(Options options, Random& random, uint32_t base, int prefix)
-      : options_(std::move(options)), random_(&random), base_(base), prefix_(prefix) {}
-  uint32_t size() const { return prefix_ == 32 ? 1 : uint32_t(1) << (32 - prefix_); }
+  ServiceAllocator(Options options, Random& random)
+      : options_(std::move(options)), random_(&random) {}
+  // Null when the cluster has none of the family.
+  AddressRange* range(bool v6);
+  const AddressRange* range(bool v6) const;
 
   Options options_;
   Random* random_;
-  uint32_t base_;
-  int prefix_;
-  std::set<uint32_t> addresses_;
+  std::vector<AddressRange> ranges_;
+  std::vector<std::string> families_;
   std::set<int> ports_;
 };
 

@@ -1,5 +1,8 @@
 #include "server/registry/service_families.h"
 
+#include <algorithm>
+
+#include "api/ip_list.h"
 #include "api/validation/validation.h"
 #include "base/format.h"
 #include "server/registry/service_update.h"
@@ -9,10 +12,14 @@ namespace {
 
 using json::Value;
 
-constexpr std::string_view kOurs = "IPv4";
+using Families = std::vector<std::string>;
 
 std::string_view family_of(const Value& address) {
-  return address.as_string().find(':') == std::string_view::npos ? "IPv4" : "IPv6";
+  return api::family_name(api::is_v6(address.as_string()));
+}
+
+bool contains(const Families& families, std::string_view family) {
+  return std::find(families.begin(), families.end(), family) != families.end();
 }
 
 Result<void> refuse(const api::ErrorList& errors, const std::string& name) {
@@ -21,14 +28,14 @@ Result<void> refuse(const api::ErrorList& errors, const std::string& name) {
 }
 
 // Families that the client's own addresses imply.
-void infer_families(Value& spec, api::ErrorList& errors) {
+void infer_families(Value& spec, const Families& families, api::ErrorList& errors) {
   size_t i = 0;
   for (const Value& address : spec["clusterIPs"].elements()) {
     if (address.as_string() == "None") return;
     size_t at = i++;
     if (at < spec["ipFamilies"].size()) continue;
     std::string_view family = family_of(address);
-    if (family == kOurs) {
+    if (contains(families, family)) {
       spec.member("ipFamilies").push_back(family);
     } else {
       errors.invalid((api::Path("spec") / "clusterIPs")[at], spec["clusterIPs"],
@@ -92,44 +99,47 @@ void check_single(const Value& spec, api::ErrorList& errors) {
   }
 }
 
-// Whoever makes the endpoints of a headless service without selector decides what they are.
-void open_families(Value& spec) {
-  if (spec["ipFamilies"].size() == 0) spec.set("ipFamilies", Value::array({Value(kOurs)}));
-  if (spec["ipFamilies"].size() < 2 && spec["ipFamilyPolicy"].as_string() != "SingleStack") {
-    bool first = spec["ipFamilies"][0].as_string() == "IPv4";
-    spec.member("ipFamilies").push_back(first ? "IPv6" : "IPv4");
+void add_other_family(Value& spec) {
+  if (spec["ipFamilies"].size() != 1 || spec["ipFamilyPolicy"].as_string() == "SingleStack") return;
+  bool first = spec["ipFamilies"][0].as_string() == "IPv4";
+  spec.member("ipFamilies").push_back(first ? "IPv6" : "IPv4");
+}
+
+void check_configured(const Value& spec, const Families& families, api::ErrorList& errors) {
+  api::Path path("spec");
+  if (spec["ipFamilyPolicy"].as_string() == "RequireDualStack" && families.size() < 2) {
+    errors.invalid(path / "ipFamilyPolicy", spec["ipFamilyPolicy"],
+                   "this cluster is not configured for dual-stack services");
+  }
+  size_t i = 0;
+  for (const Value& family : spec["ipFamilies"].elements()) {
+    if (!contains(families, family.as_string())) {
+      errors.invalid((path / "ipFamilies")[i], family, "not configured on this cluster");
+    }
+    i++;
   }
 }
 
 }  // namespace
 
-Result<void> init_families(Value& spec, const Value& before, const std::string& name) {
-  api::Path path("spec");
+Result<void> init_families(Value& spec, const Value& before, const std::string& name,
+                           const Families& families) {
   if (left_alone(spec, before)) return {};
   choose_policy(spec, before);
   TRY(refuse(api::validate_service_addresses(spec), name));
   api::ErrorList errors;
   if (!before.is_null()) shrink(spec, before, errors);
   check_single(spec, errors);
-  infer_families(spec, errors);
+  infer_families(spec, families, errors);
   TRY(refuse(errors, name));
-  if (is_headless(spec) && spec["selector"].size() == 0) {
-    open_families(spec);
-    return {};
+  // Whoever makes the endpoints of a headless service without selector decides what they are.
+  bool open = is_headless(spec) && spec["selector"].size() == 0;
+  if (!open) {
+    check_configured(spec, families, errors);
+    TRY(refuse(errors, name));
   }
-  if (spec["ipFamilyPolicy"].as_string() == "RequireDualStack") {
-    errors.invalid(path / "ipFamilyPolicy", spec["ipFamilyPolicy"],
-                   "this cluster is not configured for dual-stack services");
-  }
-  size_t i = 0;
-  for (const Value& family : spec["ipFamilies"].elements()) {
-    if (family.as_string() != kOurs) {
-      errors.invalid((path / "ipFamilies")[i], family, "not configured on this cluster");
-    }
-    i++;
-  }
-  TRY(refuse(errors, name));
-  if (spec["ipFamilies"].size() == 0) spec.set("ipFamilies", Value::array({Value(kOurs)}));
+  if (spec["ipFamilies"].size() == 0) spec.set("ipFamilies", Value::array({Value(families[0])}));
+  if (open || families.size() == 2) add_other_family(spec);
   return {};
 }
 

@@ -39,10 +39,10 @@ class ServiceStrategy final : public Strategy {
     const Value& before = old == nullptr ? none : (*old)["spec"];
     NamespacedName name{ctx.request.ns, ctx.request.name};
     if (!is_external_name(spec)) {
-      TRY(init_families(spec, before, name.name));
+      TRY(init_families(spec, before, name.name, allocator_.families()));
       // A service that has addresses keeps them: validation refuses other ones.
       bool fresh = before.is_null() || is_external_name(before);
-      if (fresh) TRY(allocate_address(ctx, name, spec));
+      TRY(allocate_addresses(ctx, name, spec, fresh ? 0 : before["clusterIPs"].size()));
     }
     PortOperation ports(allocator_, name.name, ctx.request.dry_run, ctx.undo);
     if (has_node_ports(spec)) {
@@ -75,12 +75,30 @@ class ServiceStrategy final : public Strategy {
     return api::invalid_error("", "Service", name.name, errors);
   }
 
-  Result<void> allocate_address(StrategyContext& ctx, const NamespacedName& name,
-                                Value& spec) const {
+  // One of each family, but for those that the service has had.
+  Result<void> allocate_addresses(StrategyContext& ctx, const NamespacedName& name, Value& spec,
+                                  size_t had) const {
     if (is_headless(spec)) return {};
-    std::string wanted = spec["clusterIP"].text();
-    std::string address = wanted;
-    Result<void> taken = take_address(ctx, address);
+    Value addresses = Value::array();
+    size_t i = 0;
+    for (const Value& family : spec["ipFamilies"].elements()) {
+      std::string address = spec["clusterIPs"][i].text();
+      if (i >= had) {
+        TRY(allocate_address(ctx, name, spec, family.as_string() == "IPv6", address));
+      }
+      addresses.push_back(address);
+      i++;
+    }
+    if (had >= addresses.size()) return {};
+    spec.set("clusterIP", addresses[0]);
+    spec.set("clusterIPs", std::move(addresses));
+    return {};
+  }
+
+  Result<void> allocate_address(StrategyContext& ctx, const NamespacedName& name, const Value& spec,
+                                bool v6, std::string& address) const {
+    std::string wanted = address;
+    Result<void> taken = take_address(ctx, v6, address);
     if (!taken.ok()) {
       std::string which = wanted.empty() ? "failed to allocate IP: "
                                          : fmt::format("failed to allocate IP {}: ", wanted);
@@ -93,8 +111,6 @@ class ServiceStrategy final : public Strategy {
                                          "\"{}\" is invalid: spec.parentRef.name: Required value",
                                          address));
     }
-    spec.set("clusterIP", address);
-    spec.set("clusterIPs", Value::array({Value(address)}));
     if (ctx.request.dry_run) return {};
     records_.publish(address, name);
     ctx.undo.push_back([this, address] { records_.withdraw(address); });
@@ -102,10 +118,10 @@ class ServiceStrategy final : public Strategy {
   }
 
   // Takes the address, or any when it is empty.
-  Result<void> take_address(StrategyContext& ctx, std::string& address) const {
+  Result<void> take_address(StrategyContext& ctx, bool v6, std::string& address) const {
     if (ctx.request.dry_run) {
       if (!address.empty()) return allocator_.check_address(address);
-      address = allocator_.network_address();
+      address = allocator_.network_address(v6);
       return {};
     }
     if (!address.empty()) {
@@ -116,7 +132,7 @@ class ServiceStrategy final : public Strategy {
     } else {
       // Addresses that only a record holds stay taken: they are not given twice.
       do {
-        TRY_ASSIGN(address, allocator_.take_any_address());
+        TRY_ASSIGN(address, allocator_.take_any_address(v6));
       } while (records_.taken(address));
     }
     ctx.undo.push_back([this, address] { allocator_.free_address(address); });

@@ -4,6 +4,7 @@
 #include "api/cron.h"
 #include "api/duration.h"
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "base/time.h"
 
 using namespace knarr::api;
@@ -124,6 +125,17 @@ std::string next(const char* schedule, const char* after) {
 }
 
 }  // namespace
+
+TEST_CASE("ip: lists of both families") {
+  using Parts = std::vector<std::string>;
+  CHECK(split_list(" 10.0.0.0/8, fd00::/8,") == Parts{"10.0.0.0/8", "fd00::/8"});
+  CHECK(split_list("").empty());
+  CHECK(of_family("10.0.0.0/8,fd00::/8", true) == "fd00::/8");
+  CHECK(of_family("fd00::/8,10.0.0.0/8", false) == "10.0.0.0/8");
+  CHECK(of_family("10.0.0.0/8", true).empty());
+  CHECK(first_of("fd00::1,192.0.2.1") == "fd00::1");
+  CHECK(join_list({"a", "b"}) == "a,b");
+}
 
 TEST_CASE("cron: next moment") {
   struct Case {

@@ -82,7 +82,9 @@ struct Cluster {
 
   // Who may do what is not what most tests are about.
   explicit Cluster(AuthorizationMode mode = AuthorizationMode::kAlwaysAllow)
-      : api({store, loop, random, everyone}, options(mode)) {
+      : Cluster(options(mode)) {}
+  explicit Cluster(server::ApiServerOptions options)
+      : api({store, loop, random, everyone}, std::move(options)) {
     start();
   }
 
