@@ -20,7 +20,7 @@ NodeFacts facts_of(const NodeOptions& node, const MachineFacts& machine) {
   NodeFacts facts;
   facts.name = node.name;
   facts.hostname = node.hostname;
-  facts.host_ip = node.ip;
+  facts.host_ips = node.ips;
   facts.allocatable = node_capacity(node, machine);
   facts.memory_bytes = machine.memory_bytes;
   return facts;
@@ -57,7 +57,7 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
       image_access_(options_.data_dir + "/image_access.json", offload_),
       images_(loop, runtime, client, events_, image_access_),
       services_{loop,   runtime, network,   volumes_, configurer_, prober_,
-                hooks_, images_, statuses_, events_,  *this,       options_.node.ip},
+                hooks_, images_, statuses_, events_,  *this,       options_.node.ips},
       node_(options_.node, read_machine_facts(options_.data_dir), client, loop,
             runtime.name() + "://" + runtime.version()),
       groups_(runtime, node_facts_),

@@ -256,7 +256,7 @@ Prober::Target ContainerMachine::target() const {
   return {pod_,
           &spec(),
           record_.current->id,
-          pod_ips_.empty() ? services_.host_ip : pod_ips_[0],
+          pod_ips_.empty() ? services_.host_ips.at(0) : pod_ips_[0],
           record_.current->started_at_ns,
           record_.started,
           record_.ready};

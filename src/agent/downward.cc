@@ -70,7 +70,8 @@ Result<std::string> field_value(const Pod& pod, std::string_view path, const Nod
   if (path == "metadata.annotations") return format_map(pod.metadata()["annotations"]);
   if (path == "spec.nodeName") return pod.spec()["nodeName"].text();
   if (path == "spec.serviceAccountName") return pod.spec()["serviceAccountName"].text();
-  if (path == "status.hostIP" || path == "status.hostIPs") return node.host_ip;
+  if (path == "status.hostIP") return node.host_ips.empty() ? std::string() : node.host_ips[0];
+  if (path == "status.hostIPs") return join(node.host_ips);
   if (path == "status.podIP") return pod_ips.empty() ? std::string() : pod_ips[0];
   if (path == "status.podIPs") return join(pod_ips);
   return make_error(Code::kInvalid, fmt::format("unsupported fieldPath: {}", path));

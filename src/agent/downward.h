@@ -12,7 +12,7 @@ namespace knarr::agent {
 struct NodeFacts {
   std::string name;
   std::string hostname;
-  std::string host_ip;
+  std::vector<std::string> host_ips;
   json::Value allocatable;  // {"cpu": "2", "memory": "..."}: limits that a container does not set
   int64_t memory_bytes = 0;
 };

@@ -70,30 +70,70 @@ MachineFacts read_machine_facts(const std::string& data_dir) {
   return facts;
 }
 
-// Connecting a datagram socket sends nothing, and makes the kernel choose a source address.
-std::string default_address() {
-  char text[INET_ADDRSTRLEN] = "127.0.0.1";
-  base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in far = {};
-  far.sin_family = AF_INET;
-  far.sin_port = htons(9);
-  inet_pton(AF_INET, "198.51.100.1", &far.sin_addr);
-  sockaddr_in own = {};
-  socklen_t size = sizeof own;
-  if (fd.valid() && connect(fd.get(), reinterpret_cast<sockaddr*>(&far), sizeof far) == 0 &&
-      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) == 0) {
-    return inet_ntop(AF_INET, &own.sin_addr, text, sizeof text);
+namespace {
+
+std::string text_of(const sockaddr* address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  const void* bytes = &reinterpret_cast<const sockaddr_in*>(address)->sin_addr;
+  if (address->sa_family == AF_INET6) {
+    bytes = &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
   }
+  inet_ntop(address->sa_family, bytes, text, sizeof text);
+  return text;
+}
+
+// Connecting a datagram socket sends nothing, and makes the kernel choose a source address.
+std::string source_address(bool v6) {
+  sockaddr_storage far = {};
+  far.ss_family = v6 ? AF_INET6 : AF_INET;
+  auto* v4_far = reinterpret_cast<sockaddr_in*>(&far);
+  auto* v6_far = reinterpret_cast<sockaddr_in6*>(&far);
+  if (v6) {
+    v6_far->sin6_port = htons(9);
+    inet_pton(AF_INET6, "2001:db8::1", &v6_far->sin6_addr);
+  } else {
+    v4_far->sin_port = htons(9);
+    inet_pton(AF_INET, "198.51.100.1", &v4_far->sin_addr);
+  }
+  base::UniqueFd fd(socket(far.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage own = {};
+  socklen_t size = sizeof own;
+  bool found = fd.valid() &&
+               connect(fd.get(), reinterpret_cast<sockaddr*>(&far),
+                       v6 ? sizeof *v6_far : sizeof *v4_far) == 0 &&
+               getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  return found ? text_of(reinterpret_cast<sockaddr*>(&own)) : std::string();
+}
+
+std::string first_address(bool v6) {
   ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return text;
-  for (ifaddrs* i = list; i != nullptr; i = i->ifa_next) {
-    if (i->ifa_addr == nullptr || i->ifa_addr->sa_family != AF_INET) continue;
+  if (getifaddrs(&list) != 0) return {};
+  std::string text;
+  for (ifaddrs* i = list; i != nullptr && text.empty(); i = i->ifa_next) {
+    if (i->ifa_addr == nullptr || i->ifa_addr->sa_family != (v6 ? AF_INET6 : AF_INET)) continue;
     if ((i->ifa_flags & IFF_LOOPBACK) != 0 || (i->ifa_flags & IFF_UP) == 0) continue;
-    inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text);
-    break;
+    if (v6 && IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<sockaddr_in6*>(i->ifa_addr)->sin6_addr)) {
+      continue;
+    }
+    text = text_of(i->ifa_addr);
   }
   freeifaddrs(list);
   return text;
+}
+
+}  // namespace
+
+std::string default_address(bool v6) {
+  std::string address = source_address(v6);
+  return address.empty() ? first_address(v6) : address;
+}
+
+std::string default_address() {
+  for (bool v6 : {false, true}) {
+    std::string address = default_address(v6);
+    if (!address.empty()) return address;
+  }
+  return "127.0.0.1";
 }
 
 }  // namespace knarr::agent

@@ -18,7 +18,8 @@ struct MachineFacts {
 MachineFacts read_machine_facts(const std::string& data_dir);
 
 // The address of the interface that the default route leaves through, else any that is not
-// loopback, else 127.0.0.1.
+// loopback, else 127.0.0.1. IPv4 where there is any.
 std::string default_address();
+std::string default_address(bool v6);  // of that family; empty when there is none
 
 }  // namespace knarr::agent

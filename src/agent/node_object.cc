@@ -59,6 +59,24 @@ Value difference(const Value& wanted, const Value& there) {
   return out;
 }
 
+// A patch would take two addresses of one type for the same entry. What others have added stays.
+void replace_addresses(Value& addresses, const Value& node) {
+  for (const Value& address : node["status"]["addresses"].elements()) {
+    std::string_view type = address["type"].as_string();
+    if (type != "InternalIP" && type != "Hostname") addresses.push_back(address);
+  }
+  addresses.push_back(Value::object({{"$patch", "replace"}}));
+}
+
+Value addresses_of(const NodeOptions& options) {
+  Value list = Value::array();
+  for (const std::string& ip : options.ips) {
+    list.push_back(Value::object({{"type", "InternalIP"}, {"address", ip}}));
+  }
+  list.push_back(Value::object({{"type", "Hostname"}, {"address", options.hostname}}));
+  return list;
+}
+
 }  // namespace
 
 Value node_labels(const NodeOptions& options, const MachineFacts& facts) {
@@ -103,9 +121,7 @@ Value node_status(const NodeOptions& options, const MachineFacts& facts,
                                                     "kubelet is posting ready status", now)
                                         : condition("Ready", false, "KubeletNotReady",
                                                     "container runtime is being started", now)}));
-  status.set("addresses",
-             Value::array({Value::object({{"type", "InternalIP"}, {"address", options.ip}}),
-                           Value::object({{"type", "Hostname"}, {"address", options.hostname}})}));
+  status.set("addresses", addresses_of(options));
   status.set("daemonEndpoints",
              Value::object({{"kubeletEndpoint",
                              Value::object({{"Port", static_cast<int>(options.kubelet_port)}})}}));
@@ -265,6 +281,7 @@ void NodeObject::write_status() {
     }
   }
   if (!images_.is_null()) status.set("images", images_);
+  if (options_.ips.size() > 1) replace_addresses(status.member("addresses"), node_);
   client::Request request;
   request.verb = client::Verb::kPatch;
   request.patch_type = client::PatchType::kStrategicMerge;

@@ -20,7 +20,7 @@ namespace knarr::agent {
 
 struct NodeOptions {
   std::string name;
-  std::string ip;
+  std::vector<std::string> ips;  // of each IP family one, the first is how others reach it
   std::string hostname;
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> annotations;

@@ -269,7 +269,7 @@ void PodMachine::remove_sandbox_then_retry(const Error& error, const char* what)
 
 void PodMachine::attach_network() {
   if (pod_->host_network()) {
-    pod_ips_ = {services_.host_ip};
+    pod_ips_ = services_.host_ips;
     move(State::kRunning);
     step();
     return;
@@ -410,7 +410,7 @@ Observation PodMachine::observe() const {
   seen.reason = seen.rejected ? rejected_.reason : failed_.reason;
   seen.message = seen.rejected ? "Pod was rejected: " + rejected_.message : failed_.message;
   seen.over = over_ && stop_.all_stopped();
-  seen.host_ip = services_.host_ip;
+  seen.host_ips = services_.host_ips;
   seen.pod_ips = pod_ips_;
   seen.start_time_us = start_time_us_;
   seen.now_us = services_.clock.now_us();

@@ -275,10 +275,16 @@ Value conditions_of(const Pod& pod, const Observation& seen, bool initialized, P
   return list;
 }
 
+Value ip_list(const std::vector<std::string>& ips) {
+  Value list = Value::array();
+  for (const std::string& ip : ips) list.push_back(Value::object({{"ip", ip}}));
+  return list;
+}
+
 void set_addresses(Value& status, const Pod& pod, const Observation& seen) {
-  if (!seen.host_ip.empty()) {
-    status.set("hostIP", seen.host_ip);
-    status.set("hostIPs", Value::array({Value::object({{"ip", seen.host_ip}})}));
+  if (!seen.host_ips.empty()) {
+    status.set("hostIP", seen.host_ips[0]);
+    status.set("hostIPs", ip_list(seen.host_ips));
   }
   std::vector<std::string> ips = seen.pod_ips;
   if (ips.empty()) {  // what was known stays, so that a finished pod keeps its address
@@ -286,9 +292,7 @@ void set_addresses(Value& status, const Pod& pod, const Observation& seen) {
   }
   if (ips.empty()) return;
   status.set("podIP", ips[0]);
-  Value list = Value::array();
-  for (const std::string& ip : ips) list.push_back(Value::object({{"ip", ip}}));
-  status.set("podIPs", std::move(list));
+  status.set("podIPs", ip_list(ips));
 }
 
 void set_containers(Value& status, const Pod& pod, const Observation& seen) {

@@ -45,7 +45,7 @@ struct Observation {
   std::string reason;          // of the pod's status, with rejected or failed
   std::string message;
   bool over = false;  // decide() said finished and everything has stopped
-  std::string host_ip;
+  std::vector<std::string> host_ips;
   std::vector<std::string> pod_ips;
   int64_t start_time_us = 0;
   int64_t now_us = 0;

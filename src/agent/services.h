@@ -177,7 +177,7 @@ struct PodServices {
   StatusSink& statuses;
   PodEvents& events;
   NodeRoomBook& room;
-  std::string host_ip;
+  std::vector<std::string> host_ips;  // of the node
 };
 
 }  // namespace knarr::agent

@@ -4,6 +4,7 @@
 
 #include "agent/join/join.h"
 #include "agent/tunnel/tunnel.h"
+#include "api/ip_list.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -92,7 +93,7 @@ class Process {
     }
     join.tls_dir = options_.data_dir + "/agent/tls";
     join.node_name = options_.node_name;
-    join.addresses = {options_.node_ip};
+    join.addresses = api::split_list(options_.node_ip);
     join.user_agent = user_agent();
     join_ = std::make_unique<agent::Join>(loop_, random_, std::move(join));
     loop_.defer([this] {
@@ -115,7 +116,10 @@ class Process {
     client_ = std::make_unique<agent::RemoteClient>(loop_, random_, std::move(remote));
     settings_ = std::make_unique<ClusterSettings>(loop_, random_, *client_, options_);
     join_->on_renewed([this] { renewed(); });
-    settings_->fetch([this] { start_node(); });
+    settings_->fetch([this] {
+      add_families(options_);
+      start_node();
+    });
   }
 
   void start_node() {

@@ -5,6 +5,7 @@
 
 #include "agent/remote/remote_watch.h"
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
@@ -25,9 +26,12 @@ server::CredentialNames names_of(const ServerOptions& o) {
   server::CredentialNames names;
   names.node_name = o.disable_agent ? "" : o.node_name;
   names.dns_names = {o.node_name};
-  names.ip_addresses = {o.node_ip, o.advertise_address};
-  if (auto cidr = api::Cidr::parse(o.service_cidr)) {
-    if (auto first = cidr->network().plus(1)) names.ip_addresses.push_back(first->text());
+  names.ip_addresses = api::split_list(o.node_ip);
+  names.ip_addresses.push_back(o.advertise_address);
+  for (const std::string& range : api::split_list(o.service_cidr)) {
+    auto cidr = api::Cidr::parse(range);
+    auto first = cidr ? cidr->network().plus(1) : std::nullopt;
+    if (first) names.ip_addresses.push_back(first->text());
   }
   if (is_address(o.bind_address) && o.bind_address != "0.0.0.0" && o.bind_address != "::") {
     names.ip_addresses.push_back(o.bind_address);
@@ -204,6 +208,8 @@ void ControlPlane::start_loops() {
     options.server_names = server::names_of(credentials_.serving);
     options.tokens = tokens_.get();
     options.cluster_cidr = options_.cluster_cidr;
+    options.node_cidr_bits_v4 = static_cast<int>(options_.node_cidr_mask_size_ipv4);
+    options.node_cidr_bits_v6 = static_cast<int>(options_.node_cidr_mask_size_ipv6);
     options.load_balancer = !options_.disable_load_balancer && !options_.disable_network;
     options.taken_ports = {options_.https_listen_port, options_.kubelet_port};
     if (options_.network_backend == "vxlan") {

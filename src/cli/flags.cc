@@ -60,6 +60,11 @@ void FlagSet::list(std::string name, std::vector<std::string>& target, std::stri
   add({std::move(name), Type::kList, &target, std::move(value_name), std::move(help), {}});
 }
 
+void FlagSet::joined(std::string name, std::string& target, std::string value_name,
+                     std::string help) {
+  add({std::move(name), Type::kJoined, &target, std::move(value_name), std::move(help), {}});
+}
+
 void FlagSet::alias(std::string alias, const std::string& name) {
   Flag* flag = find(name);
   CHECK(flag != nullptr);
@@ -103,12 +108,18 @@ Result<void> FlagSet::assign(Flag& flag, const std::string& value, int source) {
       flag.set_by = source;
       return {};
     }
+    case Type::kJoined: {
+      auto& text = *static_cast<std::string*>(flag.target);
+      text = flag.set_by == source ? text + "," + value : value;
+      flag.set_by = source;
+      return {};
+    }
   }
   return {};
 }
 
 Result<void> FlagSet::assign_json(Flag& flag, const json::Value& value, const std::string& file) {
-  if (value.is_array() && flag.type == Type::kList) {
+  if (value.is_array() && (flag.type == Type::kList || flag.type == Type::kJoined)) {
     for (const json::Value& element : value.elements()) TRY(assign_json(flag, element, file));
     return {};
   }
@@ -186,7 +197,8 @@ std::string FlagSet::help() const {
     left += "--" + flag.name;
     if (!flag.value_name.empty()) left += " " + flag.value_name;
     std::string value;
-    if (flag.type == Type::kText) value = *static_cast<std::string*>(flag.target);
+    if (flag.type == Type::kText || flag.type == Type::kJoined)
+      value = *static_cast<std::string*>(flag.target);
     if (flag.type == Type::kNumber) value = std::to_string(*static_cast<int64_t*>(flag.target));
     out += fmt::format("{:<36} {}", left, flag.help);
     if (!value.empty()) out += fmt::format(" (default {})", value);

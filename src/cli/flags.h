@@ -25,6 +25,8 @@ class FlagSet {
   // May be given several times, or separated by commas.
   void list(std::string name, std::vector<std::string>& target, std::string value_name,
             std::string help);
+  // A list that is kept as one text: its values with commas between.
+  void joined(std::string name, std::string& target, std::string value_name, std::string help);
   // A one-letter or older name for a flag that is there.
   void alias(std::string alias, const std::string& name);
 
@@ -42,7 +44,7 @@ class FlagSet {
   std::optional<int> settled(const Result<void>& read) const;
 
  private:
-  enum class Type { kText, kNumber, kBoolean, kList };
+  enum class Type { kText, kNumber, kBoolean, kList, kJoined };
   struct Flag {
     std::string name;
     Type type;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/ip_list.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
@@ -30,7 +31,7 @@ agent::AgentOptions agent_options(const NodeOptions& o, const KubeletSettings& s
   a.eviction = settings.eviction;
   a.node.name = o.node_name;
   a.node.hostname = o.node_name;
-  a.node.ip = o.node_ip;
+  a.node.ips = api::split_list(o.node_ip);
   a.node.taints = o.node_taint;
   for (const std::string& label : o.node_label) {
     size_t equals = label.find('=');
@@ -138,8 +139,9 @@ void Node::run() {
 Result<void> Node::listen() {
   TRY(local_->listen(deps_.options.run_dir + "/knarr.sock"));
   server_ = std::make_unique<net::Server>(deps_.loop);
-  return server_->listen(deps_.options.node_ip, static_cast<uint16_t>(deps_.options.kubelet_port),
-                         deps_.tls, [this](net::ExchangePtr exchange) { serve(exchange); });
+  return server_->listen(api::first_of(deps_.options.node_ip),
+                         static_cast<uint16_t>(deps_.options.kubelet_port), deps_.tls,
+                         [this](net::ExchangePtr exchange) { serve(exchange); });
 }
 
 Result<void> Node::reload_tls(const net::TlsConfig& tls) {
@@ -151,7 +153,7 @@ Result<void> Node::reload_tls(const net::TlsConfig& tls) {
 // ports that it names.
 bool Node::may_be_dialed(const std::string& host, uint16_t port) const {
   const NodeOptions& o = deps_.options;
-  if (host == o.node_ip && port == o.kubelet_port) return true;
+  if (host == api::first_of(o.node_ip) && port == o.kubelet_port) return true;
   if (agent_ == nullptr) return false;
   for (const agent::PodMachine* machine : agent_->pods()) {
     const std::vector<std::string>& ips = machine->pod_ips();

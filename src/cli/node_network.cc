@@ -2,7 +2,8 @@
 
 #include <cstdlib>
 
-#include "api/ip.h"
+#include "agent/network/machine_settings.h"
+#include "api/ip_list.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -10,8 +11,9 @@ namespace knarr::cli {
 
 namespace {
 
-agent::IptablesOptions iptables_options(const NodeOptions& o) {
+agent::IptablesOptions iptables_options(const NodeOptions& o, bool v6) {
   agent::IptablesOptions i;
+  i.v6 = v6;
   i.prefix = o.chain_prefix;
   if (!o.disable_network_policy) i.expected.insert(agent::RulePart::kPolicy);
   return i;
@@ -29,8 +31,7 @@ agent::BridgeOptions bridge_options(const NodeOptions& o) {
   b.host_addresses = {o.cluster_dns};
   b.state_dir = o.data_dir + "/agent/network";
   b.node_ip = o.node_ip;
-  auto ip = api::IpAddress::parse(o.node_ip);
-  b.mtu_overhead = agent::overhead_of(backend(o), ip && ip->v6);
+  b.mtu_overhead = agent::overhead_of(backend(o), api::is_v6(api::first_of(o.node_ip)));
   return b;
 }
 
@@ -61,24 +62,53 @@ agent::DnsOptions dns_options(const NodeOptions& o) {
   return d;
 }
 
+std::string pod_ranges(const json::Value& node) {
+  std::vector<std::string> ranges;
+  for (const json::Value& range : node["spec"]["podCIDRs"].elements()) {
+    ranges.push_back(range.text());
+  }
+  if (ranges.empty()) ranges.push_back(node["spec"]["podCIDR"].text());
+  return api::join_list(ranges);
+}
+
+std::vector<std::unique_ptr<agent::Iptables>> make_iptables(base::Loop& loop,
+                                                            const NodeOptions& o) {
+  std::vector<std::unique_ptr<agent::Iptables>> out;
+  for (const std::string& range : api::split_list(o.cluster_cidr)) {
+    out.push_back(std::make_unique<agent::Iptables>(loop, iptables_options(o, api::is_v6(range))));
+  }
+  return out;
+}
+
+agent::NodeRules rules_of(const std::vector<std::unique_ptr<agent::Iptables>>& iptables) {
+  std::vector<agent::Iptables*> families;
+  for (const auto& one : iptables) families.push_back(one.get());
+  return agent::NodeRules(std::move(families));
+}
+
 }  // namespace
 
 NodeNetwork::NodeNetwork(base::Loop& loop, Random& random, client::Client& client,
                          const NodeOptions& options)
     : client_(client),
       options_(options),
-      iptables_(loop, iptables_options(options)),
-      bridge_(loop, iptables_, bridge_options(options)),
-      policies_(loop, client, iptables_, options.node_name),
+      iptables_(make_iptables(loop, options)),
+      bridge_(loop, rules_of(iptables_), bridge_options(options)),
+      policies_(loop, client, rules_of(iptables_), options.node_name),
       pods_(bridge_, policies_),
       overlay_(loop, client, overlay_options(options)),
       services_(client),
-      proxy_(loop, services_, iptables_, rules_config(options)),
+      proxy_(loop, services_, rules_of(iptables_), rules_config(options)),
       dns_(loop, services_, random, dns_options(options)) {}
 
 NodeNetwork::~NodeNetwork() = default;
 
 Result<void> NodeNetwork::start() {
+  std::string v6_range = api::of_family(options_.cluster_cidr, true);
+  if (!v6_range.empty() && !agent::has_ipv6()) {
+    return make_error(Code::kServiceUnavailable,
+                      "--cluster-cidr: " + v6_range + ": this machine's kernel has no IPv6");
+  }
   services_.on_change([this] { proxy_.changed(); });
   services_.start();
   if (!options_.disable_network_policy) policies_.start();
@@ -91,9 +121,8 @@ Result<void> NodeNetwork::start() {
 void NodeNetwork::on_upsert(const ObjectRef& node) {
   auto value = json::parse(node->json);
   if (value.ok()) proxy_.set_node(agent::parse_proxy_node(*value));
-  std::string cidr = value.ok() ? (*value)["spec"]["podCIDR"].text() : std::string();
-  if (cidr.empty()) return;
-  auto set = bridge_.set_pod_cidr(cidr);
+  if (!value.ok() || (*value)["spec"]["podCIDR"].as_string().empty()) return;
+  auto set = bridge_.set_pod_cidr(pod_ranges(*value));
   if (!set.ok()) base::log(base::Level::kError, "network", "{}", set.error().message);
 }
 

@@ -1,9 +1,10 @@
 // The network of the node of one process: iptables rules, the pods' bridge, the way to other nodes'
 // pods, network policies, the service proxy, cluster DNS; put together in their order. The bridge
-// waits for the node's podCIDR, which the API tells.
+// waits for the node's podCIDRs, which the API tells.
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "agent/dns/dns_server.h"
 #include "agent/network/bridge_network.h"
@@ -31,7 +32,7 @@ class NodeNetwork final : public client::WatchHandler {
  private:
   client::Client& client_;
   const NodeOptions& options_;
-  agent::Iptables iptables_;
+  std::vector<std::unique_ptr<agent::Iptables>> iptables_;  // of each IP family of the cluster
   agent::BridgeNetwork bridge_;
   agent::NetworkPolicies policies_;
   agent::PolicyNetwork pods_;

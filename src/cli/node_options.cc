@@ -7,6 +7,7 @@
 #include "agent/machine_facts.h"
 #include "api/codec/yaml.h"
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "base/ascii.h"
 #include "base/file.h"
 
@@ -47,7 +48,7 @@ void base_flags(FlagSet& f, NodeOptions& o) {
 
 void node_flags(FlagSet& f, NodeOptions& o) {
   f.text("node-name", o.node_name, "NAME", "name of this node");
-  f.text("node-ip", o.node_ip, "IP", "address of this node");
+  f.joined("node-ip", o.node_ip, "IP", "address of this node; in dual stack of each IP family one");
   f.alias("i", "node-ip");
   f.list("node-label", o.node_label, "KEY=VALUE", "labels of this node");
   f.list("node-taint", o.node_taint, "KEY=VALUE:EFFECT", "taints of this node, at its first start");
@@ -81,13 +82,28 @@ Result<void> read_flags(const std::vector<std::string>& args, FlagSet& flags,
 }
 
 void fill_in_node(NodeOptions& o) {
+  o.node_ip_given = !o.node_ip.empty();
   if (o.node_ip.empty()) o.node_ip = agent::default_address();
   // One way to write it: certificates and the API are compared with it as text.
-  if (auto ip = api::IpAddress::parse(o.node_ip)) o.node_ip = ip->text();
+  std::vector<std::string> ips = api::split_list(o.node_ip);
+  for (std::string& text : ips) {
+    if (auto ip = api::IpAddress::parse(text)) text = ip->text();
+  }
+  o.node_ip = api::join_list(ips);
   if (!o.node_name.empty()) return;
   char name[256] = "";
   gethostname(name, sizeof name - 1);
   o.node_name = base::lower(name);
+}
+
+void add_families(NodeOptions& o) {
+  if (o.node_ip_given) return;
+  for (const std::string& range : api::split_list(o.cluster_cidr)) {
+    bool v6 = api::is_v6(range);
+    if (api::has_family(o.node_ip, v6)) continue;
+    std::string address = agent::default_address(v6);
+    if (!address.empty()) o.node_ip += "," + address;
+  }
 }
 
 }  // namespace knarr::cli

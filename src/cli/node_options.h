@@ -15,7 +15,8 @@ struct NodeOptions {
   std::string run_dir = "/run/knarr";
   std::string log_dir = "/var/log/pods";
   std::string node_name;
-  std::string node_ip;
+  std::string node_ip;  // of each IP family one, the first is how others reach the node
+  bool node_ip_given = false;
   std::vector<std::string> node_label;
   std::vector<std::string> node_taint;
   std::string resolv_conf = "/etc/resolv.conf";
@@ -31,9 +32,10 @@ struct NodeOptions {
   bool debug = false;
 
   // Of the whole cluster: the server's flags, which agents are told.
+  // A range, or one of each IP family with a comma between; services have the first's by default.
   std::string cluster_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";
-  std::string cluster_dns = "";  // empty: the tenth address of the service CIDR
+  std::string cluster_dns = "";  // empty: the tenth address of the first service CIDR
   std::string cluster_domain = "cluster.local";
   std::string network_backend = "vxlan";
   std::string vxlan_port = "8472";
@@ -49,5 +51,8 @@ Result<void> read_flags(const std::vector<std::string>& args, FlagSet& flags,
                         const NodeOptions& options);
 // The node's name and address, where the user left them open.
 void fill_in_node(NodeOptions& options);
+// Once the cluster's ranges are known: an address the user left open is joined by one of each
+// other IP family that the cluster has.
+void add_families(NodeOptions& options);
 
 }  // namespace knarr::cli

@@ -6,6 +6,7 @@
 
 #include "agent/network/overlay_plan.h"
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "api/names.h"
 #include "base/format.h"
 
@@ -13,31 +14,101 @@ namespace knarr::cli {
 
 namespace {
 
-// A node's share of the pods' addresses.
-constexpr int kNodeBits = 24;
-constexpr int kMostServiceBits = 30;
+constexpr int kMostServiceBits[] = {30, 125};  // IPv4, IPv6
+constexpr int kMostNodeBits[] = {30, 126};
 
 Error bad(std::string_view flag, std::string_view value, std::string_view what) {
   return make_error(Code::kBadRequest, fmt::format("--{}: {}: {}", flag, value, what));
 }
 
-Result<api::Cidr> network(std::string_view flag, const std::string& value, int most_bits) {
-  auto cidr = api::Cidr::parse(value);
-  if (!cidr) return bad(flag, value, "not a CIDR, as in 10.0.0.0/16");
-  if (cidr->address.v6) return bad(flag, value, "IPv6 is not supported yet");
-  if (!cidr->is_canonical_network()) {
-    return bad(flag, value, "has bits beyond its prefix; the network is " + cidr->network().text());
+// One of each family at the most. `most_bits` of IPv4 and of IPv6.
+Result<std::vector<api::Cidr>> networks(std::string_view flag, const std::string& value,
+                                        const int (&most_bits)[2]) {
+  std::vector<api::Cidr> out;
+  std::vector<std::string> parts = api::split_list(value);
+  if (parts.empty()) return bad(flag, value, "not a CIDR, as in 10.0.0.0/16");
+  for (const std::string& part : parts) {
+    auto cidr = api::Cidr::parse(part);
+    if (!cidr) return bad(flag, part, "not a CIDR, as in 10.0.0.0/16");
+    if (!cidr->is_canonical_network()) {
+      return bad(flag, part,
+                 "has bits beyond its prefix; the network is " + cidr->network().text());
+    }
+    int most = most_bits[cidr->address.v6 ? 1 : 0];
+    if (cidr->prefix > most) return bad(flag, part, fmt::format("too small: at most /{} is", most));
+    for (const api::Cidr& other : out) {
+      if (other.address.v6 == cidr->address.v6) {
+        return bad(flag, value, "a range, or one of each IP family");
+      }
+    }
+    out.push_back(*cidr);
   }
-  if (cidr->prefix > most_bits) {
-    return bad(flag, value, fmt::format("too small: at most /{} is", most_bits));
+  return out;
+}
+
+bool has_family(const std::vector<api::Cidr>& ranges, bool v6) {
+  for (const api::Cidr& range : ranges) {
+    if (range.address.v6 == v6) return true;
   }
-  return *cidr;
+  return false;
 }
 
 Result<api::IpAddress> address(std::string_view flag, const std::string& value) {
   auto ip = api::IpAddress::parse(value);
   if (!ip) return bad(flag, value, "not an IP address");
   return *ip;
+}
+
+Result<void> check_addresses(std::string_view flag, const std::string& value) {
+  std::vector<std::string> parts = api::split_list(value);
+  if (parts.empty()) return bad(flag, value, "not an IP address");
+  for (const std::string& part : parts) TRY(address(flag, part));
+  if (parts.size() > 2 || (parts.size() == 2 && api::is_v6(parts[0]) == api::is_v6(parts[1]))) {
+    return bad(flag, value, "an address, or one of each IP family");
+  }
+  return {};
+}
+
+// The prefixes of nodes' shares, by family.
+Result<void> check_mask(std::string_view flag, int64_t bits, bool v6) {
+  int most = kMostNodeBits[v6 ? 1 : 0];
+  if (bits >= 8 && bits <= most) return {};
+  return bad(flag, std::to_string(bits), fmt::format("not between 8 and {}", most));
+}
+
+Result<void> check_ranges(const ServerOptions& o) {
+  TRY(check_mask("node-cidr-mask-size-ipv4", o.node_cidr_mask_size_ipv4, false));
+  TRY(check_mask("node-cidr-mask-size-ipv6", o.node_cidr_mask_size_ipv6, true));
+  const int node_bits[] = {static_cast<int>(o.node_cidr_mask_size_ipv4),
+                           static_cast<int>(o.node_cidr_mask_size_ipv6)};
+  TRY_ASSIGN(std::vector<api::Cidr> pods, networks("cluster-cidr", o.cluster_cidr, node_bits));
+  TRY_ASSIGN(std::vector<api::Cidr> services,
+             networks("service-cidr", o.service_cidr, kMostServiceBits));
+  for (bool v6 : {false, true}) {
+    if (has_family(pods, v6) == has_family(services, v6)) continue;
+    return bad("service-cidr", o.service_cidr,
+               "must have the IP families of --cluster-cidr " + o.cluster_cidr);
+  }
+  for (const api::Cidr& p : pods) {
+    for (const api::Cidr& s : services) {
+      if (p.overlaps(s))
+        return bad("service-cidr", s.text(), "overlaps --cluster-cidr " + p.text());
+    }
+  }
+  TRY_ASSIGN(api::IpAddress dns, address("cluster-dns", o.cluster_dns));
+  bool inside = false;
+  for (const api::Cidr& s : services) inside |= s.contains(dns);
+  if (!inside) {
+    return bad("cluster-dns", o.cluster_dns, "not within --service-cidr " + o.service_cidr);
+  }
+  TRY_ASSIGN(api::IpAddress advertised, address("advertise-address", o.advertise_address));
+  bool first_v6 = services[0].address.v6;
+  if (advertised.v6 != first_v6) {
+    return bad("advertise-address", o.advertise_address,
+               fmt::format("must be an {} address, as the first --service-cidr is",
+                           api::family_name(first_v6)));
+  }
+  return {};
 }
 
 Result<void> check_port(std::string_view flag, int64_t port) {
@@ -50,7 +121,7 @@ Result<void> check_port(std::string_view flag, int64_t port) {
 // Of the node's name and labels: the API would refuse them only later, again and again.
 Result<void> check_node(const NodeOptions& o) {
   TRY(check_port("kubelet-port", o.kubelet_port));
-  TRY(address("node-ip", o.node_ip));
+  TRY(check_addresses("node-ip", o.node_ip));
   if (!api::is_dns1123_subdomain(o.node_name)) {
     return bad("node-name", o.node_name,
                "must be lower case letters, digits, '-' and '.', as names of machines are");
@@ -75,16 +146,7 @@ Result<void> check_node(const NodeOptions& o) {
 Result<void> check_options(const ServerOptions& o) {
   TRY(check_port("https-listen-port", o.https_listen_port));
   TRY(address("bind-address", o.bind_address));
-  TRY(address("advertise-address", o.advertise_address));
-  TRY_ASSIGN(api::Cidr pods, network("cluster-cidr", o.cluster_cidr, kNodeBits));
-  TRY_ASSIGN(api::Cidr services, network("service-cidr", o.service_cidr, kMostServiceBits));
-  if (pods.overlaps(services)) {
-    return bad("service-cidr", o.service_cidr, "overlaps --cluster-cidr " + o.cluster_cidr);
-  }
-  TRY_ASSIGN(api::IpAddress dns, address("cluster-dns", o.cluster_dns));
-  if (!services.contains(dns)) {
-    return bad("cluster-dns", o.cluster_dns, "not within --service-cidr " + o.service_cidr);
-  }
+  TRY(check_ranges(o));
   if (!agent::parse_backend(o.network_backend)) {
     return bad("network-backend", o.network_backend, "not one of vxlan, host-gw, none");
   }

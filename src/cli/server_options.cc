@@ -3,6 +3,7 @@
 #include "agent/join/join_token.h"
 #include "agent/machine_facts.h"
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "cli/option_check.h"
 
 namespace knarr::cli {
@@ -11,20 +12,39 @@ namespace {
 
 constexpr int kDnsHost = 10;
 
+// A machine that is known by IPv6 alone has no use for the ranges that are there by default.
+void fill_in_ranges(ServerOptions& o) {
+  if (api::has_family(o.node_ip, false)) return;
+  const ServerOptions open;
+  if (o.cluster_cidr == open.cluster_cidr && o.service_cidr == open.service_cidr) {
+    o.cluster_cidr = "fd00:42::/56";
+    o.service_cidr = "fd00:43::/112";
+  }
+}
+
 Result<void> fill_in(ServerOptions& o) {
   fill_in_node(o);
+  fill_in_ranges(o);
+  add_families(o);
   if (!o.token.empty()) {
     auto token = agent::parse_join_token(o.token);
     if (!token.ok()) return make_error(Code::kBadRequest, "--" + token.error().message);
     o.token = token->secret;
   }
+  bool v6 = api::is_v6(api::first_of(o.service_cidr));
+  if (o.bind_address.empty()) {
+    bool any_v6 = api::has_family(o.cluster_cidr, true) || api::has_family(o.service_cidr, true);
+    o.bind_address = any_v6 ? "::" : "0.0.0.0";
+  }
   if (o.advertise_address.empty()) {
     // Pods can't reach a loopback address; the API refuses one in Endpoints.
-    auto ip = api::IpAddress::parse(o.node_ip);
-    o.advertise_address = ip && ip->is_loopback() ? agent::default_address() : o.node_ip;
+    o.advertise_address = api::of_family(o.node_ip, v6);
+    auto ip = api::IpAddress::parse(o.advertise_address);
+    if (!ip || ip->is_loopback()) o.advertise_address = agent::default_address(v6);
+    if (o.advertise_address.empty()) o.advertise_address = api::first_of(o.node_ip);
   }
   if (o.cluster_dns.empty()) {
-    auto cidr = api::Cidr::parse(o.service_cidr);
+    auto cidr = api::Cidr::parse(api::first_of(o.service_cidr));
     auto address = cidr ? cidr->network().plus(kDnsHost) : std::nullopt;
     if (!address || !cidr->contains(*address)) {
       return make_error(Code::kBadRequest, "--service-cidr: not a usable CIDR: " + o.service_cidr);
@@ -43,7 +63,7 @@ FlagSet server_flags(ServerOptions& o) {
             "variable\n(--node-name is KNARR_NODE_NAME). The command line wins over variables, "
             "those over the file.");
   base_flags(f, o);
-  f.text("bind-address", o.bind_address, "IP", "where the API server listens");
+  f.text("bind-address", o.bind_address, "IP", "where the API server listens, else everywhere");
   f.number("https-listen-port", o.https_listen_port, "PORT", "port of the API server");
   f.text("advertise-address", o.advertise_address, "IP", "where others reach the API server");
   f.text("write-kubeconfig", o.write_kubeconfig, "FILE", "the administrator's kubeconfig");
@@ -55,11 +75,17 @@ FlagSet server_flags(ServerOptions& o) {
   f.text("authorization-mode", o.authorization_mode, "MODES",
          "who may do what, in this order: Node, RBAC, AlwaysAllow (whoever proved who he is)");
   f.list("tls-san", o.tls_san, "NAME", "further names and addresses of the API server");
-  f.text("cluster-cidr", o.cluster_cidr, "CIDR", "addresses of pods");
+  f.joined("cluster-cidr", o.cluster_cidr, "CIDR",
+           "addresses of pods: a range, in dual stack of each IP family one");
+  f.number("node-cidr-mask-size-ipv4", o.node_cidr_mask_size_ipv4, "BITS",
+           "the prefix of a node's share of the IPv4 range");
+  f.number("node-cidr-mask-size-ipv6", o.node_cidr_mask_size_ipv6, "BITS",
+           "the prefix of a node's share of the IPv6 range");
   f.text("network-backend", o.network_backend, "NAME",
          "how nodes reach each other's pods: vxlan, host-gw (all on one link), none");
   f.text("vxlan-port", o.vxlan_port, "PORT", "UDP port between nodes");
-  f.text("service-cidr", o.service_cidr, "CIDR", "addresses of services");
+  f.joined("service-cidr", o.service_cidr, "CIDR",
+           "addresses of services; the first range's IP family is the default");
   f.text("service-node-port-range", o.service_node_port_range, "A-B", "ports of NodePort services");
   f.text("cluster-dns", o.cluster_dns, "IP", "address of the DNS service");
   f.text("cluster-domain", o.cluster_domain, "NAME", "domain of services");

@@ -10,7 +10,7 @@
 namespace knarr::cli {
 
 struct ServerOptions : NodeOptions {
-  std::string bind_address = "0.0.0.0";
+  std::string bind_address;
   int64_t https_listen_port = 6443;
   std::string advertise_address;
   std::string write_kubeconfig = "/etc/knarr/knarr.yaml";
@@ -18,6 +18,8 @@ struct ServerOptions : NodeOptions {
   std::string token_auth_file;
   std::string authorization_mode = "Node,RBAC";
   std::vector<std::string> tls_san;
+  int64_t node_cidr_mask_size_ipv4 = 24;
+  int64_t node_cidr_mask_size_ipv6 = 64;
   std::string service_node_port_range = "30000-32767";
   bool disable_agent = false;
   bool disable_scheduler = false;

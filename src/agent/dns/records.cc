@@ -110,7 +110,9 @@ class Lookup {
     if (question_.type == dns::kSoa) out_.answers.push_back(soa());
     if (question_.type != dns::kNs) return;
     add(dns::kNs, dns::Name{server});
-    out_.additionals.push_back(record(server, dns::kA, dns::Address{zone_.address}));
+    bool v6 = zone_.address.find(':') != std::string::npos;
+    out_.additionals.push_back(
+        record(server, v6 ? dns::kAaaa : dns::kA, dns::Address{zone_.address}));
   }
 
   void below_svc(const std::vector<std::string>& labels) {

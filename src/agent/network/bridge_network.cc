@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "api/ip_list.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/json.h"
@@ -13,7 +14,8 @@ using json::Value;
 
 namespace {
 
-std::string write_state(const std::string& address, const std::vector<HostPort>& ports) {
+std::string write_state(const std::vector<std::string>& addresses,
+                        const std::vector<HostPort>& ports) {
   Value list = Value::array();
   for (const HostPort& p : ports) {
     list.push_back(Value::object({{"protocol", protocol_name(p.protocol)},
@@ -21,7 +23,16 @@ std::string write_state(const std::string& address, const std::vector<HostPort>&
                                   {"hostPort", static_cast<int>(p.host_port)},
                                   {"containerPort", static_cast<int>(p.container_port)}}));
   }
-  return json::write(Value::object({{"address", address}, {"ports", std::move(list)}}));
+  Value texts = Value::array();
+  for (const std::string& address : addresses) texts.push_back(address);
+  return json::write(Value::object({{"addresses", std::move(texts)}, {"ports", std::move(list)}}));
+}
+
+std::vector<std::string> read_addresses(const Value& state) {
+  std::vector<std::string> out;
+  for (const Value& address : state["addresses"].elements()) out.push_back(address.text());
+  if (state.has("address")) out.push_back(state["address"].text());  // of an older knarr
+  return out;
 }
 
 std::vector<HostPort> read_ports(const Value& list) {
@@ -44,8 +55,8 @@ void remove_state(const std::string& path) {
 
 }  // namespace
 
-BridgeNetwork::BridgeNetwork(base::Loop& loop, Iptables& iptables, BridgeOptions options)
-    : iptables_(iptables),
+BridgeNetwork::BridgeNetwork(base::Loop& loop, NodeRules rules, BridgeOptions options)
+    : rules_(std::move(rules)),
       options_(std::move(options)),
       links_(std::make_shared<BridgeLinks>()),
       worker_(loop) {
@@ -70,31 +81,34 @@ void BridgeNetwork::load() {
       remove_state(entry.path());
       continue;
     }
-    attachments_[entry.path().filename()] = {(*state)["address"].text(),
-                                             read_ports((*state)["ports"])};
+    attachments_[entry.path().filename()] = {read_addresses(*state), read_ports((*state)["ports"])};
   }
 }
 
-Result<void> BridgeNetwork::set_pod_cidr(const std::string& text, Callback<void> done) {
-  if (pool_) return {};
-  auto range = api::Cidr::parse(text);
-  if (!range || range->address.v6) {
-    return make_error(Code::kInvalid, fmt::format("pod CIDR \"{}\" is no IPv4 range", text));
+Result<void> BridgeNetwork::set_pod_cidr(const std::string& texts, Callback<void> done) {
+  if (!pools_.empty()) return {};
+  std::vector<AddressPool> pools;
+  std::vector<std::string> bridge_addresses, ranges;
+  for (const std::string& text : api::split_list(texts)) {
+    auto range = api::Cidr::parse(text);
+    if (!range) return make_error(Code::kInvalid, fmt::format("pod CIDR \"{}\" is no range", text));
+    pools.emplace_back(*range);
+    ranges.push_back(api::Cidr{range->network(), range->prefix}.text());
+    bridge_addresses.push_back(api::Cidr{pools.back().gateway(), range->prefix}.text());
   }
+  if (pools.empty()) return make_error(Code::kInvalid, "no pod CIDR");
   TRY(base::make_dirs(options_.state_dir + "/pods"));
-  pool_.emplace(*range);
+  pools_ = std::move(pools);
   for (const auto& [sandbox, attachment] : attachments_) {
-    auto address = api::IpAddress::parse(attachment.address);
-    if (address) pool_->adopt(sandbox, *address);
+    for (const std::string& text : attachment.addresses) {
+      auto address = api::IpAddress::parse(text);
+      if (!address) continue;
+      for (AddressPool& pool : pools_) pool.adopt(sandbox, *address);
+    }
   }
-  config_ = {options_.bridge,
-             api::Cidr{pool_->gateway(), range->prefix}.text(),
-             options_.host_addresses,
-             options_.service_cidr,
-             options_.mtu,
-             options_.mtu_overhead,
-             options_.node_ip,
-             options_.state_dir};
+  config_ = {
+      options_.bridge, std::move(bridge_addresses), options_.host_addresses, options_.service_cidr,
+      options_.mtu,    options_.mtu_overhead,       options_.node_ip,        options_.state_dir};
   worker_.run<void>([links = links_, config = config_] { return links->ensure(config); },
                     [done = std::move(done)](Result<void> result) {
                       if (!result.ok()) {
@@ -102,8 +116,9 @@ Result<void> BridgeNetwork::set_pod_cidr(const std::string& text, Callback<void>
                       }
                       if (done) done(std::move(result));
                     });
-  std::string pods = api::Cidr{range->network(), range->prefix}.text();
-  iptables_.set(RulePart::kNetwork, network_rules(options_, pods, iptables_.prefix()));
+  rules_.set(RulePart::kNetwork, [&](bool v6) {
+    return network_rules(options_, api::join_list(ranges), rules_.prefix(), v6);
+  });
   publish_host_ports({});
   for (Request& request : std::exchange(waiting_, {})) attach_now(std::move(request));
   return {};
@@ -112,24 +127,48 @@ Result<void> BridgeNetwork::set_pod_cidr(const std::string& text, Callback<void>
 void BridgeNetwork::attach(const PodRef& pod, const std::string& sandbox_id,
                            const std::string& netns, Callback<std::vector<std::string>> done) {
   Request request{pod, sandbox_id, netns, std::move(done)};
-  if (pool_) {
+  if (!pools_.empty()) {
     attach_now(std::move(request));
   } else {
     waiting_.push_back(std::move(request));
   }
 }
 
+// All that the sandbox has taken is given back when one pool has none left.
+Result<std::vector<std::string>> BridgeNetwork::take_addresses(const std::string& sandbox_id) {
+  std::vector<std::string> out;
+  for (AddressPool& pool : pools_) {
+    auto address = pool.take(sandbox_id);
+    if (!address.ok()) {
+      free_addresses(sandbox_id);
+      return address.error();
+    }
+    out.push_back(address->text());
+  }
+  return out;
+}
+
+void BridgeNetwork::free_addresses(const std::string& sandbox_id) {
+  for (AddressPool& pool : pools_) pool.free(sandbox_id);
+}
+
+std::vector<std::string> BridgeNetwork::gateways() const {
+  std::vector<std::string> out;
+  for (const AddressPool& pool : pools_) out.push_back(pool.gateway().text());
+  return out;
+}
+
 void BridgeNetwork::attach_now(Request request) {
-  auto address = pool_->take(request.sandbox_id);
-  if (!address.ok()) {
-    request.done(address.error());
+  auto addresses = take_addresses(request.sandbox_id);
+  if (!addresses.ok()) {
+    request.done(addresses.error());
     return;
   }
   Attachment& attachment = attachments_[request.sandbox_id];
-  attachment = {address->text(), host_ports_of(*request.pod)};
-  PodLink link{request.sandbox_id, request.netns, attachment.address, pool_->gateway().text()};
+  attachment = {*std::move(addresses), host_ports_of(*request.pod)};
+  PodLink link{request.sandbox_id, request.netns, attachment.addresses, gateways()};
   auto job = [links = links_, config = config_, link, path = state_path(request.sandbox_id),
-              state = write_state(attachment.address, attachment.ports)]() -> Result<void> {
+              state = write_state(attachment.addresses, attachment.ports)]() -> Result<void> {
     TRY(links->ensure(config));
     TRY(base::write_file(path, state, 0644, base::Durability::kPlain));
     auto result = links->attach(link);
@@ -149,7 +188,7 @@ void BridgeNetwork::attached(const Request& request, Result<void> result) {
                              : result.error());
     return;
   }
-  std::vector<std::string> addresses = {it->second.address};
+  std::vector<std::string> addresses = it->second.addresses;
   if (it->second.ports.empty()) {
     request.done(std::move(addresses));
     return;
@@ -168,14 +207,17 @@ void BridgeNetwork::drop(const std::string& sandbox_id) {
   if (it == attachments_.end()) return;
   bool published = !it->second.ports.empty();
   attachments_.erase(it);
-  if (pool_) pool_->free(sandbox_id);
-  if (published && pool_) publish_host_ports({});
+  free_addresses(sandbox_id);
+  if (published && !pools_.empty()) publish_host_ports({});
 }
 
 void BridgeNetwork::detach(const std::string& sandbox_id, Callback<void> done) {
   std::erase_if(waiting_, [&](const Request& r) { return r.sandbox_id == sandbox_id; });
-  auto job = [links = links_, sandbox_id, path = state_path(sandbox_id)]() -> Result<void> {
-    TRY(links->detach(sandbox_id));
+  auto it = attachments_.find(sandbox_id);
+  auto addresses = it == attachments_.end() ? std::vector<std::string>() : it->second.addresses;
+  auto job = [links = links_, bridge = options_.bridge, sandbox_id, addresses,
+              path = state_path(sandbox_id)]() -> Result<void> {
+    TRY(links->detach(bridge, sandbox_id, addresses));
     remove_state(path);
     return {};
   };
@@ -202,35 +244,47 @@ void BridgeNetwork::keep_only(const std::vector<std::string>& sandbox_ids) {
 void BridgeNetwork::publish_host_ports(Iptables::Done done) {
   std::map<std::string, PublishedPod> pods;
   for (const auto& [sandbox, attachment] : attachments_) {
-    if (!attachment.ports.empty()) pods[sandbox] = {attachment.address, attachment.ports};
+    if (attachment.ports.empty()) continue;
+    pods[sandbox] = {api::join_list(attachment.addresses), attachment.ports};
   }
-  iptables_.set(RulePart::kHostPorts, host_port_rules(pods, iptables_.prefix()), std::move(done));
+  rules_.set(
+      RulePart::kHostPorts, [&](bool v6) { return host_port_rules(pods, rules_.prefix(), v6); },
+      std::move(done));
 }
 
-RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidr,
-                      const std::string& prefix) {
+RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidrs,
+                      const std::string& prefix, bool v6) {
   RuleSet rules;
   std::string egress = prefix + "-EGRESS", pods = prefix + "-PODS", host = prefix + "-HOST";
-  if (!options.cluster_cidr.empty()) {
-    rules.rule("nat", egress, fmt::format("-d {} -j RETURN", options.cluster_cidr));
+  std::string cluster_cidr = api::of_family(options.cluster_cidr, v6);
+  std::string pod_cidr = api::of_family(pod_cidrs, v6);
+  if (!cluster_cidr.empty()) {
+    rules.rule("nat", egress, fmt::format("-d {} -j RETURN", cluster_cidr));
   }
-  rules.rule("nat", egress, "! -d 224.0.0.0/4 -j MASQUERADE --random-fully");
-  rules.jump("nat", "POSTROUTING",
-             fmt::format("-s {} {} -j {}", pod_cidr, comment("knarr pods to outside"), egress));
+  rules.rule("nat", egress,
+             fmt::format("! -d {} -j MASQUERADE --random-fully", v6 ? "ff00::/8" : "224.0.0.0/4"));
+  if (!pod_cidr.empty()) {
+    rules.jump("nat", "POSTROUTING",
+               fmt::format("-s {} {} -j {}", pod_cidr, comment("knarr pods to outside"), egress));
+  }
 
   rules.rule("filter", pods, fmt::format("-i {} -j ACCEPT", options.bridge));
   rules.rule("filter", pods, fmt::format("-o {} -j ACCEPT", options.bridge));
   rules.jump("filter", "FORWARD", comment("knarr pods") + " -j " + pods);
 
+  rules.chain("filter", host);
   // route_localnet lets packets to 127.0.0.0/8 in by the bridge: only answers are welcome.
-  rules.rule("filter", host,
-             "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT "
-             "-j DROP");
+  if (!v6) {
+    rules.rule("filter", host,
+               "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate "
+               "RELATED,ESTABLISHED,DNAT -j DROP");
+  }
   for (const std::string& address : options.host_addresses) {
+    if (api::is_v6(address) != v6) continue;
     for (const char* protocol : {"udp", "tcp"}) {
       rules.rule("filter", host,
-                 fmt::format("-d {0}/32 -i {1} -p {2} -m {2} --dport 53 -j ACCEPT", address,
-                             options.bridge, protocol));
+                 fmt::format("-d {0}/{3} -i {1} -p {2} -m {2} --dport 53 -j ACCEPT", address,
+                             options.bridge, protocol, v6 ? 128 : 32));
     }
   }
   rules.jump("filter", "INPUT", comment("knarr host") + " -j " + host);

@@ -1,6 +1,6 @@
 // The network of the pods of one node: a bridge, and for each pod a veth pair into its namespace,
-// an address from the node's pod CIDR, a default route. Traffic that leaves the cluster CIDR is
-// masqueraded; host ports are published.
+// an address from each of the node's pod CIDRs, default routes. Traffic that leaves the cluster
+// CIDR is masqueraded; host ports are published.
 //
 // What is attached is on disk, a file a sandbox, so that adopted pods keep their addresses. Kernel
 // work is done by a worker thread of its own, in order; state is the loop thread's.
@@ -8,14 +8,13 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/network/address_pool.h"
 #include "agent/network/host_ports.h"
 #include "agent/network/links.h"
-#include "agent/proxy/iptables.h"
+#include "agent/proxy/node_rules.h"
 #include "agent/proxy/worker.h"
 #include "agent/services.h"
 
@@ -23,7 +22,7 @@ namespace knarr::agent {
 
 struct BridgeOptions {
   std::string bridge = "knarr0";
-  std::string cluster_cidr = "10.42.0.0/16";
+  std::string cluster_cidr = "10.42.0.0/16";  // of each IP family one
   // When given, the host reaches it through the bridge, so that services work from a machine
   // without a default route, and packets to what is no service do not leave it.
   std::string service_cidr;
@@ -36,12 +35,12 @@ struct BridgeOptions {
 
 class BridgeNetwork final : public PodNetwork {
  public:
-  BridgeNetwork(base::Loop& loop, Iptables& iptables, BridgeOptions options);
+  BridgeNetwork(base::Loop& loop, NodeRules rules, BridgeOptions options);
   ~BridgeNetwork() override;
 
-  // The node's range, once it is known ("10.42.0.0/24"); attachments wait for it. Makes the bridge.
-  // Only the first call counts. `done` when the bridge is up.
-  Result<void> set_pod_cidr(const std::string& cidr, Callback<void> done = {});
+  // The node's ranges, once they are known ("10.42.0.0/24,fd00:42::/64"); attachments wait for
+  // them. Makes the bridge. Only the first call counts. `done` when the bridge is up.
+  Result<void> set_pod_cidr(const std::string& cidrs, Callback<void> done = {});
 
   void attach(const PodRef& pod, const std::string& sandbox_id, const std::string& netns,
               Callback<std::vector<std::string>> done) override;
@@ -50,7 +49,7 @@ class BridgeNetwork final : public PodNetwork {
 
  private:
   struct Attachment {
-    std::string address;
+    std::vector<std::string> addresses;
     std::vector<HostPort> ports;
   };
   struct Request {
@@ -65,11 +64,14 @@ class BridgeNetwork final : public PodNetwork {
   void drop(const std::string& sandbox_id);
   void publish_host_ports(Iptables::Done done);
   std::string state_path(const std::string& sandbox_id) const;
+  Result<std::vector<std::string>> take_addresses(const std::string& sandbox_id);
+  void free_addresses(const std::string& sandbox_id);
+  std::vector<std::string> gateways() const;
 
-  Iptables& iptables_;
+  NodeRules rules_;
   BridgeOptions options_;
-  BridgeConfig config_;  // once the range is known
-  std::optional<AddressPool> pool_;
+  BridgeConfig config_;  // once the ranges are known
+  std::vector<AddressPool> pools_;
   std::map<std::string, Attachment> attachments_;  // by sandbox
   std::vector<Request> waiting_;                   // for the range
   std::shared_ptr<BridgeLinks> links_;             // used by worker_ alone
@@ -78,8 +80,8 @@ class BridgeNetwork final : public PodNetwork {
 
 // What all pods need: masquerading of what leaves the cluster, forwarding, DNS, and the host's
 // 127.0.0.0/8 kept from pods. Pure.
-RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidr,
-                      const std::string& prefix);
+RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidrs,
+                      const std::string& prefix, bool v6 = false);
 
 // Undoes it all but the rules (remove_rules): bridge, veths, forwarding, state. Blocking.
 Result<void> remove_bridge_network(const BridgeOptions& options);

@@ -21,11 +21,12 @@ struct HostPort {
 std::vector<HostPort> host_ports_of(const Pod& pod);
 
 struct PublishedPod {
-  std::string address;
+  std::string addresses;  // of each IP family one
   std::vector<HostPort> ports;
 };
 
 // `pods` by sandbox id.
-RuleSet host_port_rules(const std::map<std::string, PublishedPod>& pods, const std::string& prefix);
+RuleSet host_port_rules(const std::map<std::string, PublishedPod>& pods, const std::string& prefix,
+                        bool v6 = false);
 
 }  // namespace knarr::agent

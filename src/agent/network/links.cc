@@ -9,10 +9,11 @@
 #include <cerrno>
 #include <optional>
 
+#include "agent/network/link_entries.h"
+#include "agent/network/machine_settings.h"
 #include "agent/network/routes.h"
 #include "agent/network/rtnetlink.h"
-#include "base/ascii.h"
-#include "base/file.h"
+#include "api/ip_list.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
@@ -25,50 +26,6 @@ namespace {
 constexpr int kDefaultMtu = 1500;
 constexpr char kPodInterface[] = "eth0";
 constexpr char kLinkPrefix[] = "knarr";
-
-// /proc/sys/net is that of the thread's namespace. Written in place: these are no files to rename.
-Result<void> write_setting(const std::string& path, std::string_view value) {
-  base::UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid() || write(fd.get(), value.data(), value.size()) < 0) {
-    return errno_error(errno, "write " + path);
-  }
-  return {};
-}
-
-// Settings of the whole machine that pods need, and the file that keeps what they were.
-//
-// Packets between pods leave by the bridge they came from. The redirects that this would cause
-// would use up the ICMP messages that a pod may get, and a refused connection would not hear of it.
-// A link sends them when either its own setting or this one says so: other links keep their own.
-struct Setting {
-  const char* path;
-  const char* value;
-  const char* file;
-};
-constexpr Setting kMachineSettings[] = {
-    {"/proc/sys/net/ipv4/ip_forward", "1", "/ip_forward"},
-    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", "/send_redirects"},
-};
-
-Result<void> change_settings(const std::string& state_dir) {
-  for (const Setting& setting : kMachineSettings) {
-    TRY_ASSIGN(std::string before, base::read_file(setting.path));
-    if (base::trim(before) == setting.value) continue;
-    if (!state_dir.empty()) {
-      TRY(base::write_file(state_dir + setting.file, base::trim(before)));
-    }
-    TRY(write_setting(setting.path, setting.value));
-  }
-  return {};
-}
-
-Result<void> restore_settings(const std::string& state_dir) {
-  for (const Setting& setting : kMachineSettings) {
-    auto before = base::read_file(state_dir + setting.file);
-    if (before.ok()) TRY(write_setting(setting.path, base::trim(*before)));
-  }
-  return {};
-}
 
 // The thread is in another network namespace while this lives.
 class InNamespace {
@@ -100,24 +57,41 @@ Result<void> refuse_own_namespace(int target, const std::string& path) {
   return make_error(Code::kConflict, path + " is the network namespace of the machine itself");
 }
 
-// In the pod's namespace. eth0 is there; all of this may have been done before.
-Result<void> set_up_inside(const PodLink& link, const api::IpAddress& address,
-                           const api::IpAddress& gateway, int namespace_fd) {
-  TRY_ASSIGN(auto inside, InNamespace::enter(namespace_fd, link.netns));
+// The pod's end takes nothing that others on the bridge announce, and waits for nobody.
+Result<void> settings_inside(bool v6) {
   for (const char* name : {"all", kPodInterface}) {
     TRY(write_setting(fmt::format("/proc/sys/net/ipv4/conf/{}/accept_redirects", name), "0"));
   }
+  if (!v6) return {};
+  for (const char* name : {"disable_ipv6", "accept_ra", "accept_redirects", "accept_dad"}) {
+    TRY(write_setting(fmt::format("/proc/sys/net/ipv6/conf/{}/{}", kPodInterface, name), "0"));
+  }
+  return {};
+}
+
+struct PodAddress {
+  api::IpAddress address, gateway;
+};
+
+// In the pod's namespace. eth0 is there; all of this may have been done before.
+Result<void> set_up_inside(const PodLink& link, const std::vector<PodAddress>& addresses,
+                           int namespace_fd) {
+  TRY_ASSIGN(auto inside, InNamespace::enter(namespace_fd, link.netns));
+  TRY(settings_inside(addresses.back().address.v6 || addresses.front().address.v6));
   TRY_ASSIGN(Netlink netlink, Netlink::open());
   TRY_ASSIGN(auto loopback, find_link(netlink, "lo"));
   if (loopback) TRY(set_link_up(netlink, loopback->index));
   TRY_ASSIGN(auto eth, find_link(netlink, kPodInterface));
   if (!eth) return make_error(Code::kNotFound, "no eth0 in " + link.netns);
   TRY(set_link_up(netlink, eth->index));
-  TRY(add_address(netlink, eth->index, {address, address.bits()}));
-  TRY(set_route(netlink, {{gateway, gateway.bits()}, eth->index, {}, {}}));
-  api::Cidr everywhere;
-  everywhere.address.v6 = address.v6;
-  return set_route(netlink, {everywhere, eth->index, gateway, {}});
+  for (const auto& [address, gateway] : addresses) {
+    TRY(add_address(netlink, eth->index, {address, address.bits()}));
+    TRY(set_route(netlink, {{gateway, gateway.bits()}, eth->index, {}, {}}));
+    api::Cidr everywhere;
+    everywhere.address.v6 = address.v6;
+    TRY(set_route(netlink, {everywhere, eth->index, gateway, {}}));
+  }
+  return {};
 }
 
 Result<api::Cidr> cidr(const std::string& text) {
@@ -132,10 +106,38 @@ Result<api::IpAddress> ip(const std::string& text) {
   return *parsed;
 }
 
+Result<std::vector<PodAddress>> addresses_of(const PodLink& link) {
+  std::vector<PodAddress> out;
+  for (size_t i = 0; i < link.addresses.size() && i < link.gateways.size(); i++) {
+    TRY_ASSIGN(api::IpAddress address, ip(link.addresses[i]));
+    TRY_ASSIGN(api::IpAddress gateway, ip(link.gateways[i]));
+    out.push_back({address, gateway});
+  }
+  if (out.empty()) return make_error(Code::kInvalid, link.sandbox_id + " has no address");
+  return out;
+}
+
+// The bridge has no link-local address to ask for neighbours with, and so sends no redirects.
+Result<void> set_neighbours(Netlink& netlink, int bridge, const std::vector<PodAddress>& addresses,
+                            const std::string& mac) {
+  for (const auto& [address, gateway] : addresses) {
+    if (address.v6) TRY(set_entry(netlink, EntryKind::kNeighbour, bridge, {mac, address}));
+  }
+  return {};
+}
+
 Result<int> choose_mtu(Netlink& netlink, const BridgeConfig& config) {
   if (config.mtu > 0) return config.mtu;
-  TRY_ASSIGN(Underlay underlay, find_underlay(netlink, api::IpAddress::parse(config.node_ip)));
+  TRY_ASSIGN(Underlay underlay,
+             find_underlay(netlink, api::IpAddress::parse(api::first_of(config.node_ip))));
   return underlay.mtu - config.mtu_overhead;
+}
+
+bool any_v6(const std::vector<api::Cidr>& addresses) {
+  for (const api::Cidr& a : addresses) {
+    if (a.address.v6) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -156,32 +158,30 @@ Result<void> BridgeLinks::ensure(const BridgeConfig& config) {
     TRY_ASSIGN(state_->netlink, Netlink::open());
   }
   Netlink& netlink = *state_->netlink;
-  TRY_ASSIGN(api::Cidr address, cidr(config.address));
-  TRY_ASSIGN(state_->mtu, choose_mtu(netlink, config));
-  TRY(create_bridge(netlink, config.name, mac_of(address.address), state_->mtu));
-  TRY_ASSIGN(auto bridge, find_link(netlink, config.name));
-  if (!bridge || bridge->kind != "bridge") {
-    return make_error(Code::kConflict, fmt::format("link {} is not a bridge", config.name));
+  std::vector<api::Cidr> addresses;
+  for (const std::string& text : config.addresses) {
+    TRY_ASSIGN(api::Cidr address, cidr(text));
+    addresses.push_back(address);
   }
-  state_->bridge = bridge->index;
-
-  std::vector<api::Cidr> addresses = {address};
+  if (addresses.empty()) return make_error(Code::kInvalid, config.name + " has no address");
+  TRY_ASSIGN(state_->mtu, choose_mtu(netlink, config));
+  TRY_ASSIGN(int bridge,
+             create_bridge(netlink, config.name, mac_of(addresses[0].address), state_->mtu));
+  state_->bridge = bridge;
+  TRY(bridge_settings(config.name, config.state_dir, any_v6(addresses)));
+  const std::vector<api::Cidr> gateways = addresses;
   for (const std::string& text : config.host_addresses) {
     TRY_ASSIGN(api::IpAddress extra, ip(text));
     addresses.push_back({extra, extra.bits()});
   }
-  TRY(set_addresses(netlink, bridge->index, addresses));
-  if (!config.service_cidr.empty()) {
-    TRY_ASSIGN(api::Cidr services, cidr(config.service_cidr));
+  TRY(set_addresses(netlink, bridge, addresses));
+  for (const api::Cidr& gateway : gateways) {
+    std::string range = api::of_family(config.service_cidr, gateway.address.v6);
+    if (range.empty()) continue;
+    TRY_ASSIGN(api::Cidr services, cidr(range));
     services.address = services.network();
-    TRY(set_route(netlink, {services, bridge->index, {}, address.address}));
+    TRY(set_route(netlink, {services, bridge, {}, gateway.address}));
   }
-  // Host ports and node ports on 127.0.0.1 lead to pods; pods themselves are kept from the host's
-  // 127.0.0.0/8 by a rule.
-  std::string conf = "/proc/sys/net/ipv4/conf/" + config.name;
-  TRY(write_setting(conf + "/route_localnet", "1"));
-  TRY(write_setting(conf + "/send_redirects", "0"));
-  TRY(change_settings(config.state_dir));
   state_->ready = true;
   return {};
 }
@@ -195,8 +195,7 @@ Result<void> BridgeLinks::attach(const PodLink& link) {
 Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
   if (!state_->netlink) return make_error(Code::kServiceUnavailable, "the bridge is not there");
   Netlink& netlink = *state_->netlink;
-  TRY_ASSIGN(api::IpAddress address, ip(link.address));
-  TRY_ASSIGN(api::IpAddress gateway, ip(link.gateway));
+  TRY_ASSIGN(std::vector<PodAddress> addresses, addresses_of(link));
   base::UniqueFd target(open(link.netns.c_str(), O_RDONLY | O_CLOEXEC));
   if (!target.valid()) return errno_error(errno, "open " + link.netns);
   TRY(refuse_own_namespace(target.get(), link.netns));
@@ -204,7 +203,7 @@ Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
   VethPair pair;
   pair.name = host_link_name(link.sandbox_id);
   pair.peer_name = kPodInterface;
-  pair.peer_mac = mac_of(address);
+  pair.peer_mac = mac_of(addresses[0].address);
   pair.peer_netns = target.get();
   pair.master = state_->bridge;
   pair.mtu = state_->mtu;
@@ -212,14 +211,17 @@ Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
   auto made = create_veth(netlink, pair, &refused);
   if (!made.ok() && refused == EEXIST) {
     // From before: kept if it leads into this pod.
-    if (set_up_inside(link, address, gateway, target.get()).ok()) return {};
+    if (set_up_inside(link, addresses, target.get()).ok()) {
+      return set_neighbours(netlink, state_->bridge, addresses, pair.peer_mac);
+    }
     TRY(delete_link(netlink, pair.name));
     made = create_veth(netlink, pair, &refused);
   }
   TRY(std::move(made));
   TRY_ASSIGN(auto port, find_link(netlink, pair.name));
   if (port) TRY(set_hairpin(netlink, port->index));
-  auto inside = set_up_inside(link, address, gateway, target.get());
+  auto inside = set_up_inside(link, addresses, target.get());
+  if (inside.ok()) inside = set_neighbours(netlink, state_->bridge, addresses, pair.peer_mac);
   if (!inside.ok()) {
     if (auto undone = delete_link(netlink, pair.name); !undone.ok()) {
       base::log(base::Level::kWarning, "network", "{}", undone.error().message);
@@ -228,9 +230,17 @@ Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
   return inside;
 }
 
-Result<void> BridgeLinks::detach(const std::string& sandbox_id) {
+Result<void> BridgeLinks::detach(const std::string& bridge, const std::string& sandbox_id,
+                                 const std::vector<std::string>& addresses) {
   if (!state_->netlink) {
     TRY_ASSIGN(state_->netlink, Netlink::open());
+  }
+  for (const std::string& text : addresses) {
+    auto address = api::IpAddress::parse(text);
+    if (!address || !address->v6) continue;
+    TRY_ASSIGN(auto link, find_link(*state_->netlink, bridge));
+    if (!link) break;
+    TRY(delete_entry(*state_->netlink, EntryKind::kNeighbour, link->index, {"", *address}));
   }
   return delete_link(*state_->netlink, host_link_name(sandbox_id));
 }

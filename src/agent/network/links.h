@@ -4,7 +4,7 @@
 // A pod has its address as a /32 and the bridge's as its only neighbour: all it sends is routed by
 // the host, even to a pod on the same bridge. So connection tracking sees both directions of every
 // flow, and services work without the br_netfilter module. Pods take no ICMP redirects, which would
-// undo it.
+// undo it. With IPv6 the bridge has its pods as permanent neighbours.
 #pragma once
 
 #include <memory>
@@ -18,9 +18,9 @@ namespace knarr::agent {
 
 struct BridgeConfig {
   std::string name;
-  std::string address;                      // "10.42.0.1/24"
+  std::vector<std::string> addresses;       // "10.42.0.1/24", of each IP family one
   std::vector<std::string> host_addresses;  // "10.43.0.10": each as a /32
-  std::string service_cidr;                 // may be empty
+  std::string service_cidr;                 // of each IP family one, or none
   int mtu = 0;                              // 0: that of the link with node_ip, see below
   int mtu_overhead = 0;                     // that packets between nodes grow by
   std::string node_ip;                      // unknown: the default route's link, else 1500
@@ -29,9 +29,9 @@ struct BridgeConfig {
 
 struct PodLink {
   std::string sandbox_id;
-  std::string netns;    // path
-  std::string address;  // "10.42.0.5"
-  std::string gateway;  // "10.42.0.1"
+  std::string netns;                   // path
+  std::vector<std::string> addresses;  // "10.42.0.5", of each IP family one
+  std::vector<std::string> gateways;   // "10.42.0.1", in the same order
 };
 
 class BridgeLinks {
@@ -45,7 +45,8 @@ class BridgeLinks {
   // After ensure. A link that is there already is taken over.
   Result<void> attach(const PodLink& link);
   // Good when it is gone already.
-  Result<void> detach(const std::string& sandbox_id);
+  Result<void> detach(const std::string& bridge, const std::string& sandbox_id,
+                      const std::vector<std::string>& addresses);
 
  private:
   Result<void> attach_to_bridge(const PodLink& link);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/network/links.h"
+#include "api/ip_list.h"
 #include "base/format.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -140,8 +141,9 @@ void Overlay::checked(const std::string& node, bool answered) {
 }
 
 void Overlay::listen() {
-  monitor_ =
-      std::make_unique<LinkMonitor>(loop_, [this](const std::string& name) { link_changed(name); });
+  bool v6 = api::has_family(options_.cluster_cidr, true);
+  monitor_ = std::make_unique<LinkMonitor>(loop_, v6,
+                                           [this](const std::string& name) { link_changed(name); });
   auto listening = monitor_->start();
   if (!listening.ok()) {
     base::log(base::Level::kWarning, "network", "a link that goes down may stay unnoticed: {}",

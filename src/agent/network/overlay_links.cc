@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "agent/network/machine_settings.h"
 #include "agent/network/routes.h"
 #include "agent/network/rtnetlink.h"
 #include "agent/network/vxlan.h"
+#include "api/ip_list.h"
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -37,6 +39,16 @@ Result<void> apply_entries(Netlink& netlink, EntryKind kind, int link,
 
 bool is_ours(const Route& route, int device, const std::optional<api::Cidr>& cluster) {
   return (device != 0 && route.link == device) || (cluster && cluster->contains(route.to));
+}
+
+// Node ports on 127.0.0.1 lead to pods of other nodes, too: their answers come by this device, and
+// a rule keeps all else from 127.0.0.0/8.
+Result<void> device_settings(const std::string& device, bool v6) {
+  TRY(write_setting("/proc/sys/net/ipv4/conf/" + device + "/route_localnet", "1"));
+  if (!v6) return {};
+  std::string conf = "/proc/sys/net/ipv6/conf/" + device;
+  TRY(write_setting(conf + "/disable_ipv6", "0"));
+  return write_setting(conf + "/accept_ra", "0");
 }
 
 }  // namespace
@@ -79,16 +91,23 @@ Result<int> OverlayLinks::apply_device(const OverlayPlan& plan) {
   config.mtu = underlay.mtu - overhead_of(NetworkBackend::kVxlan, v6);
   TRY_ASSIGN(int device, ensure_vxlan(*netlink_, config));
   std::vector<api::Cidr> addresses;
-  for (const api::IpAddress& a : plan.vtep->addresses) addresses.push_back({a, a.bits()});
+  bool inside_v6 = false;
+  for (const api::IpAddress& a : plan.vtep->addresses) {
+    addresses.push_back({a, a.bits()});
+    inside_v6 |= a.v6;
+  }
+  TRY(device_settings(options_.device, inside_v6));
   TRY(set_addresses(*netlink_, device, addresses));
   return device;
 }
 
 Result<void> OverlayLinks::apply_routes(const OverlayPlan& plan, int device) {
-  auto cluster = api::Cidr::parse(options_.cluster_cidr);
   std::vector<OverlayRoute> present;
   Result<void> first;
   for (bool v6 : {false, true}) {
+    std::string range = api::of_family(options_.cluster_cidr, v6);
+    if (range.empty()) continue;
+    auto cluster = api::Cidr::parse(range);
     TRY_ASSIGN(std::vector<Route> routes, list_routes(*netlink_, v6, kRouteProtocol));
     for (const Route& route : routes) {
       if (!is_ours(route, device, cluster)) continue;

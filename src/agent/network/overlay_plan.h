@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/network/link_entries.h"
 #include "api/ip.h"
 #include "base/json.h"
 
@@ -29,7 +30,7 @@ int overhead_of(NetworkBackend backend, bool v6_between_nodes);
 struct OverlayOptions {
   NetworkBackend backend = NetworkBackend::kVxlan;
   std::string node_name;
-  std::string cluster_cidr = "10.42.0.0/16";
+  std::string cluster_cidr = "10.42.0.0/16";  // of each IP family one
   std::string device = "knarr.1";
   uint32_t vni = 1;
   uint16_t port = 8472;  // UDP
@@ -53,14 +54,6 @@ struct OverlayRoute {
            std::tie(other.to.address, other.to.prefix, other.gateway);
   }
   bool operator==(const OverlayRoute&) const = default;
-};
-
-// A hardware address (six bytes) and the address it goes with: of a neighbour the VTEP's, of a
-// forwarding entry the node's.
-struct LinkEntry {
-  std::string mac;
-  api::IpAddress address;
-  auto operator<=>(const LinkEntry&) const = default;
 };
 
 struct Vtep {

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <linux/icmp.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,23 +34,24 @@ uint16_t checksum(std::string_view bytes) {
 
 }  // namespace
 
-std::string echo_request(uint16_t id) {
+std::string echo_request(uint16_t id, bool v6) {
   icmphdr header{};
-  header.type = ICMP_ECHO;
+  header.type = v6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO;
   header.un.echo.id = htons(id);
   std::string out(reinterpret_cast<const char*>(&header), sizeof header);
+  if (v6) return out;
   uint16_t sum = checksum(out);
   memcpy(out.data() + offsetof(icmphdr, checksum), &sum, sizeof sum);
   return out;
 }
 
-bool is_echo_reply(std::string_view packet, uint16_t id) {
+bool is_echo_reply(std::string_view packet, uint16_t id, bool v6) {
   if (packet.empty()) return false;
-  size_t ip_bytes = static_cast<size_t>(packet[0] & 0xf) * 4;
-  icmphdr header;
+  size_t ip_bytes = v6 ? 0 : static_cast<size_t>(packet[0] & 0xf) * 4;
+  icmphdr header;  // of ICMPv6 the same
   if (packet.size() < ip_bytes + sizeof header) return false;
   memcpy(&header, packet.data() + ip_bytes, sizeof header);
-  return header.type == ICMP_ECHOREPLY && header.un.echo.id == htons(id);
+  return header.type == (v6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && header.un.echo.id == htons(id);
 }
 
 PeerCheck::PeerCheck(base::Loop& loop, int64_t first_wait_ms, Done done)
@@ -60,52 +62,69 @@ PeerCheck::PeerCheck(base::Loop& loop, int64_t first_wait_ms, Done done)
       timer_(loop.timer([this] { tick(); })) {}
 
 void PeerCheck::check(const std::string& name, const api::IpAddress& address) {
-  if (address.v6 || !open()) return;
+  if (!open(address.v6)) return;
   Peer& peer = waiting_[name];
   peer = {address, 0, 0};
   ask(peer);
   arm();
 }
 
-bool PeerCheck::open() {
-  if (socket_.valid()) return true;
-  socket_.reset(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP));
-  if (!socket_.valid()) {
+bool PeerCheck::open(bool v6) {
+  Ear& ear = ears_[v6];
+  if (ear.socket.valid()) return true;
+  int family = v6 ? AF_INET6 : AF_INET;
+  int protocol = v6 ? static_cast<int>(IPPROTO_ICMPV6) : static_cast<int>(IPPROTO_ICMP);
+  ear.socket.reset(socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!ear.socket.valid()) {
     base::log(base::Level::kDebug, "network", "other nodes are not asked: {}", strerror(errno));
     return false;
   }
-  icmp_filter answers_only{~(1U << ICMP_ECHOREPLY)};
-  setsockopt(socket_.get(), SOL_RAW, ICMP_FILTER, &answers_only, sizeof answers_only);
-  watch_ = std::make_unique<base::FdWatch>(loop_, socket_.get(), UV_READABLE,
-                                           [this](int) { receive(); });
+  if (v6) {
+    icmp6_filter answers_only;
+    ICMP6_FILTER_SETBLOCKALL(&answers_only);
+    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &answers_only);
+    setsockopt(ear.socket.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &answers_only, sizeof answers_only);
+  } else {
+    icmp_filter answers_only{~(1U << ICMP_ECHOREPLY)};
+    setsockopt(ear.socket.get(), SOL_RAW, ICMP_FILTER, &answers_only, sizeof answers_only);
+  }
+  ear.watch = std::make_unique<base::FdWatch>(loop_, ear.socket.get(), UV_READABLE,
+                                              [this, v6](int) { receive(v6); });
   return true;
 }
 
 // What can't be sent is not answered.
 void PeerCheck::ask(Peer& peer) {
+  bool v6 = peer.address.v6;
   sockaddr_in to{};
+  sockaddr_in6 to6{};
   to.sin_family = AF_INET;
+  to6.sin6_family = AF_INET6;
   memcpy(&to.sin_addr, peer.address.bytes.data(), sizeof to.sin_addr);
-  std::string request = echo_request(id_);
-  static_cast<void>(sendto(socket_.get(), request.data(), request.size(), 0,
-                           reinterpret_cast<sockaddr*>(&to), sizeof to));
+  memcpy(&to6.sin6_addr, peer.address.bytes.data(), sizeof to6.sin6_addr);
+  std::string request = echo_request(id_, v6);
+  const auto* where = v6 ? reinterpret_cast<sockaddr*>(&to6) : reinterpret_cast<sockaddr*>(&to);
+  static_cast<void>(sendto(ears_[v6].socket.get(), request.data(), request.size(), 0, where,
+                           v6 ? sizeof to6 : sizeof to));
   peer.due_ms = loop_.monotonic_ms() + (first_wait_ms_ << peer.asked);
   peer.asked++;
 }
 
-void PeerCheck::receive() {
+void PeerCheck::receive(bool v6) {
   char buffer[1500];
-  sockaddr_in from{};
+  sockaddr_storage from{};
   socklen_t size = sizeof from;
   std::vector<std::string> answered;
   ssize_t n;
-  while ((n = recvfrom(socket_.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from),
-                       &size)) > 0) {
-    if (!is_echo_reply({buffer, static_cast<size_t>(n)}, id_)) continue;
+  while ((n = recvfrom(ears_[v6].socket.get(), buffer, sizeof buffer, 0,
+                       reinterpret_cast<sockaddr*>(&from), &size)) > 0) {
+    if (!is_echo_reply({buffer, static_cast<size_t>(n)}, id_, v6)) continue;
+    const void* bytes = &reinterpret_cast<sockaddr_in*>(&from)->sin_addr;
+    if (v6) bytes = &reinterpret_cast<sockaddr_in6*>(&from)->sin6_addr;
     for (const auto& [name, peer] : waiting_) {
-      if (memcmp(&from.sin_addr, peer.address.bytes.data(), sizeof from.sin_addr) == 0) {
-        answered.push_back(name);
-      }
+      bool same =
+          peer.address.v6 == v6 && memcmp(bytes, peer.address.bytes.data(), v6 ? 16 : 4) == 0;
+      if (same) answered.push_back(name);
     }
   }
   for (const std::string& name : answered) {
@@ -134,8 +153,10 @@ void PeerCheck::tick() {
 void PeerCheck::arm() {
   if (waiting_.empty()) {
     timer_->stop();
-    watch_ = nullptr;
-    socket_.reset();
+    for (Ear& ear : ears_) {
+      ear.watch = nullptr;
+      ear.socket.reset();
+    }
     return;
   }
   int64_t next_ms = INT64_MAX;

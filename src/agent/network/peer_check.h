@@ -1,6 +1,6 @@
 // Whether the pods' networks of other nodes answer: an ICMP echo to each, asked again a few times
 // while there is no answer. So that a firewall between nodes is told of when they meet, and not by
-// pods that wait. Nothing is open, and no timer runs, when all is known. IPv4. Loop thread.
+// pods that wait. Nothing is open, and no timer runs, when all is known. Loop thread.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,10 @@
 
 namespace knarr::agent {
 
-// An ICMP echo request, and whether what a raw socket gave (with its IP header) answers it.
-std::string echo_request(uint16_t id);
-bool is_echo_reply(std::string_view packet, uint16_t id);
+// An ICMP echo request, and whether what a raw socket gave (in IPv4 with its IP header) answers it.
+// In IPv6 the kernel makes the checksum.
+std::string echo_request(uint16_t id, bool v6 = false);
+bool is_echo_reply(std::string_view packet, uint16_t id, bool v6 = false);
 
 class PeerCheck {
  public:
@@ -36,9 +37,13 @@ class PeerCheck {
     int asked = 0;
     int64_t due_ms = 0;
   };
-  bool open();
+  struct Ear {
+    base::UniqueFd socket;
+    std::unique_ptr<base::FdWatch> watch;
+  };
+  bool open(bool v6);
   void ask(Peer& peer);
-  void receive();
+  void receive(bool v6);
   void tick();
   void arm();
 
@@ -47,8 +52,7 @@ class PeerCheck {
   Done done_;
   uint16_t id_;
   std::map<std::string, Peer> waiting_;
-  base::UniqueFd socket_;
-  std::unique_ptr<base::FdWatch> watch_;
+  Ear ears_[2];  // IPv4, IPv6
   std::unique_ptr<Timer> timer_;
 };
 

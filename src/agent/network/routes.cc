@@ -28,8 +28,8 @@ Result<std::vector<std::string>> dump_routes(Netlink& netlink, bool v6) {
   return netlink.query(NetlinkMessage(RTM_GETROUTE, NLM_F_DUMP, header), "list routes");
 }
 
-Result<int> default_route_link(Netlink& netlink) {
-  TRY_ASSIGN(std::vector<std::string> answers, dump_routes(netlink, false));
+Result<int> default_route_link(Netlink& netlink, bool v6) {
+  TRY_ASSIGN(std::vector<std::string> answers, dump_routes(netlink, v6));
   for (const std::string& answer : answers) {
     rtmsg header;
     if (answer.size() < sizeof header) continue;
@@ -94,7 +94,7 @@ Result<Underlay> find_underlay(Netlink& netlink, const std::optional<api::IpAddr
     out.holds_address = out.link != 0;
   }
   if (out.link == 0) {
-    TRY_ASSIGN(out.link, default_route_link(netlink));
+    TRY_ASSIGN(out.link, default_route_link(netlink, address && address->v6));
   }
   TRY_ASSIGN(std::vector<LinkInfo> links, list_links(netlink));
   for (const LinkInfo& link : links) {

@@ -24,8 +24,8 @@ Result<void> delete_route(Netlink& netlink, const Route& route);  // good when i
 // Of the main table.
 Result<std::vector<Route>> list_routes(Netlink& netlink, bool v6, uint8_t protocol);
 
-// The link by which other nodes are reached: that which has this address, else that of the IPv4
-// default route.
+// The link by which other nodes are reached: that which has this address, else that of its IP
+// family's default route.
 struct Underlay {
   int link = 0;
   int mtu = 1500;

@@ -22,26 +22,6 @@ std::string text_of(std::string_view zero_ended) {
   return std::string(zero_ended.substr(0, zero_ended.find('\0')));
 }
 
-// No link-local address: nothing answers to it, and its duplicate detection would only make noise.
-void put_no_ipv6(NetlinkMessage& message) {
-  size_t spec = message.begin(IFLA_AF_SPEC);
-  size_t inet6 = message.begin(AF_INET6);
-  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, kIn6AddrGenModeNone);
-  message.end(inet6);
-  message.end(spec);
-}
-
-// A kernel without IPv6 refuses to be told that there is to be no address of it.
-Result<void> create(Netlink& netlink, const NetlinkMessage& message, const std::string& what,
-                    int* refused) {
-  NetlinkMessage quiet = message;
-  put_no_ipv6(quiet);
-  auto result = netlink.request(std::move(quiet), what, refused);
-  if (*refused != EAFNOSUPPORT) return result;
-  *refused = 0;
-  return netlink.request(message, what, refused);
-}
-
 LinkInfo read_link(std::string_view message) {
   LinkInfo link;
   if (message.size() < sizeof(ifinfomsg)) return link;
@@ -61,6 +41,8 @@ NetlinkMessage address_message(uint16_t type, uint16_t flags, int index, const a
   header.ifa_family = address.address.v6 ? AF_INET6 : AF_INET;
   header.ifa_prefixlen = static_cast<uint8_t>(address.prefix);
   header.ifa_index = static_cast<uint32_t>(index);
+  // We know that nobody else has it: it is of use at once.
+  if (address.address.v6) header.ifa_flags = IFA_F_NODAD;
   NetlinkMessage message(type, flags, header);
   message.put(IFA_LOCAL, address_bytes(address.address));
   message.put(IFA_ADDRESS, address_bytes(address.address));
@@ -102,18 +84,35 @@ Result<void> set_link_up(Netlink& netlink, int index) {
                          "bring up link " + std::to_string(index));
 }
 
+// A kernel without IPv6 refuses to be told.
+void no_link_local(Netlink& netlink, int index) {
+  NetlinkMessage message(RTM_NEWLINK, 0, link_header(index, 0));
+  size_t spec = message.begin(IFLA_AF_SPEC);
+  size_t inet6 = message.begin(AF_INET6);
+  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, kIn6AddrGenModeNone);
+  message.end(inet6);
+  message.end(spec);
+  static_cast<void>(netlink.request(std::move(message), "link without IPv6").ok());
+}
+
 // A bridge with a hardware address of its own does not take those of its ports as they come and go.
-Result<void> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
-                           int mtu) {
-  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE, link_header(0, IFF_UP));
+Result<int> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
+                          int mtu) {
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE, link_header(0, 0));
   message.put_text(IFLA_IFNAME, name);
   message.put(IFLA_ADDRESS, mac);
   message.put_u32(IFLA_MTU, static_cast<uint32_t>(mtu));
   size_t info = message.begin(IFLA_LINKINFO);
   message.put_text(IFLA_INFO_KIND, "bridge");
   message.end(info);
-  int refused = 0;
-  return create(netlink, message, "make bridge " + name, &refused);
+  TRY(netlink.request(std::move(message), "make bridge " + name));
+  TRY_ASSIGN(auto bridge, find_link(netlink, name));
+  if (!bridge || bridge->kind != "bridge") {
+    return make_error(Code::kConflict, "link " + name + " is not a bridge");
+  }
+  no_link_local(netlink, bridge->index);
+  TRY(set_link_up(netlink, bridge->index));
+  return bridge->index;
 }
 
 Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
@@ -133,7 +132,7 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
   message.end(peer);
   message.end(data);
   message.end(info);
-  return create(netlink, message, "make veth pair " + pair.name, refused);
+  return netlink.request(std::move(message), "make veth pair " + pair.name, refused);
 }
 
 Result<void> set_hairpin(Netlink& netlink, int index) {
@@ -200,8 +199,11 @@ std::optional<api::IpAddress> address_of_bytes(std::string_view bytes) {
 
 std::string mac_of(const api::IpAddress& address) {
   std::string mac = "\x0a\x58";
-  size_t begin = address.v6 ? 12 : 0;
-  mac.append(reinterpret_cast<const char*>(address.bytes.data()) + begin, 4);
+  for (size_t i = 0; i < 4; i++) {
+    uint8_t byte = 0;
+    for (size_t word = 0; word < (address.v6 ? 16 : 4); word += 4) byte ^= address.bytes[word + i];
+    mac += static_cast<char>(byte);
+  }
   return mac;
 }
 

@@ -27,9 +27,11 @@ Result<std::optional<LinkInfo>> find_link(Netlink& netlink, const std::string& n
 Result<void> delete_link(Netlink& netlink, const std::string& name);  // good when it is gone
 Result<void> set_link_up(Netlink& netlink, int index);
 
-// Up, without an IPv6 address of its own.
-Result<void> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
-                           int mtu);
+// For a link that is not up yet: it gets no IPv6 address of its own, and announces nothing.
+void no_link_local(Netlink& netlink, int index);
+// Its index. Up, without a link-local address; a bridge that is there is taken.
+Result<int> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
+                          int mtu);
 struct VethPair {
   std::string name;       // in this namespace, a port of the bridge
   std::string peer_name;  // in the other one
@@ -58,6 +60,7 @@ std::string_view address_bytes(const api::IpAddress& address);
 std::optional<api::IpAddress> address_of_bytes(std::string_view bytes);
 
 // The hardware address that goes with a pod's address: an address that is given again has the same.
+// Of IPv6 all four words count: addresses of one range, and ranges of one cluster, differ in it.
 std::string mac_of(const api::IpAddress& address);
 
 }  // namespace knarr::agent

@@ -2,7 +2,6 @@
 
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -61,22 +60,13 @@ Result<void> create_vxlan(Netlink& netlink, const VxlanConfig& config) {
   return netlink.request(std::move(message), "make VXLAN device " + config.name);
 }
 
-Result<void> adjust(Netlink& netlink, int index, const VxlanConfig& config) {
+// A hardware address that is set makes the kernel forget all neighbours, also when it is the same.
+Result<void> adjust(Netlink& netlink, int index, std::string_view present,
+                    const VxlanConfig& config) {
   NetlinkMessage message(RTM_NEWLINK, 0, link_header(index, IFF_UP));
-  message.put(IFLA_ADDRESS, config.mac);
+  if (attribute(present, IFLA_ADDRESS) != config.mac) message.put(IFLA_ADDRESS, config.mac);
   message.put_u32(IFLA_MTU, static_cast<uint32_t>(config.mtu));
   return netlink.request(std::move(message), "set up VXLAN device " + config.name);
-}
-
-// No link-local address: nothing answers to it. A kernel without IPv6 refuses to be told.
-void ask_no_ipv6(Netlink& netlink, int index) {
-  NetlinkMessage message(RTM_NEWLINK, 0, link_header(index, 0));
-  size_t spec = message.begin(IFLA_AF_SPEC);
-  size_t inet6 = message.begin(AF_INET6);
-  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, kIn6AddrGenModeNone);
-  message.end(inet6);
-  message.end(spec);
-  static_cast<void>(netlink.request(std::move(message), "link without IPv6").ok());
 }
 
 Result<void> no_checksum_offload(const std::string& name) {
@@ -100,19 +90,6 @@ Result<std::string> read_link_attributes(Netlink& netlink, const std::string& na
   return answers[0].substr(sizeof(ifinfomsg));
 }
 
-ndmsg entry_header(EntryKind kind, int link, const api::IpAddress& address) {
-  ndmsg header{};
-  header.ndm_ifindex = link;
-  header.ndm_state = NUD_PERMANENT;
-  if (kind == EntryKind::kForwarding) {
-    header.ndm_family = AF_BRIDGE;
-    header.ndm_flags = NTF_SELF;
-  } else {
-    header.ndm_family = address.v6 ? AF_INET6 : AF_INET;
-  }
-  return header;
-}
-
 }  // namespace
 
 Result<int> ensure_vxlan(Netlink& netlink, const VxlanConfig& config) {
@@ -120,67 +97,24 @@ Result<int> ensure_vxlan(Netlink& netlink, const VxlanConfig& config) {
   if (present && present->kind != "vxlan") {
     return make_error(Code::kConflict, "link " + config.name + " is not a VXLAN device");
   }
+  std::string attributes;
   if (present) {
-    TRY_ASSIGN(std::string attributes, read_link_attributes(netlink, config.name));
+    TRY_ASSIGN(attributes, read_link_attributes(netlink, config.name));
     if (!is_as_configured(attributes, config)) {
       TRY(delete_link(netlink, config.name));
       present.reset();
+      attributes.clear();
     }
   }
   if (!present) {
     TRY(create_vxlan(netlink, config));
     TRY_ASSIGN(present, find_link(netlink, config.name));
     if (!present) return make_error(Code::kNotFound, config.name + " vanished");
-    ask_no_ipv6(netlink, present->index);
+    no_link_local(netlink, present->index);
   }
   TRY(no_checksum_offload(config.name));
-  TRY(adjust(netlink, present->index, config));
+  TRY(adjust(netlink, present->index, attributes, config));
   return present->index;
-}
-
-Result<std::vector<LinkEntry>> list_entries(Netlink& netlink, EntryKind kind, int link) {
-  // The kernel filters forwarding entries by link; neighbours we filter ourselves.
-  ifinfomsg of_link{};
-  of_link.ifi_family = AF_BRIDGE;
-  of_link.ifi_index = link;
-  NetlinkMessage message = kind == EntryKind::kForwarding
-                               ? NetlinkMessage(RTM_GETNEIGH, NLM_F_DUMP, of_link)
-                               : NetlinkMessage(RTM_GETNEIGH, NLM_F_DUMP, ndmsg{});
-  TRY_ASSIGN(std::vector<std::string> answers,
-             netlink.query(std::move(message), "list neighbours"));
-  std::vector<LinkEntry> out;
-  for (const std::string& answer : answers) {
-    if (answer.size() < sizeof(ndmsg)) continue;
-    ndmsg header;
-    memcpy(&header, answer.data(), sizeof header);
-    if (header.ndm_ifindex != link || (header.ndm_state & NUD_PERMANENT) == 0) continue;
-    std::string_view attributes = std::string_view(answer).substr(sizeof header);
-    auto address = address_of_bytes(attribute(attributes, NDA_DST));
-    if (address) out.push_back({std::string(attribute(attributes, NDA_LLADDR)), *address});
-  }
-  return out;
-}
-
-Result<void> set_entry(Netlink& netlink, EntryKind kind, int link, const LinkEntry& entry) {
-  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE,
-                         entry_header(kind, link, entry.address));
-  message.put(NDA_LLADDR, entry.mac);
-  message.put(NDA_DST, address_bytes(entry.address));
-  return netlink.request(std::move(message), "set the neighbour " + entry.address.text());
-}
-
-Result<void> delete_entry(Netlink& netlink, EntryKind kind, int link, const LinkEntry& entry) {
-  NetlinkMessage message(RTM_DELNEIGH, 0, entry_header(kind, link, entry.address));
-  if (kind == EntryKind::kForwarding) {
-    message.put(NDA_LLADDR, entry.mac);
-  } else {
-    message.put(NDA_DST, address_bytes(entry.address));
-  }
-  int refused = 0;
-  auto result =
-      netlink.request(std::move(message), "forget the neighbour " + entry.address.text(), &refused);
-  if (refused == ENOENT) return {};
-  return result;
 }
 
 }  // namespace knarr::agent

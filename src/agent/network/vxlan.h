@@ -1,13 +1,10 @@
-// A VXLAN device, and the entries that tell it and the kernel where a hardware address is. One call
-// each. Blocking.
+// A VXLAN device. Blocking.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "agent/network/overlay_plan.h"
 #include "agent/proxy/netlink.h"
 #include "api/ip.h"
 #include "knarr/result.h"
@@ -29,13 +26,5 @@ struct VxlanConfig {
 // kernels and cards get those of packets wrong that were translated before they were wrapped, and
 // such packets are dropped at the other end.
 Result<int> ensure_vxlan(Netlink& netlink, const VxlanConfig& config);
-
-enum class EntryKind { kNeighbour, kForwarding };
-
-// The permanent ones.
-Result<std::vector<LinkEntry>> list_entries(Netlink& netlink, EntryKind kind, int link);
-// Replaces one with the same key: a neighbour's address, a forwarding entry's hardware address.
-Result<void> set_entry(Netlink& netlink, EntryKind kind, int link, const LinkEntry& entry);
-Result<void> delete_entry(Netlink& netlink, EntryKind kind, int link, const LinkEntry& entry);
 
 }  // namespace knarr::agent

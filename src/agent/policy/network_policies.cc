@@ -31,11 +31,11 @@ class NetworkPolicies::Handler final : public client::WatchHandler {
   Kind kind_;
 };
 
-NetworkPolicies::NetworkPolicies(base::Loop& loop, client::Client& client, Iptables& iptables,
+NetworkPolicies::NetworkPolicies(base::Loop& loop, client::Client& client, NodeRules rules,
                                  std::string node_name)
     : loop_(loop),
       client_(client),
-      iptables_(iptables),
+      rules_(std::move(rules)),
       timer_(loop.timer([this] {
         if (ready()) render();
       })),
@@ -45,9 +45,9 @@ NetworkPolicies::NetworkPolicies(base::Loop& loop, client::Client& client, Iptab
                   kPatienceMs, waiting_.size());
         let_go();
       })) {
-  config_.prefix = iptables.prefix();
+  config_.prefix = rules_.prefix();
   config_.node_name = std::move(node_name);
-  config_.mark = iptables.policy_mark();
+  config_.mark = rules_.policy_mark();
   for (Kind kind : {Kind::kPolicy, Kind::kNamespace, Kind::kPod}) {
     handlers_[kind] = std::make_unique<Handler>(*this, kind);
   }
@@ -150,7 +150,11 @@ void NetworkPolicies::changed() {
 
 void NetworkPolicies::render(Iptables::Done done) {
   last_ms_ = loop_.monotonic_ms();
-  iptables_.set(RulePart::kPolicy, policy_rules(state_, config_), std::move(done));
+  auto rules_of = [this](bool v6) {
+    config_.v6 = v6;
+    return policy_rules(state_, config_);
+  };
+  rules_.set(RulePart::kPolicy, rules_of, std::move(done));
 }
 
 void NetworkPolicies::attached(const Pod& pod, const std::string& sandbox_id,

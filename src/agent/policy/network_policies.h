@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "agent/policy/policy_rules.h"
-#include "agent/proxy/iptables.h"
+#include "agent/proxy/node_rules.h"
 #include "agent/services.h"
 #include "knarr/client.h"
 
@@ -25,8 +25,7 @@ class NetworkPolicies {
   static constexpr int64_t kSpacingMs = 50;
   static constexpr int64_t kPatienceMs = 10'000;
 
-  NetworkPolicies(base::Loop& loop, client::Client& client, Iptables& iptables,
-                  std::string node_name);
+  NetworkPolicies(base::Loop& loop, client::Client& client, NodeRules rules, std::string node_name);
   ~NetworkPolicies();
 
   void start();
@@ -64,7 +63,7 @@ class NetworkPolicies {
 
   base::Loop& loop_;
   client::Client& client_;
-  Iptables& iptables_;
+  NodeRules rules_;
   PolicyRulesConfig config_;
   PolicyState state_;
   std::map<NamespacedName, Attached> attached_;  // until the status says so

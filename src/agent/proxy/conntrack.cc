@@ -24,18 +24,19 @@ struct Tuple {
 };
 
 std::string address_text(std::string_view bytes) {
-  char text[INET_ADDRSTRLEN];
-  if (bytes.size() != 4 || inet_ntop(AF_INET, bytes.data(), text, sizeof text) == nullptr)
-    return {};
-  return text;
+  char text[INET6_ADDRSTRLEN];
+  if (bytes.size() != 4 && bytes.size() != 16) return {};
+  int family = bytes.size() == 4 ? AF_INET : AF_INET6;
+  return inet_ntop(family, bytes.data(), text, sizeof text) == nullptr ? "" : text;
 }
 
 Tuple read_tuple(std::string_view bytes) {
   Tuple out;
   std::string_view ip = attribute(bytes, CTA_TUPLE_IP);
   std::string_view proto = attribute(bytes, CTA_TUPLE_PROTO);
-  out.source = address_text(attribute(ip, CTA_IP_V4_SRC));
-  out.destination = address_text(attribute(ip, CTA_IP_V4_DST));
+  bool v6 = !attribute(ip, CTA_IP_V6_SRC).empty();
+  out.source = address_text(attribute(ip, v6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC));
+  out.destination = address_text(attribute(ip, v6 ? CTA_IP_V6_DST : CTA_IP_V4_DST));
   std::string_view number = attribute(proto, CTA_PROTO_NUM);
   std::string_view port = attribute(proto, CTA_PROTO_DST_PORT);
   if (!number.empty()) out.protocol = static_cast<uint8_t>(number[0]);
@@ -55,15 +56,15 @@ bool is_stale(const UdpBackends& backends, const Tuple& original, const Tuple& r
   return false;
 }
 
-nfgenmsg header() {
+nfgenmsg header(bool v6) {
   nfgenmsg out{};
-  out.nfgen_family = AF_INET;
+  out.nfgen_family = v6 ? AF_INET6 : AF_INET;
   out.version = NFNETLINK_V0;
   return out;
 }
 
-Result<void> forget(Netlink& netlink, std::string_view tuple) {
-  NetlinkMessage message(kConntrack | IPCTNL_MSG_CT_DELETE, 0, header());
+Result<void> forget(Netlink& netlink, std::string_view tuple, bool v6) {
+  NetlinkMessage message(kConntrack | IPCTNL_MSG_CT_DELETE, 0, header(v6));
   message.put(CTA_TUPLE_ORIG | NLA_F_NESTED, tuple);
   int refused = 0;
   auto result = netlink.request(std::move(message), "forget a UDP flow", &refused);
@@ -73,10 +74,10 @@ Result<void> forget(Netlink& netlink, std::string_view tuple) {
 
 }  // namespace
 
-Result<void> forget_flows(const UdpBackends& backends) {
+Result<void> forget_flows(const UdpBackends& backends, bool v6) {
   if (backends.empty()) return {};
   TRY_ASSIGN(Netlink netlink, Netlink::open(NETLINK_NETFILTER));
-  NetlinkMessage dump(kConntrack | IPCTNL_MSG_CT_GET, NLM_F_DUMP, header());
+  NetlinkMessage dump(kConntrack | IPCTNL_MSG_CT_GET, NLM_F_DUMP, header(v6));
   TRY_ASSIGN(std::vector<std::string> entries, netlink.query(std::move(dump), "list flows"));
   for (const std::string& entry : entries) {
     if (entry.size() < sizeof(nfgenmsg)) continue;
@@ -85,7 +86,7 @@ Result<void> forget_flows(const UdpBackends& backends) {
     Tuple original = read_tuple(bytes);
     Tuple reply = read_tuple(attribute(attributes, CTA_TUPLE_REPLY));
     if (original.protocol != IPPROTO_UDP || !is_stale(backends, original, reply)) continue;
-    TRY(forget(netlink, bytes));
+    TRY(forget(netlink, bytes, v6));
   }
   return {};
 }

@@ -15,8 +15,9 @@ std::string health_check_body(const NamespacedName& service, size_t endpoints) {
       service.ns, service.name, endpoints);
 }
 
-HealthChecks::HealthChecks(base::Loop& loop, const ServiceWatch& services, std::string node)
-    : loop_(loop), services_(services), node_(std::move(node)) {}
+HealthChecks::HealthChecks(base::Loop& loop, const ServiceWatch& services, std::string node,
+                           bool v6)
+    : loop_(loop), services_(services), node_(std::move(node)), v6_(v6) {}
 
 HealthChecks::~HealthChecks() = default;
 
@@ -31,7 +32,7 @@ void HealthChecks::update() {
     if (service.health_port == 0 || open_.count(name) > 0) continue;
     auto server = std::make_unique<net::Server>(loop_);
     auto listening = server->listen(
-        "0.0.0.0", service.health_port, std::nullopt,
+        v6_ ? "::" : "0.0.0.0", service.health_port, std::nullopt,
         [this, name = name](const net::ExchangePtr& exchange) { answer(name, exchange); });
     if (listening.ok()) {
       open_[name] = {service.health_port, std::move(server)};

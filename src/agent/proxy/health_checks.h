@@ -19,7 +19,8 @@ std::string health_check_body(const NamespacedName& service, size_t endpoints);
 
 class HealthChecks {
  public:
-  HealthChecks(base::Loop& loop, const ServiceWatch& services, std::string node);
+  // `v6`: asked by IPv6, too.
+  HealthChecks(base::Loop& loop, const ServiceWatch& services, std::string node, bool v6 = false);
   ~HealthChecks();
 
   // The services have changed: ports are opened and closed. One that is not free is tried again
@@ -37,6 +38,7 @@ class HealthChecks {
   base::Loop& loop_;
   const ServiceWatch& services_;
   std::string node_;
+  bool v6_;
   std::map<NamespacedName, Listener> open_;
   std::map<NamespacedName, uint16_t> refused_;  // ports that are another's
 };

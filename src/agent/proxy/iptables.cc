@@ -35,20 +35,25 @@ Result<ProcessResult> run(const std::string& program, std::vector<std::string> a
   return result;
 }
 
-Result<KernelRules> read_kernel(const std::string& prefix) {
-  TRY_ASSIGN(ProcessResult saved, run("iptables-save", {}, {}));
+// "iptables-save", "ip6tables-save"
+std::string program(bool v6, const char* verb) {
+  return fmt::format("{}-{}", v6 ? "ip6tables" : "iptables", verb);
+}
+
+Result<KernelRules> read_kernel(const std::string& prefix, bool v6) {
+  TRY_ASSIGN(ProcessResult saved, run(program(v6, "save"), {}, {}));
   return read_saved(saved.out, prefix);
 }
 
 // Whether the kernel tells of changes: iptables-legacy keeps its rules elsewhere.
-bool uses_nftables() {
-  auto version = run("iptables-restore", {"-V"}, {});
+bool uses_nftables(bool v6) {
+  auto version = run(program(v6, "restore"), {"-V"}, {});
   return version.ok() && version->out.find("nf_tables") != std::string::npos;
 }
 
 // The lock of iptables-legacy is waited for; iptables-nft needs none. Answers who did it.
-Result<int> restore(const std::string& text) {
-  TRY_ASSIGN(ProcessResult result, run("iptables-restore", {"-w", "5", "--noflush"}, text));
+Result<int> restore(const std::string& text, bool v6) {
+  TRY_ASSIGN(ProcessResult result, run(program(v6, "restore"), {"-w", "5", "--noflush"}, text));
   return result.pid;
 }
 
@@ -71,7 +76,7 @@ Iptables::Iptables(base::Loop& loop, IptablesOptions options)
     : loop_(loop),
       options_(std::move(options)),
       worker_(loop),
-      monitor_(loop, options_.prefix, [this](uint32_t port) { removed_by(port); }),
+      monitor_(loop, options_.prefix, options_.v6, [this](uint32_t port) { removed_by(port); }),
       relook_(loop.timer([this] {
         known_ = false;
         changed_ = true;
@@ -130,9 +135,9 @@ void Iptables::step() {
 void Iptables::read() {
   state_ = State::kReading;
   auto nftables = std::make_shared<bool>(false);
-  auto job = [prefix = options_.prefix, nftables] {
-    *nftables = uses_nftables();
-    return read_kernel(prefix);
+  auto job = [prefix = options_.prefix, v6 = options_.v6, nftables] {
+    *nftables = uses_nftables(v6);
+    return read_kernel(prefix, v6);
   };
   worker_.run<KernelRules>(job, [this, nftables](Result<KernelRules> result) {
     if (!result.ok()) return failed(result.error());
@@ -177,13 +182,14 @@ void Iptables::apply() {
     }
     for (const Done& fn : told) fn(result);
   };
-  worker_.run<int>([text = std::move(text)] { return restore(text); }, std::move(done));
+  auto job = [text = std::move(text), v6 = options_.v6] { return restore(text, v6); };
+  worker_.run<int>(std::move(job), std::move(done));
 }
 
 void Iptables::failed(const Error& error) {
   retry_ms_ = std::clamp(retry_ms_ * 2, kFirstRetryMs, kLastRetryMs);
-  base::log(base::Level::kWarning, "proxy", "iptables rules are not in place, again in {} ms: {}",
-            retry_ms_, error.message);
+  base::log(base::Level::kWarning, "proxy", "{} rules are not in place, again in {} ms: {}",
+            options_.v6 ? "ip6tables" : "iptables", retry_ms_, error.message);
   known_ = false;
   kernel_ = {};
   changed_ = true;
@@ -214,11 +220,11 @@ void Iptables::judge_removals() {
   relook_->start(relook_ms_);
 }
 
-Result<void> remove_rules(const std::string& prefix) {
-  TRY_ASSIGN(KernelRules kernel, read_kernel(prefix));
+Result<void> remove_rules(const std::string& prefix, bool v6) {
+  TRY_ASSIGN(KernelRules kernel, read_kernel(prefix, v6));
   std::string text = transaction({}, kernel, false);
   if (text.empty()) return {};
-  auto done = restore(text);
+  auto done = restore(text, v6);
   if (!done.ok()) return done.error();
   return {};
 }

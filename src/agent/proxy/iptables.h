@@ -1,6 +1,7 @@
-// The one writer of this server's iptables rules. Parts of the agent say what they want, it brings
-// the kernel there: one `iptables-restore --noflush` for all that changed since the last, run by a
-// worker thread. Works with iptables-nft and iptables-legacy.
+// The one writer of this server's iptables rules of one IP family. Parts of the agent say what they
+// want, it brings the kernel there: one `iptables-restore --noflush` for all that changed since the
+// last, run by a worker thread. Works with iptables-nft and iptables-legacy. IPv6 has its own
+// (ip6tables).
 //
 //   kIdle -> kReading (what an earlier process left, once, and after a failure) -> kApplying
 //     -> kIdle, or again when parts changed meanwhile; a failure waits, then reads anew
@@ -37,6 +38,7 @@ struct IptablesOptions {
   // be theirs, of the process before.
   std::set<RulePart> expected = {RulePart::kServices, RulePart::kNetwork};
   int policy_bit = 15;  // of the packet mark
+  bool v6 = false;
 };
 
 class Iptables {
@@ -45,6 +47,7 @@ class Iptables {
   ~Iptables();
 
   const std::string& prefix() const { return options_.prefix; }
+  bool v6() const { return options_.v6; }
   // "<prefix>-MARK-MASQ": a chain of table nat; what jumped there is masqueraded when it leaves.
   std::string masquerade_chain() const { return options_.prefix + "-MARK-MASQ"; }
   // "0x4000/0x4000", as in "-m mark --mark"
@@ -90,6 +93,6 @@ class Iptables {
 };
 
 // Removes every chain of this prefix and the jumps to them. Blocking; for removal and tests.
-Result<void> remove_rules(const std::string& prefix);
+Result<void> remove_rules(const std::string& prefix, bool v6 = false);
 
 }  // namespace knarr::agent

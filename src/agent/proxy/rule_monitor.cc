@@ -1,5 +1,6 @@
 #include "agent/proxy/rule_monitor.h"
 
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -22,9 +23,14 @@ bool is_removal(uint16_t type) {
   return message == NFT_MSG_DELRULE || message == NFT_MSG_DELCHAIN || message == NFT_MSG_DELTABLE;
 }
 
+// The body begins with an nfgenmsg, that with the family.
+bool is_of_family(std::string_view body, bool v6) {
+  return body.size() >= sizeof(nfgenmsg) && body[0] == (v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+}
+
 }  // namespace
 
-std::vector<uint32_t> removers_of(std::string_view messages, std::string_view prefix) {
+std::vector<uint32_t> removers_of(std::string_view messages, std::string_view prefix, bool v6) {
   // Names of chains, also of those jumped to, stand in a message as they are.
   std::string ours = std::string(prefix) + "-";
   std::vector<uint32_t> ports;
@@ -33,7 +39,8 @@ std::vector<uint32_t> removers_of(std::string_view messages, std::string_view pr
     memcpy(&head, messages.data(), sizeof head);
     if (head.nlmsg_len < sizeof head || head.nlmsg_len > messages.size()) break;
     std::string_view body = messages.substr(sizeof head, head.nlmsg_len - sizeof head);
-    if (is_removal(head.nlmsg_type) && body.find(ours) != std::string_view::npos) {
+    if (is_removal(head.nlmsg_type) && is_of_family(body, v6) &&
+        body.find(ours) != std::string_view::npos) {
       ports.push_back(head.nlmsg_pid);
     }
     messages.remove_prefix(std::min<size_t>(NLMSG_ALIGN(head.nlmsg_len), messages.size()));
@@ -41,9 +48,9 @@ std::vector<uint32_t> removers_of(std::string_view messages, std::string_view pr
   return ports;
 }
 
-RuleMonitor::RuleMonitor(base::Loop& loop, std::string prefix,
+RuleMonitor::RuleMonitor(base::Loop& loop, std::string prefix, bool v6,
                          std::function<void(uint32_t)> removed)
-    : loop_(loop), prefix_(std::move(prefix)), removed_(std::move(removed)) {}
+    : loop_(loop), prefix_(std::move(prefix)), v6_(v6), removed_(std::move(removed)) {}
 
 Result<void> RuleMonitor::start() {
   socket_.reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
@@ -71,7 +78,7 @@ void RuleMonitor::receive() {
       continue;
     }
     if (n <= 0) return;
-    for (uint32_t port : removers_of({buffer.data(), static_cast<size_t>(n)}, prefix_)) {
+    for (uint32_t port : removers_of({buffer.data(), static_cast<size_t>(n)}, prefix_, v6_)) {
       removed_(port);
     }
   }

@@ -17,13 +17,16 @@
 namespace knarr::agent {
 
 // The netlink ports of those who, by these messages of group NFNLGRP_NFTABLES, removed a chain of
-// ours or a rule that names one. A port is mostly the number of the process.
-std::vector<uint32_t> removers_of(std::string_view messages, std::string_view prefix);
+// ours or a rule that names one, in tables of the IP family. A port is mostly the number of the
+// process.
+std::vector<uint32_t> removers_of(std::string_view messages, std::string_view prefix,
+                                  bool v6 = false);
 
 class RuleMonitor {
  public:
   // Told the remover's port; 0 when something was missed.
-  RuleMonitor(base::Loop& loop, std::string prefix, std::function<void(uint32_t port)> removed);
+  RuleMonitor(base::Loop& loop, std::string prefix, bool v6,
+              std::function<void(uint32_t port)> removed);
 
   // In the network namespace of the caller.
   Result<void> start();
@@ -33,6 +36,7 @@ class RuleMonitor {
 
   base::Loop& loop_;
   std::string prefix_;
+  bool v6_;
   std::function<void(uint32_t)> removed_;
   base::UniqueFd socket_;
   std::unique_ptr<base::FdWatch> watch_;

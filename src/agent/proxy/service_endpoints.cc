@@ -87,16 +87,16 @@ Backends choose_backends(const ServiceState& state, const NamespacedName& servic
 
 size_t local_endpoint_count(const ServiceState& state, const NamespacedName& service,
                             const std::string& node) {
-  std::set<std::string> addresses;
+  std::set<std::string> addresses[2];
   auto slices = state.slices.find(service);
   if (slices == state.slices.end()) return 0;
   for (const auto& [name, slice] : slices->second) {
     for (const EndpointView& endpoint : slice.endpoints) {
       if (endpoint.node != node || !endpoint.ready || endpoint.addresses.empty()) continue;
-      addresses.insert(endpoint.addresses[0]);
+      addresses[slice.v6 ? 1 : 0].insert(endpoint.addresses[0]);
     }
   }
-  return addresses.size();
+  return std::max(addresses[0].size(), addresses[1].size());
 }
 
 }  // namespace knarr::agent

@@ -32,7 +32,7 @@ struct Backends {
 Backends choose_backends(const ServiceState& state, const NamespacedName& service,
                          const ServicePort& port, const Locality& here, bool v6);
 
-// Addresses of ready endpoints on the node, each once.
+// Addresses of ready endpoints on the node, each once; of the IP family that has more.
 size_t local_endpoint_count(const ServiceState& state, const NamespacedName& service,
                             const std::string& node);
 

@@ -2,20 +2,22 @@
 
 #include <algorithm>
 
+#include "api/ip_list.h"
 #include "base/log.h"
 
 namespace knarr::agent {
 
-ServiceProxy::ServiceProxy(base::Loop& loop, ServiceWatch& services, Iptables& iptables,
+ServiceProxy::ServiceProxy(base::Loop& loop, ServiceWatch& services, NodeRules rules,
                            ServiceRulesConfig config)
     : loop_(loop),
       services_(services),
-      iptables_(iptables),
+      rules_(std::move(rules)),
       config_(std::move(config)),
-      health_checks_(loop, services, config_.node_name),
+      health_checks_(loop, services, config_.node_name,
+                     api::has_family(config_.cluster_cidr, true)),
       timer_(loop.timer([this] { render(); })) {
-  config_.prefix = iptables.prefix();
-  config_.masquerade_mark = iptables.masquerade_mark();
+  config_.prefix = rules_.prefix();
+  config_.masquerade_mark = rules_.masquerade_mark();
 }
 
 void ServiceProxy::changed() {
@@ -30,23 +32,33 @@ void ServiceProxy::set_node(ProxyNode node) {
   if (services_.synced()) changed();
 }
 
+RuleSet ServiceProxy::rules_of(bool v6) {
+  config_.v6 = v6;
+  return service_rules(services_.state(), config_);
+}
+
 void ServiceProxy::render() {
   last_ms_ = loop_.monotonic_ms();
   health_checks_.update();
-  iptables_.set(RulePart::kServices, service_rules(services_.state(), config_),
-                [this, alive = std::weak_ptr<bool>(alive_)](const Result<void>& result) {
-                  if (!alive.expired() && result.ok()) applied();
-                });
+  rules_.set(
+      RulePart::kServices, [this](bool v6) { return rules_of(v6); },
+      [this, alive = std::weak_ptr<bool>(alive_)](const Result<void>& result) {
+        if (!alive.expired() && result.ok()) applied();
+      });
 }
 
 // Flows are forgotten after the rules have changed: else they would be made again by the old ones.
 void ServiceProxy::applied() {
-  UdpBackends now = udp_backends(services_.state(), config_.answered_here);
-  UdpBackends changed = changed_backends(udp_, now);
+  for (bool v6 : rules_.families()) forget_changed(v6);
+}
+
+void ServiceProxy::forget_changed(bool v6) {
+  UdpBackends now = udp_backends(services_.state(), config_.answered_here, config_.node, v6);
+  UdpBackends changed = changed_backends(udp_[v6], now);
   if (changed.empty()) return;
-  udp_ = std::move(now);
+  udp_[v6] = std::move(now);
   if (!worker_) worker_ = std::make_unique<Worker>(loop_);
-  worker_->run<void>([changed = std::move(changed)] { return forget_flows(changed); },
+  worker_->run<void>([changed = std::move(changed), v6] { return forget_flows(changed, v6); },
                      [](const Result<void>& result) {
                        if (!result.ok()) {
                          base::log(base::Level::kWarning, "proxy", "{}", result.error().message);

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "agent/proxy/health_checks.h"
-#include "agent/proxy/iptables.h"
+#include "agent/proxy/node_rules.h"
 #include "agent/proxy/service_rules.h"
 #include "agent/proxy/service_watch.h"
 #include "agent/proxy/udp_flows.h"
@@ -18,8 +18,8 @@ class ServiceProxy {
  public:
   static constexpr int64_t kSpacingMs = 50;
 
-  // prefix and masquerade_mark of the config are taken from `iptables`.
-  ServiceProxy(base::Loop& loop, ServiceWatch& services, Iptables& iptables,
+  // prefix and masquerade_mark of the config are taken from `rules`, its family is set for each.
+  ServiceProxy(base::Loop& loop, ServiceWatch& services, NodeRules rules,
                ServiceRulesConfig config);
 
   // The caller connects it: watch.on_change([&] { proxy.changed(); }).
@@ -31,16 +31,18 @@ class ServiceProxy {
  private:
   void render();
   void applied();
+  RuleSet rules_of(bool v6);
+  void forget_changed(bool v6);
 
   base::Loop& loop_;
   ServiceWatch& services_;
-  Iptables& iptables_;
+  NodeRules rules_;
   ServiceRulesConfig config_;
   HealthChecks health_checks_;
   std::unique_ptr<Timer> timer_;
   int64_t last_ms_ = -kSpacingMs;
-  UdpBackends udp_;                 // as they were when flows were looked at last
-  std::unique_ptr<Worker> worker_;  // made when there are such flows
+  std::map<bool, UdpBackends> udp_;  // by family, as they were when flows were looked at last
+  std::unique_ptr<Worker> worker_;   // made when there are such flows
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -5,13 +5,12 @@
 
 #include "agent/proxy/service_endpoints.h"
 #include "api/ip.h"
+#include "api/ip_list.h"
 #include "base/format.h"
 
 namespace knarr::agent {
 
 namespace {
-
-bool is_v4(const std::string& address) { return address.find(':') == std::string::npos; }
 
 // What stands where no backend can be chosen, and why.
 struct Refusal {
@@ -22,7 +21,9 @@ struct Refusal {
 class Renderer {
  public:
   Renderer(const ServiceState& state, const ServiceRulesConfig& config)
-      : state_(state), config_(config) {}
+      : state_(state),
+        config_(config),
+        cluster_cidr_(api::of_family(config.cluster_cidr, config.v6)) {}
 
   RuleSet render() {
     frame();
@@ -48,6 +49,17 @@ class Renderer {
     std::string cluster_chain, local_chain, external_chain;
     bool cluster_made = false, local_made = false;
   };
+
+  bool fits(const std::string& address) const { return api::is_v6(address) == config_.v6; }
+  // "10.43.0.1/32", "fd00::1/128"
+  std::string host(const std::string& ip) const { return ip + (config_.v6 ? "/128" : "/32"); }
+  const char* host_mask() const {
+    return config_.v6 ? "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" : "255.255.255.255";
+  }
+  static std::string target(const Backend& b) {
+    bool v6 = api::is_v6(b.address);
+    return v6 ? fmt::format("[{}]:{}", b.address, b.port) : fmt::format("{}:{}", b.address, b.port);
+  }
 
   std::string chain(const char* name) const { return config_.prefix + "-" + name; }
   void nat(const std::string& chain, const std::string& rule) { rules_.rule("nat", chain, rule); }
@@ -86,8 +98,8 @@ class Renderer {
     PortContext c{service, port, service.name.text(), "", {}, "", "", ""};
     if (!port.name.empty()) c.id += ":" + port.name;
     c.match = fmt::format("-p {0} -m {0} --dport {1}", protocol, port.port);
-    c.backends =
-        choose_backends(state_, service.name, port, {config_.node_name, config_.node.zone}, false);
+    c.backends = choose_backends(state_, service.name, port, {config_.node_name, config_.node.zone},
+                                 config_.v6);
     std::string key = c.id + "/" + protocol;
     c.cluster_chain = hashed_chain(config_.prefix, "SVC", key);
     c.local_chain = hashed_chain(config_.prefix, "SVL", key);
@@ -105,18 +117,17 @@ class Renderer {
   void add_cluster_ips(PortContext& c) {
     Refusal refused = refusal(c, c.service.internal_local);
     for (const std::string& ip : c.service.cluster_ips) {
-      if (!is_v4(ip) || config_.answered_here.count(ip) > 0) continue;
-      std::string to = fmt::format("-d {}/32 {}", ip, c.match);
+      if (!fits(ip) || config_.answered_here.count(ip) > 0) continue;
+      std::string to = fmt::format("-d {} {}", host(ip), c.match);
       if (refused.action != nullptr) {
         filter(chain("SERVICES"),
                fmt::format("{} {} -j {}", to, comment(refused.why), refused.action));
         continue;
       }
       const std::string& inside = inside_chain(c);
-      if (!config_.cluster_cidr.empty()) {
+      if (!cluster_cidr_.empty()) {
         // In front of the backends: inside_chain() made the chain with those.
-        prepend(inside,
-                fmt::format("! -s {} {} -j {}", config_.cluster_cidr, to, chain("MARK-MASQ")));
+        prepend(inside, fmt::format("! -s {} {} -j {}", cluster_cidr_, to, chain("MARK-MASQ")));
       }
       nat(services_chain(ip),
           fmt::format("{} {} -j {}", to, comment(c.id + " cluster IP"), inside));
@@ -127,10 +138,14 @@ class Renderer {
   std::string services_chain(const std::string& ip) {
     auto address = api::IpAddress::parse(ip);
     if (!by_net_ || !address) return chain("SERVICES");
+    api::Cidr range{*address, address->bits() - 8};
+    range.address = range.network();
     const auto& b = address->bytes;
-    std::string net = fmt::format("{}-NET-{:02X}{:02X}{:02X}", config_.prefix, b[0], b[1], b[2]);
+    std::string net =
+        config_.v6 ? hashed_chain(config_.prefix, "NET", range.text())
+                   : fmt::format("{}-NET-{:02X}{:02X}{:02X}", config_.prefix, b[0], b[1], b[2]);
     if (rules_.tables["nat"].chains.try_emplace(net).second) {
-      nat(chain("SERVICES"), fmt::format("-d {}.{}.{}.0/24 -j {}", b[0], b[1], b[2], net));
+      nat(chain("SERVICES"), fmt::format("-d {} -j {}", range.text(), net));
     }
     return net;
   }
@@ -138,7 +153,7 @@ class Renderer {
   void add_outside(PortContext& c) {
     std::vector<std::string> addresses;
     for (const std::string& ip : c.service.external_ips) {
-      if (is_v4(ip)) addresses.push_back(ip);
+      if (fits(ip)) addresses.push_back(ip);
     }
     for (const std::string& ip : balancer_ips(c.service)) addresses.push_back(ip);
     if (addresses.empty() && c.port.node_port == 0) return;
@@ -148,8 +163,8 @@ class Renderer {
     if (c.backends.cluster.empty()) return;
     add_external_chain(c);
     for (const std::string& ip : c.service.external_ips) {
-      if (!is_v4(ip)) continue;
-      nat(chain("SERVICES"), fmt::format("-d {}/32 {} {} -j {}", ip, c.match,
+      if (!fits(ip)) continue;
+      nat(chain("SERVICES"), fmt::format("-d {} {} {} -j {}", host(ip), c.match,
                                          comment(c.id + " external IP"), c.external_chain));
     }
     add_load_balancer(c);
@@ -167,7 +182,7 @@ class Renderer {
   void refuse_outside(const PortContext& c, const std::vector<std::string>& addresses,
                       const Refusal& refused) {
     for (const std::string& ip : addresses) {
-      filter(chain("EXTERNAL"), fmt::format("-d {}/32 {} {} -j {}", ip, c.match,
+      filter(chain("EXTERNAL"), fmt::format("-d {} {} {} -j {}", host(ip), c.match,
                                             comment(refused.why), refused.action));
     }
     if (c.port.node_port != 0) {
@@ -179,7 +194,7 @@ class Renderer {
   std::set<std::string> balancer_ips(const ServiceView& service) const {
     std::set<std::string> out;
     for (const std::string& ip : service.ingress_ips) {
-      if (!is_v4(ip)) continue;
+      if (!fits(ip)) continue;
       out.insert(ip);
       auto inside = config_.node.inside.find(ip);
       if (inside != config_.node.inside.end()) out.insert(inside->second);
@@ -192,16 +207,17 @@ class Renderer {
   void add_load_balancer(const PortContext& c) {
     std::vector<std::string> ranges;
     for (const std::string& range : c.service.source_ranges) {
-      if (is_v4(range)) ranges.push_back(range);
+      if (fits(range)) ranges.push_back(range);
     }
-    bool limited = !c.service.source_ranges.empty() &&
-                   std::find(ranges.begin(), ranges.end(), "0.0.0.0/0") == ranges.end();
+    bool limited =
+        !c.service.source_ranges.empty() &&
+        std::find(ranges.begin(), ranges.end(), config_.v6 ? "::/0" : "0.0.0.0/0") == ranges.end();
     std::string firewall =
         hashed_chain(config_.prefix, "FW", c.id + "/" + protocol_name(c.port.protocol));
     bool made = false;
     for (const std::string& ip : balancer_ips(c.service)) {
       std::string to =
-          fmt::format("-d {}/32 {} {}", ip, c.match, comment(c.id + " load balancer IP"));
+          fmt::format("-d {} {} {}", host(ip), c.match, comment(c.id + " load balancer IP"));
       nat(chain("SERVICES"), to + " -j " + (limited ? firewall : c.external_chain));
       if (!limited) continue;
       filter(chain("FIREWALL"), to + " -j DROP");
@@ -223,8 +239,8 @@ class Renderer {
       nat(c.external_chain, "-j " + all_backends(c));
       return;
     }
-    if (!config_.cluster_cidr.empty()) {
-      nat(c.external_chain, fmt::format("-s {} {} -j {}", config_.cluster_cidr,
+    if (!cluster_cidr_.empty()) {
+      nat(c.external_chain, fmt::format("-s {} {} -j {}", cluster_cidr_,
                                         comment(c.id + " from pods"), all_backends(c)));
     }
     for (const std::string& target : {chain("MARK-MASQ"), all_backends(c)}) {
@@ -263,9 +279,9 @@ class Renderer {
       std::string name = endpoint_chain(c, b);
       add_endpoint(c, b, name);
       if (c.service.affinity_seconds == 0) continue;
-      nat(chain, fmt::format("-m recent --rcheck --seconds {} --reap --name {} --mask "
-                             "255.255.255.255 --rsource -j {}",
-                             c.service.affinity_seconds, name, name));
+      nat(chain, fmt::format("-m recent --rcheck --seconds {0} --reap --name {1} --mask {2} "
+                             "--rsource -j {1}",
+                             c.service.affinity_seconds, name, host_mask()));
     }
     for (size_t i = 0; i < backends.size(); i++) {
       size_t left = backends.size() - i;
@@ -276,9 +292,7 @@ class Renderer {
                                            "{:.10f} ",
                                            1.0 / static_cast<double>(left));
       nat(chain, fmt::format("{}{}-j {}",
-                             comment(fmt::format("{} -> {}:{}", c.id, backends[i].address,
-                                                 backends[i].port)) +
-                                 " ",
+                             comment(fmt::format("{} -> {}", c.id, target(backends[i]))) + " ",
                              chance, name));
     }
   }
@@ -286,15 +300,13 @@ class Renderer {
   // A pod that reaches itself through its service would answer itself past us: masqueraded.
   void add_endpoint(const PortContext& c, const Backend& b, const std::string& name) {
     if (rules_.tables["nat"].chains.count(name) > 0) return;
-    nat(name, fmt::format("-s {}/32 -j {}", b.address, chain("MARK-MASQ")));
-    std::string remember = c.service.affinity_seconds == 0
-                               ? ""
-                               : fmt::format(
-                                     " -m recent --set --name {} --mask 255.255.255.255 "
-                                     "--rsource",
-                                     name);
-    nat(name, fmt::format("-p {0}{1} -m {0} -j DNAT --to-destination {2}:{3}",
-                          protocol_name(c.port.protocol), remember, b.address, b.port));
+    nat(name, fmt::format("-s {} -j {}", host(b.address), chain("MARK-MASQ")));
+    std::string remember =
+        c.service.affinity_seconds == 0
+            ? ""
+            : fmt::format(" -m recent --set --name {} --mask {} --rsource", name, host_mask());
+    nat(name, fmt::format("-p {0}{1} -m {0} -j DNAT --to-destination {2}",
+                          protocol_name(c.port.protocol), remember, target(b)));
   }
 
   void prepend(const std::string& chain, const std::string& rule) {
@@ -304,25 +316,29 @@ class Renderer {
 
   const ServiceState& state_;
   const ServiceRulesConfig& config_;
+  std::string cluster_cidr_;
   bool by_net_ = false;
   RuleSet rules_;
 };
+
+std::vector<std::string> addresses_of(const json::Value& node, std::string_view type, bool v6) {
+  std::vector<std::string> out;
+  for (const json::Value& address : node["status"]["addresses"].elements()) {
+    auto ip = api::IpAddress::parse(address["address"].as_string());
+    if (ip && ip->v6 == v6 && address["type"].as_string() == type) out.push_back(ip->text());
+  }
+  return out;
+}
 
 }  // namespace
 
 ProxyNode parse_proxy_node(const json::Value& node) {
   ProxyNode out;
   out.zone = node["metadata"]["labels"]["topology.kubernetes.io/zone"].text();
-  std::string inside;
-  for (const json::Value& address : node["status"]["addresses"].elements()) {
-    auto ip = api::IpAddress::parse(address["address"].as_string());
-    bool internal = address["type"].as_string() == "InternalIP";
-    if (ip && !ip->v6 && internal && inside.empty()) inside = ip->text();
-  }
-  for (const json::Value& address : node["status"]["addresses"].elements()) {
-    auto ip = api::IpAddress::parse(address["address"].as_string());
-    bool external = address["type"].as_string() == "ExternalIP";
-    if (ip && !ip->v6 && external && !inside.empty()) out.inside[ip->text()] = inside;
+  for (bool v6 : {false, true}) {
+    std::vector<std::string> inside = addresses_of(node, "InternalIP", v6);
+    if (inside.empty()) continue;
+    for (const std::string& ip : addresses_of(node, "ExternalIP", v6)) out.inside[ip] = inside[0];
   }
   return out;
 }

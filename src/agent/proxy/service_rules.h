@@ -6,8 +6,8 @@
 //                                 (SVL-x: the endpoints on this node alone)
 //                                          -> NODEPORTS -> EXT-x
 //           With more than kMostInOneChain cluster IPs SERVICES leads to those through NET-x, one
-//           for each /24: fewer rules for a packet to pass, fewer to write when a service comes or
-//           goes.
+//           for each 256 addresses: fewer rules for a packet to pass, fewer to write when a service
+//           comes or goes.
 //   filter: SERVICES and EXTERNAL refuse what has no endpoints, FORWARD lets pass what was chosen
 #pragma once
 
@@ -35,13 +35,14 @@ inline constexpr size_t kMostInOneChain = 128;
 struct ServiceRulesConfig {
   std::string prefix = "KNARR";
   std::string node_name;
-  std::string cluster_cidr;  // empty: nothing is known to be inside
+  std::string cluster_cidr;  // of each IP family one; none: nothing is known to be inside
   std::string masquerade_mark = "0x4000/0x4000";
   std::set<std::string> answered_here;  // addresses of services that knarr itself answers
   ProxyNode node = {};
+  bool v6 = false;
 };
 
-// IPv4.
+// Of the IP family that the config says.
 RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config);
 
 }  // namespace knarr::agent

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/proxy/service_view.h"
+#include "agent/proxy/service_rules.h"
 #include "knarr/result.h"
 
 namespace knarr::agent {
@@ -22,13 +22,14 @@ struct UdpFrontend {
 };
 using UdpBackends = std::map<UdpFrontend, std::set<std::string>>;  // -> endpoint addresses
 
-// IPv4; without the addresses that knarr answers at itself.
-UdpBackends udp_backends(const ServiceState& state, const std::set<std::string>& answered_here);
+// Of one IP family; without the addresses that knarr answers at itself.
+UdpBackends udp_backends(const ServiceState& state, const std::set<std::string>& answered_here,
+                         const ProxyNode& node = {}, bool v6 = false);
 
 // What is not the same in both; what is gone has no endpoints.
 UdpBackends changed_backends(const UdpBackends& before, const UdpBackends& after);
 
 // Makes the kernel forget every flow to one of these that leads elsewhere. Blocking.
-Result<void> forget_flows(const UdpBackends& backends);
+Result<void> forget_flows(const UdpBackends& backends, bool v6 = false);
 
 }  // namespace knarr::agent

@@ -15,12 +15,14 @@ class Machine:
 
     def __init__(self, name, number):
         self.name, self.address = name, "192.0.2.%d" % (20 + number)
+        self.address6 = "2001:db8::%d" % (20 + number)
         self.port = "%s%d" % (SWITCH, number)
         ip("netns", "add", name)
         ip("-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", self.port, "netns", SWITCH)
         ip("-n", SWITCH, "link", "set", self.port, "master", SWITCH, "up")
         for words in ("link set lo up", "address add %s/24 dev eth0" % self.address,
-                      "link set eth0 up", "route add default via 192.0.2.1"):
+                      "address add %s/64 dev eth0 nodad" % self.address6, "link set eth0 up",
+                      "route add default via 192.0.2.1", "-6 route add default via 2001:db8::1"):
             ip("-n", name, *words.split())
         # Not `ip netns exec`: it would hide the cgroups.
         self.inside = ["nsenter", "--net=/run/netns/" + name]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 INSIDE = "KNARR_E2E_INSIDE"
-UPLINK = "192.0.2.10"
+UPLINK, UPLINK6 = "192.0.2.10", "2001:db8::10"
 SWITCH = "lan"  # the namespace of a bridge: what the uplink is plugged into, and further machines
 
 
@@ -65,8 +65,9 @@ def network():
                     "-n %s link set %s up" % (SWITCH, SWITCH), "link set lo up",
                     "link add uplink type veth peer name uplink-end netns %s" % SWITCH,
                     "-n %s link set uplink-end master %s up" % (SWITCH, SWITCH),
-                    "address add %s/24 dev uplink" % UPLINK, "link set uplink up",
-                    "route add default via 192.0.2.1"):
+                    "address add %s/24 dev uplink" % UPLINK,
+                    "address add %s/64 dev uplink nodad" % UPLINK6, "link set uplink up",
+                    "route add default via 192.0.2.1", "-6 route add default via 2001:db8::1"):
         subprocess.run(["ip", *command.split()], check=True)
     with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
         file.write("1")

@@ -24,7 +24,7 @@ NodeFacts node_facts() {
   NodeFacts node;
   node.name = "n1";
   node.hostname = "n1";
-  node.host_ip = "192.0.2.1";
+  node.host_ips = {"192.0.2.1"};
   node.allocatable = Value::object({{"cpu", "2"}, {"memory", "1Gi"}});
   node.memory_bytes = 1 << 30;
   return node;

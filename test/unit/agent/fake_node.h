@@ -45,7 +45,7 @@ struct Node {
   FakeEvents events;
   FakeRoom room;
   agent::PodServices services{clock, runtime, network,  volumes, configurer, prober,
-                              hooks, images,  statuses, events,  room,       "192.0.2.1"};
+                              hooks, images,  statuses, events,  room,       {"192.0.2.1"}};
   std::shared_ptr<agent::PodMachine> machine;
   bool gone = false;
   json::Value spec;

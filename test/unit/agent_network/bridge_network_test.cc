@@ -292,6 +292,59 @@ TEST_CASE("services and names, from pods and from the host", "[root]") {
   });
 }
 
+TEST_CASE("in dual stack pods have an address of each family, at once", "[root]") {
+  in_new_netns([] {
+    test::TempDir folder;
+    base::Loop loop;
+    BridgeOptions options;
+    options.bridge = "knarrt0";
+    options.cluster_cidr = "10.42.0.0/16,fd00:42::/56";
+    options.service_cidr = "10.43.0.0/16,fd00:43::/112";
+    options.state_dir = folder.path();
+    Iptables v4(loop, {"KT", 14, {}}), v6(loop, {"KT", 14, {}, 15, true});
+    NodeRules rules({&v4, &v6});
+    BridgeNetwork network(loop, rules, options);
+    auto netlink = Netlink::open();
+    REQUIRE(set_link_up(*netlink, 1).ok());
+    REQUIRE(network.set_pod_cidr("10.42.0.0/24,fd00:42::/64").ok());
+    FakePod a, b;
+    auto attach = [&](const char* box, const FakePod& pod, const std::string& ports) {
+      std::vector<std::string> out;
+      network.attach(pod_object(ports), box, pod.path(), [&](Result<std::vector<std::string>> r) {
+        out = r.ok() ? *r : std::vector<std::string>{r.error().message};
+      });
+      loop.run_until([&] { return !out.empty(); }, kLimitMs);
+      return out;
+    };
+    REQUIRE(attach("box-a", a, "[]") == std::vector<std::string>{"10.42.0.2", "fd00:42::2"});
+    REQUIRE(attach("box-b", b, R"([{"containerPort":8080,"hostPort":8081}])") ==
+            std::vector<std::string>{"10.42.0.3", "fd00:42::3"});
+    UniqueFd listener;
+    b.inside([&] { listener = listen_on(8080); });
+    for (const char* to : {"10.42.0.3", "fd00:42::3"}) {
+      INFO(to);
+      bool ok = false;
+      a.inside([&] { ok = connects(to, 8080); });
+      CHECK(ok);
+      CHECK(accepted_from(listener) == (to[0] == 'f' ? "fd00:42::2" : "10.42.0.2"));
+      CHECK(connects(to, 8080));
+      CHECK(accepted_from(listener) == (to[0] == 'f' ? "fd00:42::1" : "10.42.0.1"));
+    }
+    bool ok = false;
+    a.inside([&] { ok = connects("fd00:42::1", 8081); });  // the host port
+    CHECK(ok);
+    CHECK(accepted_from(listener) == "fd00:42::2");
+    bool done = false;
+    network.detach("box-a", [&](const Result<void>& r) { done = r.ok(); });
+    CHECK(loop.run_until([&] { return done; }, kLimitMs));
+    std::string neighbours = run_process({find_program("ip"), "-6", "neigh"}, {})->out;
+    CHECK(neighbours.find("fd00:42::2 ") == std::string::npos);
+    CHECK(neighbours.find("fd00:42::3 dev knarrt0 lladdr") != std::string::npos);
+    REQUIRE(remove_bridge_network(options).ok());
+    CHECK(*base::read_file("/proc/sys/net/ipv6/conf/all/forwarding") == "0\n");
+  });
+}
+
 TEST_CASE("an attachment is a matter of a millisecond or two", "[root]") {
   in_new_netns([] {
     test::TempDir folder;

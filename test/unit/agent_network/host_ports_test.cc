@@ -26,12 +26,13 @@ TEST_CASE("host ports of a pod") {
       {"containerPort":53,"hostPort":53,"protocol":"UDP","hostIP":"127.0.0.1"},
       {"containerPort":81,"hostPort":81,"hostIP":"0.0.0.0"},
       {"containerPort":82,"hostPort":82,"hostIP":"fd00::1"}])"));
-  REQUIRE(ports.size() == 3);
+  REQUIRE(ports.size() == 4);
   CHECK(ports[0].host_port == 8080);
   CHECK(ports[0].host_ip.empty());
   CHECK(ports[1].protocol == Protocol::kUdp);
   CHECK(ports[1].host_ip == "127.0.0.1");
   CHECK(ports[2].host_ip.empty());
+  CHECK(ports[3].host_ip == "fd00::1");
 }
 
 TEST_CASE("rules of host ports") {

@@ -107,6 +107,52 @@ TEST_CASE("a cluster IP leads to its ready endpoints, by chance") {
   CHECK(chain_of(r, "filter", "K-SERVICES").empty());
 }
 
+TEST_CASE("the same in IPv6, from endpoints of that family alone") {
+  auto state =
+      state_of(service(R"({"type":"LoadBalancer","clusterIP":"10.43.1.1","clusterIPs":
+      ["10.43.1.1","fd00:43::1"],"externalIPs":["192.0.2.9","2001:db8::9"],"sessionAffinity":"ClientIP",
+      "loadBalancerSourceRanges":["2001:db8:1::/48"],)" +
+                           std::string(kPorts) + "}",
+                       R"({"loadBalancer":{"ingress":[{"ip":"192.0.2.1"},{"ip":"2001:db8::1"}]}})"),
+               slice(kTwo));
+  SliceView six = parse_slice(*json::parse(R"({"metadata":{"namespace":"default","name":"web-2",
+      "labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv6",
+      "ports":[{"name":"http","protocol":"TCP","port":8080}],"endpoints":[{"addresses":["fd00:42::5"]}]})"));
+  state.slices[{"default", "web"}]["web-2"] = six;
+  ServiceRulesConfig c = config();
+  c.cluster_cidr = "10.42.0.0/16,fd00:42::/56";
+  c.v6 = true;
+  RuleSet r = service_rules(state, c);
+  CHECK(chain_of(r, "nat", "K-SERVICES") ==
+        "-A K-SERVICES -d fd00:43::1/128 -p tcp -m tcp --dport 80 -m comment --comment "
+        "\"default/web:http cluster IP\" -j K-SVC\n"
+        "-A K-SERVICES -d 2001:db8::9/128 -p tcp -m tcp --dport 80 -m comment --comment "
+        "\"default/web:http external IP\" -j K-EXT\n"
+        "-A K-SERVICES -d 2001:db8::1/128 -p tcp -m tcp --dport 80 -m comment --comment "
+        "\"default/web:http load balancer IP\" -j K-FW\n"
+        "-A K-SERVICES -m comment --comment \"service node ports\" -m addrtype --dst-type LOCAL "
+        "-j K-NODEPORTS\n");
+  CHECK(chain_of(r, "nat", "K-SVC") ==
+        "-A K-SVC ! -s fd00:42::/56 -d fd00:43::1/128 -p tcp -m tcp --dport 80 -j K-MARK-MASQ\n"
+        "-A K-SVC -m recent --rcheck --seconds 10800 --reap --name K-SEP --mask "
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource -j K-SEP\n"
+        "-A K-SVC -m comment --comment \"default/web:http -> [fd00:42::5]:8080\" -j K-SEP\n");
+  CHECK(chain_of(r, "nat", "K-SEP") ==
+        "-A K-SEP -s fd00:42::5/128 -j K-MARK-MASQ\n"
+        "-A K-SEP -p tcp -m recent --set --name K-SEP --mask "
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource -m tcp -j DNAT --to-destination "
+        "[fd00:42::5]:8080\n");
+  CHECK(chain_of(r, "nat", "K-FW") == "-A K-FW -s 2001:db8:1::/48 -j K-EXT\n");
+  for (const auto& [name, table] : r.tables) {
+    for (const auto& [chain, rules] : table.chains) CHECK(rules.find("10.4") == rules.npos);
+  }
+  c.v6 = false;
+  r = service_rules(state, c);
+  for (const auto& [name, table] : r.tables) {
+    for (const auto& [chain, rules] : table.chains) CHECK(rules.find("fd00") == rules.npos);
+  }
+}
+
 TEST_CASE("session affinity remembers the endpoint") {
   RuleSet r =
       service_rules(state_of(service(spec(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":

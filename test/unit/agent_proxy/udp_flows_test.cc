@@ -72,6 +72,14 @@ TEST_CASE("UDP ports of services") {
   CHECK(udp_backends(state, {}) == expected);
   expected.erase({"10.43.0.9", 53});
   CHECK(udp_backends(state, {"10.43.0.9"}) == expected);
+  // Behind its outside address a node has the inside one.
+  view.ingress_ips = {"203.0.113.1", "2001:db8::1"};
+  state.services[view.name] = view;
+  ProxyNode node{"", {{"203.0.113.1", "192.0.2.1"}, {"2001:db8::1", "fd00::1"}}};
+  expected[{"203.0.113.1", 53}] = expected[{"192.0.2.1", 53}] = {};
+  CHECK(udp_backends(state, {"10.43.0.9"}, node) == expected);
+  UdpBackends six = {{{"", 30053}, {}}, {{"2001:db8::1", 53}, {}}, {{"fd00::1", 53}, {}}};
+  CHECK(udp_backends(state, {"10.43.0.9"}, node, true) == six);
 }
 
 TEST_CASE("a flow follows its service to another endpoint", "[root]") {

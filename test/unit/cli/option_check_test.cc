@@ -11,6 +11,7 @@ std::string said(const std::function<void(ServerOptions&)>& change) {
   ServerOptions o;
   o.node_name = "node1";
   o.node_ip = o.advertise_address = "192.0.2.1";
+  o.bind_address = "0.0.0.0";
   o.cluster_dns = "10.43.0.10";
   change(o);
   Result<void> checked = check_options(o);
@@ -36,6 +37,26 @@ TEST_CASE("what a server cannot start with is named") {
        "--cluster-cidr: 10.42.1.0/16: has bits beyond its prefix; the network is 10.42.0.0"},
       {[](O& o) { o.cluster_cidr = "10.42.0.0/28"; },
        "--cluster-cidr: 10.42.0.0/28: too small: at most /24 is"},
+      {[](O& o) {
+         o.cluster_cidr = "10.42.0.0/16,fd00:42::/56";
+         o.service_cidr = "10.43.0.0/16,fd00:43::/112";
+         o.node_ip = "192.0.2.1,2001:db8::1";
+       },
+       ""},
+      {[](O& o) { o.cluster_cidr = "10.42.0.0/16,fd00:42::/56"; },
+       "--service-cidr: 10.43.0.0/16: must have the IP families of --cluster-cidr "
+       "10.42.0.0/16,fd00:42::/56"},
+      {[](O& o) { o.cluster_cidr = "10.42.0.0/16,10.44.0.0/16"; },
+       "--cluster-cidr: 10.42.0.0/16,10.44.0.0/16: a range, or one of each IP family"},
+      {[](O& o) { o.cluster_cidr = "10.42.0.0/16,fd00:42::/65"; },
+       "--cluster-cidr: fd00:42::/65: too small: at most /64 is"},
+      {[](O& o) { o.node_ip = "192.0.2.1,192.0.2.2"; },
+       "--node-ip: 192.0.2.1,192.0.2.2: an address, or one of each IP family"},
+      {[](O& o) { o.node_cidr_mask_size_ipv6 = 200; },
+       "--node-cidr-mask-size-ipv6: 200: not between 8 and 126"},
+      {[](O& o) { o.advertise_address = "2001:db8::1"; },
+       "--advertise-address: 2001:db8::1: must be an IPv4 address, as the first --service-cidr "
+       "is"},
       {[](O& o) { o.cluster_cidr = "10.0.0.0/8"; },
        "--service-cidr: 10.43.0.0/16: overlaps --cluster-cidr 10.0.0.0/8"},
       {[](O& o) { o.cluster_dns = "10.44.0.10"; },
@@ -66,6 +87,19 @@ TEST_CASE("tokens and addresses of a server are taken in the forms they come in"
   CHECK(read(args, o) == "");
   CHECK(o.token == "s3cret");
   CHECK(o.node_ip == "2001:db8::5");
+  CHECK(o.cluster_cidr == "fd00:42::/56");
+  CHECK(o.cluster_dns == "fd00:43::a");
+  CHECK(o.bind_address == "::");
+  CHECK(o.advertise_address == "2001:db8::5");
+  ServerOptions two;
+  CHECK(read({"--node-name=n", "--node-ip=192.0.2.1", "--node-ip=2001:db8::5",
+              "--cluster-cidr=10.42.0.0/16,fd00:42::/56", "--service-cidr", "10.43.0.0/16",
+              "--service-cidr", "fd00:43::/112"},
+             two) == "");
+  CHECK(two.node_ip == "192.0.2.1,2001:db8::5");
+  CHECK(two.service_cidr == "10.43.0.0/16,fd00:43::/112");
+  CHECK(two.advertise_address == "192.0.2.1");
+  CHECK(two.cluster_dns == "10.43.0.10");
   ServerOptions other;
   args[3] = "abcdef.0123456789abcdef";
   CHECK(read(args, other) == "");

@@ -1,0 +1,103 @@
+#include "agent/network/machine_settings.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <vector>
+
+#include "api/ip_list.h"
+#include "base/ascii.h"
+#include "base/file.h"
+#include "base/unique_fd.h"
+
+namespace knarr::agent {
+
+namespace {
+
+constexpr char kIpv6[] = "/proc/sys/net/ipv6/conf/";
+constexpr char kListeners[] = "/accept_ra";  // the file with the links of keep_routers()
+
+// Packets between pods leave by the bridge they came from. The redirects that this would cause
+// would use up the ICMP messages that a pod may get, and a refused connection would not hear of it.
+// A link sends them when either its own setting or this one says so: other links keep their own.
+struct Setting {
+  const char* path;
+  const char* value;
+  const char* file;
+  bool v6;
+};
+constexpr Setting kMachineSettings[] = {
+    {"/proc/sys/net/ipv4/ip_forward", "1", "/ip_forward", false},
+    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", "/send_redirects", false},
+    {"/proc/sys/net/ipv6/conf/all/forwarding", "1", "/ipv6_forwarding", true},
+};
+
+std::string accept_ra(const std::string& link) { return kIpv6 + link + "/accept_ra"; }
+
+// A machine that forwards does not listen to routers any more, unless told to: it would lose its
+// own addresses and default route after a while.
+Result<void> keep_routers(const std::string& state_dir) {
+  std::vector<std::string> links;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(kIpv6, failed)) {
+    std::string link = entry.path().filename();
+    if (link == "all" || link == "default" || link == "lo") continue;
+    auto value = base::read_file(accept_ra(link));
+    if (!value.ok() || base::trim(*value) != "1") continue;
+    TRY(write_setting(accept_ra(link), "2"));
+    links.push_back(std::move(link));
+  }
+  if (state_dir.empty() || links.empty()) return {};
+  return base::write_file(state_dir + kListeners, api::join_list(links));
+}
+
+}  // namespace
+
+Result<void> write_setting(const std::string& path, std::string_view value) {
+  base::UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid() || write(fd.get(), value.data(), value.size()) < 0) {
+    return errno_error(errno, "write " + path);
+  }
+  return {};
+}
+
+Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir, bool v6) {
+  // Host ports and node ports on 127.0.0.1 lead to pods; pods themselves are kept from the host's
+  // 127.0.0.0/8 by a rule.
+  std::string conf = "/proc/sys/net/ipv4/conf/" + bridge;
+  TRY(write_setting(conf + "/route_localnet", "1"));
+  TRY(write_setting(conf + "/send_redirects", "0"));
+  if (v6) {
+    TRY(write_setting(kIpv6 + bridge + "/disable_ipv6", "0"));
+    TRY(write_setting(accept_ra(bridge), "0"));  // pods are no routers
+  }
+  for (const Setting& setting : kMachineSettings) {
+    if (setting.v6 && !v6) continue;
+    TRY_ASSIGN(std::string before, base::read_file(setting.path));
+    if (base::trim(before) == setting.value) continue;
+    if (!state_dir.empty()) {
+      TRY(base::write_file(state_dir + setting.file, base::trim(before)));
+    }
+    if (setting.v6) TRY(keep_routers(state_dir));
+    TRY(write_setting(setting.path, setting.value));
+  }
+  return {};
+}
+
+Result<void> restore_settings(const std::string& state_dir) {
+  for (const Setting& setting : kMachineSettings) {
+    auto before = base::read_file(state_dir + setting.file);
+    if (before.ok()) TRY(write_setting(setting.path, base::trim(*before)));
+  }
+  auto links = base::read_file(state_dir + kListeners);
+  for (const std::string& link : api::split_list(links.ok() ? *links : "")) {
+    if (base::file_exists(accept_ra(link))) TRY(write_setting(accept_ra(link), "1"));
+  }
+  return {};
+}
+
+bool has_ipv6() { return base::file_exists("/proc/sys/net/ipv6"); }
+
+}  // namespace knarr::agent

@@ -1,0 +1,23 @@
+// Kernel settings that a pod network changes, of the bridge and of the whole machine; what the
+// machine's were is kept in a folder, to be set again when the last bridge goes. /proc/sys/net is
+// that of the calling thread's namespace. Blocking.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "knarr/result.h"
+
+namespace knarr::agent {
+
+// Written in place: these are no files to rename.
+Result<void> write_setting(const std::string& path, std::string_view value);
+
+// Forwarding and what goes with it. An empty folder: nothing is kept.
+Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir, bool v6);
+Result<void> restore_settings(const std::string& state_dir);
+
+// Whether the kernel has IPv6 at all.
+bool has_ipv6();
+
+}  // namespace knarr::agent
