@@ -93,12 +93,26 @@ void Agent::start() {
     base::log(base::Level::kError, "agent", "{}", made.error().message);
   }
   runtime_.set_listener(this);
+  network_.on_readiness([this] { network_changed(); });
+  network_changed();
   node_.start([this](const json::Value& node) {
     node_labels_ = node["metadata"]["labels"];
     registered_ = true;
     maybe_ready();
   });
   take_inventory();
+}
+
+// Before the server knows that this node is ready: pods follow at once.
+void Agent::network_changed() {
+  std::string problem = network_.not_ready();
+  node_.set_network_problem(problem);
+  if (!problem.empty()) return;
+  std::vector<std::shared_ptr<PodMachine>> machines;
+  for (const auto& [name, slot] : slots_) machines.push_back(slot.machine);
+  for (const auto& machine : machines) {
+    if (machine) machine->network_came();
+  }
 }
 
 // Pods are looked at only when what runs is known: else each would be started a second time.

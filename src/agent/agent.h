@@ -86,6 +86,7 @@ class Agent final : public client::WatchHandler,
   NodeRoom room_without(const std::string& pod_uid) const;
   void maybe_ready();
   void take_inventory();
+  void network_changed();
   Housekeeper::Deps housekeeping();
 
   base::Loop& loop_;

@@ -23,7 +23,7 @@ const Value* condition_of(const Value& node, std::string_view type) {
   return nullptr;
 }
 
-Value condition(const char* type, bool status, const char* reason, const char* message,
+Value condition(const char* type, bool status, const char* reason, std::string_view message,
                 const std::string& now) {
   return Value::object({{"type", type},
                         {"status", status ? "True" : "False"},
@@ -31,6 +31,16 @@ Value condition(const char* type, bool status, const char* reason, const char* m
                         {"lastTransitionTime", now},
                         {"reason", reason},
                         {"message", message}});
+}
+
+Value ready_condition(const NodeHealth& health, const std::string& now) {
+  if (health.ready && health.network_problem.empty()) {
+    return condition("Ready", true, "KubeletReady", "kubelet is posting ready status", now);
+  }
+  return condition(
+      "Ready", false, "KubeletNotReady",
+      health.ready ? health.network_problem : std::string("container runtime is being started"),
+      now);
 }
 
 // "key=value:Effect" or "key:Effect".
@@ -117,10 +127,7 @@ Value node_status(const NodeOptions& options, const MachineFacts& facts,
                                            "kubelet has no disk pressure", now),
                            condition("PIDPressure", false, "KubeletHasSufficientPID",
                                      "kubelet has sufficient PID available", now),
-                           health.ready ? condition("Ready", true, "KubeletReady",
-                                                    "kubelet is posting ready status", now)
-                                        : condition("Ready", false, "KubeletNotReady",
-                                                    "container runtime is being started", now)}));
+                           ready_condition(health, now)}));
   status.set("addresses", addresses_of(options));
   status.set("daemonEndpoints",
              Value::object({{"kubeletEndpoint",
@@ -252,6 +259,11 @@ void NodeObject::set_pressure(bool memory, bool disk) {
   health_.memory_pressure = memory;
   health_.disk_pressure = disk;
   if (registered_once_ && !(health_ == before)) write_status();
+}
+
+void NodeObject::set_network_problem(const std::string& problem) {
+  if (std::exchange(health_.network_problem, problem) == problem) return;
+  if (registered_once_ && health_.ready) write_status();
 }
 
 void NodeObject::set_images(const std::vector<runtime::ImageSpec>& images) {

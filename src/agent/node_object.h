@@ -35,6 +35,7 @@ json::Value node_labels(const NodeOptions& options, const MachineFacts& facts);
 json::Value node_capacity(const NodeOptions& options, const MachineFacts& facts);
 struct NodeHealth {
   bool ready = false;
+  std::string network_problem;  // while there is one the node is not ready
   bool memory_pressure = false;
   bool disk_pressure = false;
   bool operator==(const NodeHealth&) const = default;
@@ -54,6 +55,8 @@ class NodeObject {
   // The node can run pods: condition Ready becomes True.
   void set_ready();
   void set_pressure(bool memory, bool disk);
+  // What keeps pods from being attached to the network; empty: nothing.
+  void set_network_problem(const std::string& problem);
   // Called each time the lease is renewed.
   void on_renewal(std::function<void()> fn) { renewal_fn_ = std::move(fn); }
   const json::Value& node() const { return node_; }

@@ -209,8 +209,23 @@ void PodMachine::retry(int64_t first_ms) {
   timer_->start(retry_ms_);
 }
 
+void PodMachine::network_came() {
+  if (state_ == State::kVolumes || state_ == State::kSandbox) step();
+}
+
+// A pod that needs a network of its own begins nothing while there is none to have.
+bool PodMachine::wait_for_network() {
+  if (sandbox_alive_ || pod_->host_network()) return false;
+  std::string problem = services_.network.not_ready();
+  if (problem.empty()) return false;
+  services_.events.warning(*pod_, "", "NetworkNotReady", "network is not ready: " + problem);
+  retry(kFirstRetryMs);
+  return true;
+}
+
 void PodMachine::set_up_volumes() {
   publish();
+  if (wait_for_network()) return;
   busy_ = true;
   services_.volumes.set_up(pod_, guarded([](PodMachine& self, const Result<void>& result) {
                              self.busy_ = false;
@@ -231,9 +246,10 @@ void PodMachine::create_sandbox() {
     step();
     return;
   }
+  if (wait_for_network()) return;
   auto config = services_.configurer.sandbox(*pod_, sandbox_attempt_++);
   if (!config.ok()) {
-    remove_sandbox_then_retry(config.error(), "Failed to create pod sandbox: ");
+    remove_sandbox_then_retry(config.error());
     return;
   }
   busy_ = true;
@@ -241,7 +257,7 @@ void PodMachine::create_sandbox() {
       *std::move(config), guarded([](PodMachine& self, Result<runtime::SandboxStatus> result) {
         self.busy_ = false;
         if (!result.ok()) {
-          self.remove_sandbox_then_retry(result.error(), "Failed to create pod sandbox: ");
+          self.remove_sandbox_then_retry(result.error());
           return;
         }
         self.sandbox_id_ = result->id;
@@ -253,11 +269,13 @@ void PodMachine::create_sandbox() {
       }));
 }
 
-void PodMachine::remove_sandbox_then_retry(const Error& error, const char* what) {
-  services_.events.warning(*pod_, "", "FailedCreatePodSandBox", what + error.message);
+void PodMachine::remove_sandbox_then_retry(const Error& error) {
+  services_.events.warning(*pod_, "", "FailedCreatePodSandBox",
+                           "Failed to create pod sandbox: " + error.message);
   if (!sandbox_id_.empty()) {
-    services_.network.detach(sandbox_id_, [](const Result<void>&) {});
-    services_.runtime.remove_sandbox(sandbox_id_, [](const Result<void>&) {});
+    services_.network.detach(sandbox_id_, [&services = services_, id = sandbox_id_](const auto&) {
+      services.runtime.remove_sandbox(id, [](const Result<void>&) {});
+    });
     sandbox_id_.clear();
     sandbox_alive_ = false;
   }
@@ -279,9 +297,12 @@ void PodMachine::attach_network() {
                            guarded([](PodMachine& self, Result<std::vector<std::string>> result) {
                              self.busy_ = false;
                              if (!result.ok()) {
-                               self.remove_sandbox_then_retry(
-                                   result.error(),
-                                   "Failed to create pod sandbox: failed to set up the network: ");
+                               Error error = result.error();
+                               error.message =
+                                   "rpc error: code = Unknown desc = failed to setup "
+                                   "network for sandbox \"" +
+                                   self.sandbox_id_ + "\": " + error.message;
+                               self.remove_sandbox_then_retry(error);
                                return;
                              }
                              if (self.sandbox_alive_) {

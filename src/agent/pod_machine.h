@@ -55,6 +55,8 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   // The same with reason Evicted, the Disruption condition, and this time to stop.
   void evict(const std::string& message, int64_t grace_ms);
 
+  // Pods can be attached to the network now.
+  void network_came();
   // Other pods ask for less now.
   void room_changed() { resizer_.room_changed(); }
 
@@ -75,9 +77,10 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
   bool ends() const { return forgotten_ || pod_->deleting() || !failed_.ok(); }
   void retry(int64_t first_ms);
   void watch_deadline();
+  bool wait_for_network();
   void set_up_volumes();
   void create_sandbox();
-  void remove_sandbox_then_retry(const Error& error, const char* what);
+  void remove_sandbox_then_retry(const Error& error);
   void attach_network();
   void lose_sandbox();
   void recover_containers(const Recovered& recovered);

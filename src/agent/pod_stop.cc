@@ -51,16 +51,17 @@ void tear_down(PodServices& services, const PodRef& pod, const std::string& sand
     log_failure(*pod, "volumes", result);
     done();
   };
-  auto network = [&services, pod, volumes](const Result<void>& result) {
-    log_failure(*pod, "network", result);
+  auto sandbox = [&services, pod, volumes](const Result<void>& result) {
+    log_failure(*pod, "sandbox", result);
     services.volumes.tear_down(pod->uid(), volumes);
   };
-  if (sandbox_id.empty()) return network({});
-  services.runtime.stop_sandbox(sandbox_id,
-                                [&services, pod, sandbox_id, network](const Result<void>& result) {
-                                  log_failure(*pod, "sandbox", result);
-                                  services.network.detach(sandbox_id, network);
-                                });
+  if (sandbox_id.empty()) return sandbox({});
+  // While its namespace is there: those who made something in it may want to look.
+  services.network.detach(sandbox_id,
+                          [&services, pod, sandbox_id, sandbox](const Result<void>& result) {
+                            log_failure(*pod, "network", result);
+                            services.runtime.stop_sandbox(sandbox_id, sandbox);
+                          });
 }
 
 void remove_sandboxes(PodServices& services, const PodRef& pod, const std::vector<std::string>& ids,

@@ -29,6 +29,10 @@ class PodNetwork {
   virtual void detach(const std::string& sandbox_id, Callback<void> done) = 0;
   // After a restart: what is attached for other sandboxes than these is freed.
   virtual void keep_only(const std::vector<std::string>& sandbox_ids) = 0;
+  // Why no pod can be attached now, in the words of the node's condition; empty when they can.
+  virtual std::string not_ready() const { return {}; }
+  // `changed` is called whenever not_ready() begins or ends to be empty. Once only.
+  virtual void on_readiness(std::function<void()> changed) { static_cast<void>(changed); }
 };
 
 // The volumes of pods (agent/volumes).

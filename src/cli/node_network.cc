@@ -11,16 +11,23 @@ namespace knarr::cli {
 
 namespace {
 
+agent::NetworkBackend backend(const NodeOptions& o) {
+  return agent::parse_backend(o.network_backend).value_or(agent::NetworkBackend::kVxlan);
+}
+
+bool by_plugins(const NodeOptions& o) { return backend(o) == agent::NetworkBackend::kNone; }
+
+// Who brings plug-ins of his own has their policies, unless he says otherwise.
+bool with_policies(const NodeOptions& o) {
+  return !o.disable_network_policy && (!by_plugins(o) || o.enable_network_policy);
+}
+
 agent::IptablesOptions iptables_options(const NodeOptions& o, bool v6) {
   agent::IptablesOptions i;
   i.v6 = v6;
   i.prefix = o.chain_prefix;
-  if (!o.disable_network_policy) i.expected.insert(agent::RulePart::kPolicy);
+  if (with_policies(o)) i.expected.insert(agent::RulePart::kPolicy);
   return i;
-}
-
-agent::NetworkBackend backend(const NodeOptions& o) {
-  return agent::parse_backend(o.network_backend).value_or(agent::NetworkBackend::kVxlan);
 }
 
 agent::BridgeOptions bridge_options(const NodeOptions& o) {
@@ -33,6 +40,14 @@ agent::BridgeOptions bridge_options(const NodeOptions& o) {
   b.node_ip = o.node_ip;
   b.mtu_overhead = agent::overhead_of(backend(o), api::is_v6(api::first_of(o.node_ip)));
   return b;
+}
+
+agent::CniOptions cni_options(const NodeOptions& o) {
+  agent::CniOptions c;
+  c.conf_dir = o.cni_conf_dir;
+  c.plugins.bin_dirs = o.cni_bin_dir;
+  c.state_dir = o.data_dir + "/agent/network/cni";
+  return c;
 }
 
 agent::OverlayOptions overlay_options(const NodeOptions& o) {
@@ -93,9 +108,15 @@ NodeNetwork::NodeNetwork(base::Loop& loop, Random& random, client::Client& clien
     : client_(client),
       options_(options),
       iptables_(make_iptables(loop, options)),
-      bridge_(loop, rules_of(iptables_), bridge_options(options)),
+      bridge_(by_plugins(options) ? nullptr
+                                  : std::make_unique<agent::BridgeNetwork>(
+                                        loop, rules_of(iptables_), bridge_options(options))),
+      cni_(bridge_ ? nullptr : std::make_unique<agent::CniNetwork>(loop, cni_options(options))),
+      host_link_(bridge_ ? nullptr
+                         : std::make_unique<agent::HostLink>(loop, rules_of(iptables_),
+                                                             bridge_options(options))),
       policies_(loop, client, rules_of(iptables_), options.node_name),
-      pods_(bridge_, policies_),
+      pods_(bridge_ ? static_cast<agent::PodNetwork&>(*bridge_) : *cni_, policies_),
       overlay_(loop, client, overlay_options(options)),
       services_(client),
       proxy_(loop, services_, rules_of(iptables_), rules_config(options)),
@@ -111,8 +132,13 @@ Result<void> NodeNetwork::start() {
   }
   services_.on_change([this] { proxy_.changed(); });
   services_.start();
-  if (!options_.disable_network_policy) policies_.start();
-  overlay_.start();
+  if (with_policies(options_)) policies_.start();
+  if (cni_) {
+    TRY(cni_->start());
+    host_link_->start();
+  } else {
+    overlay_.start();
+  }
   node_watch_ =
       client_.watch({"", "v1", "nodes", "", "", "metadata.name=" + options_.node_name}, *this);
   return dns_.start();
@@ -121,8 +147,8 @@ Result<void> NodeNetwork::start() {
 void NodeNetwork::on_upsert(const ObjectRef& node) {
   auto value = json::parse(node->json);
   if (value.ok()) proxy_.set_node(agent::parse_proxy_node(*value));
-  if (!value.ok() || (*value)["spec"]["podCIDR"].as_string().empty()) return;
-  auto set = bridge_.set_pod_cidr(pod_ranges(*value));
+  if (!bridge_ || !value.ok() || (*value)["spec"]["podCIDR"].as_string().empty()) return;
+  auto set = bridge_->set_pod_cidr(pod_ranges(*value));
   if (!set.ok()) base::log(base::Level::kError, "network", "{}", set.error().message);
 }
 

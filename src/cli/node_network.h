@@ -1,13 +1,16 @@
 // The network of the node of one process: iptables rules, the pods' bridge, the way to other nodes'
 // pods, network policies, the service proxy, cluster DNS; put together in their order. The bridge
-// waits for the node's podCIDRs, which the API tells.
+// waits for the node's podCIDRs, which the API tells. With the backend "none" there is no bridge
+// and no way to other nodes: plug-ins of others (CNI) make the pods' network.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "agent/cni/cni_network.h"
 #include "agent/dns/dns_server.h"
 #include "agent/network/bridge_network.h"
+#include "agent/network/host_link.h"
 #include "agent/network/overlay.h"
 #include "agent/policy/network_policies.h"
 #include "agent/proxy/service_proxy.h"
@@ -33,7 +36,9 @@ class NodeNetwork final : public client::WatchHandler {
   client::Client& client_;
   const NodeOptions& options_;
   std::vector<std::unique_ptr<agent::Iptables>> iptables_;  // of each IP family of the cluster
-  agent::BridgeNetwork bridge_;
+  std::unique_ptr<agent::BridgeNetwork> bridge_;  // null where plug-ins of others make the network
+  std::unique_ptr<agent::CniNetwork> cni_;        // then this
+  std::unique_ptr<agent::HostLink> host_link_;    // and this
   agent::NetworkPolicies policies_;
   agent::PolicyNetwork pods_;
   agent::Overlay overlay_;

@@ -67,6 +67,10 @@ void node_flags(FlagSet& f, NodeOptions& o) {
             "no pod network, service proxy and DNS: pods run on the host's network only");
   f.boolean("disable-network-policy", o.disable_network_policy,
             "network policies are for another to enforce");
+  f.boolean("enable-network-policy", o.enable_network_policy,
+            "enforce network policies with --network-backend none, too");
+  f.text("cni-conf-dir", o.cni_conf_dir, "DIR", "network configurations, for the backend none");
+  f.list("cni-bin-dir", o.cni_bin_dir, "DIR", "plug-ins that these name, in the first that has it");
   f.boolean("debug", o.debug, "log more");
 }
 

@@ -29,6 +29,9 @@ struct NodeOptions {
   std::string vxlan_device = "knarr.1";
   bool disable_network = false;
   bool disable_network_policy = false;
+  bool enable_network_policy = false;  // with network_backend none
+  std::string cni_conf_dir = "/etc/cni/net.d";
+  std::vector<std::string> cni_bin_dir = {"/opt/cni/bin", "/usr/lib/cni"};
   bool debug = false;
 
   // Of the whole cluster: the server's flags, which agents are told.

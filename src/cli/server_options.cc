@@ -82,7 +82,8 @@ FlagSet server_flags(ServerOptions& o) {
   f.number("node-cidr-mask-size-ipv6", o.node_cidr_mask_size_ipv6, "BITS",
            "the prefix of a node's share of the IPv6 range");
   f.text("network-backend", o.network_backend, "NAME",
-         "how nodes reach each other's pods: vxlan, host-gw (all on one link), none");
+         "how nodes reach each other's pods: vxlan, host-gw (all on one link), none (the pods' "
+         "network is made by CNI plug-ins of others)");
   f.text("vxlan-port", o.vxlan_port, "PORT", "UDP port between nodes");
   f.joined("service-cidr", o.service_cidr, "CIDR",
            "addresses of services; the first range's IP family is the default");

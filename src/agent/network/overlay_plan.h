@@ -6,7 +6,7 @@
 //            hardware address is a function of that one; the device sends what goes there to the
 //            node's own address. Nothing is learnt, nothing is asked for.
 //   host-gw  a route to each other node's range by the node's address: all nodes on one link.
-//   none     nothing: another's plug-in does it.
+//   none     nothing: plug-ins of others do it (agent/cni).
 #pragma once
 
 #include <cstdint>

@@ -88,6 +88,10 @@ class PolicyNetwork final : public PodNetwork {
   void keep_only(const std::vector<std::string>& sandbox_ids) override {
     network_.keep_only(sandbox_ids);
   }
+  std::string not_ready() const override { return network_.not_ready(); }
+  void on_readiness(std::function<void()> changed) override {
+    network_.on_readiness(std::move(changed));
+  }
 
  private:
   PodNetwork& network_;
