@@ -77,7 +77,7 @@ std::string text_of(const std::string& path) {
 Result<void> write_files(const NewFiles& files) {
   TRY(base::make_dirs(files.folder, 0750));
   for (const auto& [path, content] : files.contents) {
-    TRY(base::write_file(path, content(), 0644, base::Durability::kPlain));
+    TRY(write_shared_file(path, content()));
   }
   TRY(base::make_dirs(files.message.substr(0, files.message.rfind('/')), 0750));
   TRY(base::write_file(files.message, "", 0666, base::Durability::kPlain));
@@ -95,6 +95,18 @@ std::string end_of(const std::string& path, int64_t most_bytes) {
 }
 
 }  // namespace
+
+Result<void> write_shared_file(const std::string& path, std::string_view text) {
+  auto before = base::read_file(path);
+  if (before.ok() && *before == text) return {};
+  if (!before.ok()) return base::write_file(path, text, 0644, base::Durability::kPlain);
+  base::UniqueFd fd(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  if (!fd.valid() ||
+      write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return errno_error(errno, "write " + path);
+  }
+  return {};
+}
 
 // The objects of one container's environment, fetched one after the other.
 struct Configurer::Lookup {

@@ -63,6 +63,10 @@ class Configurer final : public ContainerConfigurer {
 // securityContext of pod and container together; supplemental groups with fsGroup.
 runtime::SecurityContext security_of(const Pod& pod, const json::Value& container);
 
+// One of the files that all containers of a pod share. Where it is, it stays the same file: a
+// container that is starting holds it, and the kernel mounts none that has lost its name. Blocks.
+Result<void> write_shared_file(const std::string& path, std::string_view text);
+
 // Refuses an image or user that would be root where runAsNonRoot forbids it.
 Result<void> check_non_root(const Pod& pod, const ContainerSpec& container,
                             const runtime::ImageSpec& image);

@@ -1,8 +1,12 @@
 #include "agent/container_config.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 
 #include "agent/pod_resources.h"
+#include "base/file.h"
+#include "temp_dir.h"
 
 using namespace knarr;
 using namespace knarr::agent;
@@ -77,6 +81,23 @@ TEST_CASE("the environment of a container, in order, with its sources") {
   auto missing = make_environment({*pod, pod->containers()[0], node, ips, objects, services});
   REQUIRE_FALSE(missing.ok());
   CHECK(missing.error().message == "configmap \"m\" not found");
+}
+
+TEST_CASE("a file that containers share stays the same file") {
+  test::TempDir folder;
+  std::string path = folder.path() + "/hosts";
+  auto inode = [&] {
+    struct stat info {};
+    REQUIRE(stat(path.c_str(), &info) == 0);
+    return info.st_ino;
+  };
+  REQUIRE(write_shared_file(path, "long text").ok());
+  auto first = inode();
+  for (const char* text : {"long text", "short", ""}) {
+    REQUIRE(write_shared_file(path, text).ok());
+    CHECK(*base::read_file(path) == text);
+    CHECK(inode() == first);
+  }
 }
 
 TEST_CASE("hosts and resolv.conf") {
