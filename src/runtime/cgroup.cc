@@ -185,7 +185,7 @@ Result<void> Cgroups::enable_controllers(const std::string& path) const {
 
 Result<void> Cgroups::create(const std::string& path, const Resources& resources, bool leaf) const {
   for_each_folder(path, [](const std::string& group) {
-    if (!make_path(group)) log_once(group, errno_error(errno, "mkdir " + group));
+    if (!make_path(group)) log_once("folder", errno_error(errno, "mkdir " + group));
   });
   TRY(enable_controllers(path));
   TRY(update(path, resources));

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "runtime/copy_contents.h"
 #include "runtime/image/snapshot.h"
+#include "runtime/image/user_namespace.h"
 
 #ifndef MOUNT_ATTR_RDONLY
 #include <linux/mount.h>
@@ -66,16 +67,20 @@ Result<void> set_attributes(int fd, const char* path, unsigned flags, uint64_t a
   return {};
 }
 
-// In a user namespace mknod is refused even with CAP_MKNOD.
-bool mknod_allowed() {
-  char text[64] = {};
-  base::UniqueFd fd(open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
-  ssize_t n = fd.valid() ? read(fd.get(), text, sizeof text - 1) : -1;
-  unsigned inside = 1;
-  unsigned outside = 1;
-  unsigned count = 0;
-  return n > 0 && sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
-         outside == 0 && count == UINT_MAX;
+Result<base::UniqueFd> new_mount(const char* type, unsigned attributes) {
+  base::UniqueFd context(fsopen(type, FSOPEN_CLOEXEC));
+  if (!context.valid() || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return mount_error("make", type);
+  }
+  base::UniqueFd made(fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
+  if (!made.valid()) return mount_error("mount", type);
+  return made;
+}
+
+Result<void> attach_tree(const base::UniqueFd& tree, const std::string& path) {
+  TRY_ASSIGN(std::string target, make_folders(path, 0755));
+  if (move_mount(tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0) return {};
+  return mount_error("mount", path);
 }
 
 uint64_t propagation_of(Mount::Propagation propagation) {
@@ -157,11 +162,24 @@ Result<std::string> make_folders(const std::string& path, mode_t mode) {
 }
 
 Result<void> Rootfs::gather() {
-  bind_nodes_ = !mknod_allowed();
+  bind_nodes_ = in_user_namespace();  // mknod is refused there
+  TRY(gather_views());
   TRY(gather_mounts());
   TRY(gather_devices());
   std::string shm = spec_.shm_path.empty() ? "/dev/shm" : spec_.shm_path;
   if (Result<base::UniqueFd> tree = copy_tree(shm, false); tree.ok()) shm_ = std::move(*tree);
+  return {};
+}
+
+// While the host's own are there: in a user namespace the kernel makes none for who sees none. Of
+// the node's own processes, which a pod may ask for, a user has no other view than the host's.
+Result<void> Rootfs::gather_views() {
+  constexpr unsigned kInert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV;
+  Result<base::UniqueFd> proc = new_mount("proc", kInert);
+  if (!proc.ok() && in_user_namespace()) proc = copy_tree("/proc", true);
+  TRY_ASSIGN(proc_, std::move(proc));
+  unsigned read_only = spec_.security.privileged ? 0 : MOUNT_ATTR_RDONLY;
+  TRY_ASSIGN(sys_, new_mount("sysfs", kInert | read_only));
   return {};
 }
 
@@ -284,12 +302,10 @@ Result<void> Rootfs::populate() {
 }
 
 Result<void> Rootfs::mount_defaults() {
-  constexpr unsigned long kInert = MS_NOSUID | MS_NOEXEC | MS_NODEV;
-  unsigned long sys_flags = kInert | (spec_.security.privileged ? 0 : MS_RDONLY);
-  if (!user_mounts("/proc")) TRY(mount_at("proc", "/proc", kInert, nullptr));
+  if (!user_mounts("/proc")) TRY(attach_tree(proc_, "/proc"));
   if (!user_mounts("/dev")) TRY(mount_dev());
   if (!user_mounts("/sys")) {
-    TRY(mount_at("sysfs", "/sys", sys_flags, nullptr));
+    TRY(attach_tree(sys_, "/sys"));
     if (!user_mounts("/sys/fs/cgroup")) TRY(mount_cgroups());
   }
   return {};
@@ -300,10 +316,7 @@ Result<void> Rootfs::mount_dev() {
   TRY(mount_at("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
                "newinstance,ptmxmode=0666,mode=0620,gid=5"));
   if (!user_mounts("/dev/shm") && shm_.valid()) {
-    TRY_ASSIGN(std::string target, make_folders("/dev/shm", 0755));
-    if (move_mount(shm_.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-      return mount_error("mount", "/dev/shm");
-    }
+    TRY(attach_tree(shm_, "/dev/shm"));
   }
   if (!user_mounts("/dev/mqueue")) {
     TRY(mount_at("mqueue", "/dev/mqueue", MS_NOSUID | MS_NOEXEC | MS_NODEV, nullptr));

@@ -44,6 +44,7 @@ class Rootfs {
     gid_t gid = 0;
   };
 
+  Result<void> gather_views();
   Result<void> gather_mounts();
   Result<void> gather_devices();
   void gather_host_devices(const std::string& folder);
@@ -58,7 +59,7 @@ class Rootfs {
   const LaunchSpec& spec_;
   std::vector<Source> sources_;
   std::vector<Node> nodes_;
-  base::UniqueFd shm_;
+  base::UniqueFd proc_, sys_, shm_;
   bool bind_nodes_ = false;
 };
 

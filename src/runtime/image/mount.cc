@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/format.h"
+#include "runtime/image/user_namespace.h"
 
 namespace knarr::runtime {
 
@@ -15,6 +16,7 @@ namespace {
 
 // mount(2) copies one page of options, of which the last byte is lost.
 constexpr size_t kMaxOptions = 4094;
+constexpr size_t kMaxOwnOptions = kMaxOptions - sizeof ",userxattr";
 
 // The overlay takes ',' for the end of an option and ':' for the end of a layer.
 std::string escaped(const std::string& path) {
@@ -27,7 +29,9 @@ std::string escaped(const std::string& path) {
 }
 
 Result<void> mount_with(const OverlayMount& m, const std::string& target, bool relative) {
-  std::string options = overlay_options(m, relative);
+  // Whose root may not set the attributes that the overlay keeps its notes in.
+  static const bool user_attributes = in_user_namespace();
+  std::string options = overlay_options(m, relative) + (user_attributes ? ",userxattr" : "");
   if (options.size() > kMaxOptions) {
     return make_error(Code::kInvalid, fmt::format("mount overlay at {}: too many layers ({})",
                                                   target, m.lower.size()));
@@ -59,7 +63,7 @@ std::string overlay_options(const OverlayMount& m, bool relative) {
 }
 
 Result<void> mount_overlay(const OverlayMount& m, const std::string& target) {
-  if (overlay_options(m, false).size() <= kMaxOptions) return mount_with(m, target, false);
+  if (overlay_options(m, false).size() <= kMaxOwnOptions) return mount_with(m, target, false);
   // Names relative to the working directory are short; a thread can have one of its own.
   return on_thread(CLONE_FS, [&]() -> Result<void> {
     if (chdir(m.layers_dir.c_str()) != 0) return errno_error(errno, "chdir " + m.layers_dir);

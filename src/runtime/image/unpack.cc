@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "runtime/image/files.h"
 #include "runtime/image/tar_reader.h"
+#include "runtime/image/user_namespace.h"
 
 namespace knarr::runtime {
 
@@ -154,6 +155,8 @@ Result<void> Unpacker::apply(const TarEntry& entry) {
     return make_error(Code::kInvalid, fmt::format("owner {}:{} of {} is out of range", entry.uid,
                                                   entry.gid, place.path));
   }
+  bool device = entry.type == TarType::kCharDevice || entry.type == TarType::kBlockDevice;
+  if (device && in_user_namespace()) return {};  // it could not be used there either
   // A hard link may name what its own place holds; that stays then.
   if (entry.type == TarType::kHardLink && path_parts(entry.link) == parts) return {};
   TRY_ASSIGN(bool there, make_room(place, entry.type == TarType::kDirectory));
