@@ -14,6 +14,8 @@
 #include "cli/command.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
+#include "cli/dev_slirp.h"
+#include "cli/dev_user_space.h"
 #include "cli/flags.h"
 #include "cli/kubectl/tab_writer.h"
 #include "cli/local_client.h"
@@ -24,36 +26,44 @@ namespace {
 
 constexpr size_t kMostName = 20;  // of paths of sockets, 107 bytes
 constexpr int64_t kMostNodes = 50;
+constexpr int kFirstApiPort = 16443;
+constexpr int kApiPorts = 200;
 
 struct DevOptions {
-  std::string dev_dir = "/var/lib/knarr/dev";
+  std::string dev_dir;
   std::string cgroup_root = "knarr-dev";
   std::string name = "dev";
   int64_t nodes = 0;
   std::vector<std::string> publish;
   bool all = false;
+  DevPlace place;
 };
 
 FlagSet dev_flags(DevOptions& o) {
   FlagSet f(
       "knarr dev up | down | stop [NAME] | list | load IMAGE | logs [NAME [NODE]]",
       "Clusters of several nodes on this machine, each node in a network namespace of its own."
-      "\nNeeds root. NAME is \"dev\" when not given; the node names are NAME-server and "
-      "NAME-agent-1, ...\n"
+      "\nNAME is \"dev\" when not given; the node names are NAME-server and NAME-agent-1, ...\n"
       "  up      makes a cluster, or starts it again; kubectl's context becomes knarr-NAME\n"
       "  down    removes it and all that belongs to it\n"
       "  stop    ends its nodes and pods; what is stored stays, `up` brings them back\n"
       "  list    the clusters there are\n"
       "  load    gives an image to every node: a file of `docker save`, an OCI layout in a "
       "tar or a folder,\n          or the name of one that docker or podman has\n"
-      "  logs    what a node's knarr wrote; NODE is server (if not given) or agent-1, ...");
+      "  logs    what a node's knarr wrote; NODE is server (if not given) or agent-1, ...\n"
+      "Without root a user has clusters of his own, in a user namespace; wanted are uidmap, "
+      "slirp4netns and\n"
+      "lines in /etc/subuid and /etc/subgid. What that can't do: ports below 1024 of this machine, "
+      "and, without\n"
+      "a systemd user session and cgroup v2, limits of memory and CPU.");
   f.text("name", o.name, "NAME", "the cluster, where no NAME is given");
   f.number("nodes", o.nodes, "N",
            "how many nodes, the first of them the server; 0: as many as there are, or one");
   f.list("publish", o.publish, "HOSTPORT:PORT",
          "a port of this machine that leads to one of the node with the server; /udp may follow");
   f.boolean("all", o.all, "down, stop: every cluster");
-  f.text("dev-dir", o.dev_dir, "DIR", "where clusters are kept");
+  f.text("dev-dir", o.dev_dir, "DIR",
+         "where clusters are kept; if empty, /var/lib/knarr/dev or ~/.local/share/knarr/dev");
   f.text("cgroup-root", o.cgroup_root, "NAME", "what names of cgroups begin with");
   return f;
 }
@@ -65,7 +75,7 @@ int count_running(const DevCluster& c) {
 }
 
 Result<DevCluster> known_or_new(const DevOptions& o) {
-  auto known = load_dev_cluster(o.dev_dir, o.name);
+  auto known = load_dev_cluster(o.place, o.name);
   if (known.ok()) {
     if (!o.publish.empty() && o.publish != known->publish) {
       return make_error(Code::kBadRequest,
@@ -80,25 +90,69 @@ Result<DevCluster> known_or_new(const DevOptions& o) {
   if (known.error().code != Code::kNotFound) return known;
   DevCluster c;
   c.name = o.name;
-  c.dev_dir = o.dev_dir;
+  c.place = o.place;
   c.cgroup_root = o.cgroup_root;
   c.nodes = 0;
   c.publish = o.publish;
   std::vector<int> taken;
-  for (const DevCluster& other : list_dev_clusters(o.dev_dir)) taken.push_back(other.subnet);
+  for (const DevCluster& other : list_dev_clusters(o.place)) taken.push_back(other.subnet);
   TRY_ASSIGN(c.subnet, DevNetwork::free_subnet(taken));
   return c;
 }
 
+// Ports of the machine, from where its network is not ours.
+Result<void> forward_ports(DevCluster& c) {
+  DevSlirp slirp(c.place.run_root);
+  for (const std::string& text : c.publish) {
+    TRY_ASSIGN(Published p, parse_published(text));
+    TRY(slirp.unforward(std::stoi(p.host_port), p.protocol));
+    TRY(slirp.forward("0.0.0.0", std::stoi(p.host_port), p.protocol));
+  }
+  if (c.api_port != 0) {
+    TRY(slirp.unforward(c.api_port, "tcp"));
+    return slirp.forward("127.0.0.1", c.api_port, "tcp");
+  }
+  Result<void> done;
+  for (int port = kFirstApiPort; port < kFirstApiPort + kApiPorts; port++) {
+    done = slirp.forward("127.0.0.1", port, "tcp");
+    if (done.ok()) c.api_port = port;
+    if (done.ok()) return save_dev_cluster(c);
+  }
+  return done;
+}
+
+Result<void> take_back_ports(const DevCluster& c) {
+  DevSlirp slirp(c.place.run_root);
+  for (const std::string& text : c.publish) {
+    TRY_ASSIGN(Published p, parse_published(text));
+    TRY(slirp.unforward(std::stoi(p.host_port), p.protocol));
+  }
+  return slirp.unforward(c.api_port, "tcp");
+}
+
 Result<void> bring_up(DevCluster& c) {
   TRY(save_dev_cluster(c));
-  TRY(DevNetwork(c.subnet, c.run() + "/net").ensure(c.nodes, c.publish));
+  std::vector<std::string> published = c.publish;
+  if (c.place.rootless) {
+    TRY(forward_ports(c));
+    published.push_back(fmt::format("{}:6443", c.api_port));
+  }
+  TRY(DevNetwork(c).ensure(c.nodes, published));
   TRY(start_dev_nodes(c));
   return add_dev_context(c);
 }
 
-Result<void> take_down(const DevCluster& c) {
+Result<void> stop(const DevCluster& c) {
   TRY(stop_dev_cluster(c));
+  if (!c.place.rootless) return {};
+  auto taken = take_back_ports(c);
+  // They end with the last cluster in any case.
+  if (!taken.ok()) std::fprintf(stderr, "knarr: ports: %s\n", taken.error().message.c_str());
+  return {};
+}
+
+Result<void> take_down(const DevCluster& c) {
+  TRY(stop(c));
   TRY(remove_dev_context(c));
   return remove_dev_files(c);
 }
@@ -112,7 +166,7 @@ Result<void> up(const DevOptions& o) {
   if (o.nodes < 0 || o.nodes > kMostNodes) {
     return make_error(Code::kBadRequest, fmt::format("--nodes: want 1 to {}", kMostNodes));
   }
-  for (const std::string& p : o.publish) TRY(check_published(p));
+  for (const std::string& p : o.publish) TRY(parse_published(p));
   TRY_ASSIGN(DevCluster c, known_or_new(o));
   bool fresh = c.nodes == 0;
   int wanted = std::max({c.nodes, static_cast<int>(o.nodes), 1});
@@ -124,7 +178,7 @@ Result<void> up(const DevOptions& o) {
   c.nodes = wanted;
   auto done = bring_up(c);
   if (!done.ok()) {
-    auto ended = fresh ? take_down(c) : stop_dev_cluster(c);
+    auto ended = fresh ? take_down(c) : stop(c);
     if (!ended.ok()) std::fprintf(stderr, "knarr: %s\n", ended.error().message.c_str());
     return done;
   }
@@ -137,13 +191,13 @@ Result<void> up(const DevOptions& o) {
 Result<void> end(const DevOptions& o, bool down) {
   std::vector<DevCluster> clusters;
   if (o.all) {
-    clusters = list_dev_clusters(o.dev_dir);
+    clusters = list_dev_clusters(o.place);
   } else {
-    TRY_ASSIGN(DevCluster one, load_dev_cluster(o.dev_dir, o.name));
+    TRY_ASSIGN(DevCluster one, load_dev_cluster(o.place, o.name));
     clusters.push_back(std::move(one));
   }
   for (const DevCluster& c : clusters) {
-    TRY(down ? take_down(c) : stop_dev_cluster(c));
+    TRY(down ? take_down(c) : stop(c));
     std::printf("cluster %s is %s\n", c.name.c_str(), down ? "gone" : "stopped");
   }
   return {};
@@ -151,11 +205,11 @@ Result<void> end(const DevOptions& o, bool down) {
 
 Result<void> list(const DevOptions& o) {
   std::string text = "NAME\tNODES\tRUNNING\tADDRESS\tPUBLISHED\n";
-  for (const DevCluster& c : list_dev_clusters(o.dev_dir)) {
+  for (const DevCluster& c : list_dev_clusters(o.place)) {
     std::string published;
     for (const std::string& p : c.publish) published += (published.empty() ? "" : ",") + p;
     text += fmt::format("{}\t{}\t{}\t{}\t{}\n", c.name, c.nodes, count_running(c),
-                        DevNetwork(c.subnet, "").address(0), published);
+                        DevNetwork(c).address(0), published);
   }
   std::fputs(kubectl::set_in_columns(text).c_str(), stdout);
   return {};
@@ -213,7 +267,7 @@ Result<void> import_folder(const DevCluster& c, const std::string& folder) {
 }
 
 Result<void> load(const DevOptions& o, const std::string& what) {
-  TRY_ASSIGN(DevCluster c, load_dev_cluster(o.dev_dir, o.name));
+  TRY_ASSIGN(DevCluster c, load_dev_cluster(o.place, o.name));
   char* real = realpath(what.c_str(), nullptr);
   if (real == nullptr) return import_named(c, what);
   std::string path = real;
@@ -222,7 +276,7 @@ Result<void> load(const DevOptions& o, const std::string& what) {
 }
 
 Result<void> logs(const DevOptions& o, const std::string& node) {
-  TRY_ASSIGN(DevCluster c, load_dev_cluster(o.dev_dir, o.name));
+  TRY_ASSIGN(DevCluster c, load_dev_cluster(o.place, o.name));
   for (int i = 0; i < c.nodes; i++) {
     bool asked = c.node_name(i) == node || c.node_name(i) == c.name + "-" + node;
     if (!asked) continue;
@@ -233,7 +287,28 @@ Result<void> logs(const DevOptions& o, const std::string& node) {
   return make_error(Code::kNotFound, "cluster " + c.name + " has no node " + node);
 }
 
+Result<void> change(const DevOptions& o, const std::string& verb) {
+  return verb == "up" ? up(o) : end(o, verb == "down");
+}
+
+Result<void> change_without_root(const DevOptions& o, const std::string& verb) {
+  DevUserSpace space(o.place.run_root);
+  if (verb == "up" && !enter_delegated_cgroup()) {
+    std::fputs("knarr: no cgroups of one's own here: pods have no limits of memory and CPU\n",
+               stderr);
+  }
+  TRY(space.ensure());
+  TRY(space.enter(verb == "up"));
+  auto done = change(o, verb);
+  for (const DevCluster& c : list_dev_clusters(o.place)) {
+    if (count_running(c) > 0) return done;
+  }
+  TRY(space.end());
+  return done;
+}
+
 Result<void> run(DevOptions& o, const Args& words) {
+  o.place = DevPlace::of_caller(o.dev_dir);
   std::string verb = words.empty() ? "" : words[0];
   size_t most = verb == "logs" ? 3 : verb == "list" ? 1 : 2;
   bool known = verb == "up" || verb == "down" || verb == "stop" || verb == "list" ||
@@ -244,15 +319,12 @@ Result<void> run(DevOptions& o, const Args& words) {
         "want up, down, stop, list, load IMAGE or logs; `knarr dev --help` says more");
   }
   if (verb == "list") return list(o);
-  if (geteuid() != 0) {
-    return make_error(Code::kForbidden, "knarr dev " + verb + " needs root: say it with sudo");
-  }
   if (verb != "load" && words.size() > 1) o.name = words[1];
   if (verb == "load") return load(o, words[1]);
   if (verb == "logs") return logs(o, words.size() > 2 ? words[2] : "server");
   DevLock lock;
-  TRY(lock.take());
-  return verb == "up" ? up(o) : end(o, verb == "down");
+  TRY(lock.take(o.place.run_root));
+  return o.place.rootless ? change_without_root(o, verb) : change(o, verb);
 }
 
 }  // namespace

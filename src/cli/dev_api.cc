@@ -21,7 +21,7 @@ Result<kubectl::ApiClient> open_api(const DevCluster& cluster) {
   kubectl::ConfigOverrides overrides;
   overrides.kubeconfig = cluster.data_of(0) + "/kubeconfig";
   // Written for the node's own namespace.
-  overrides.server = "https://" + DevNetwork(cluster.subnet, "").address(0) + ":6443";
+  overrides.server = "https://" + DevNetwork(cluster).address(0) + ":6443";
   TRY_ASSIGN(json::Value config, kubectl::read_kubeconfigs(overrides));
   TRY_ASSIGN(auto client, kubectl::client_config(config, overrides));
   TRY_ASSIGN(auto session, kubectl::HttpSession::open(client));

@@ -6,50 +6,76 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "base/json.h"
 
 namespace knarr::cli {
 
 namespace {
 
-constexpr char kRunRoot[] = "/run/knarr-dev";
+constexpr char kRootsData[] = "/var/lib/knarr/dev";
+
+std::string variable(const char* name) {
+  const char* value = getenv(name);
+  return value != nullptr ? value : "";
+}
 
 std::string short_name(int node) { return node == 0 ? "server" : "agent-" + std::to_string(node); }
 
 }  // namespace
 
-std::string DevCluster::run() const { return std::string(kRunRoot) + "/" + name; }
+DevPlace DevPlace::of_caller(const std::string& dev_dir) {
+  DevPlace p;
+  p.rootless = geteuid() != 0;
+  p.run_root = "/run/knarr-dev";
+  p.dev_dir = kRootsData;
+  if (p.rootless) {
+    std::string run = variable("XDG_RUNTIME_DIR"), data = variable("XDG_DATA_HOME");
+    bool own = !run.empty() && access(run.c_str(), W_OK) == 0;
+    p.run_root = own ? run + "/knarr-dev" : fmt::format("/tmp/knarr-dev-{}", geteuid());
+    p.dev_dir = (data.empty() ? variable("HOME") + "/.local/share" : data) + "/knarr/dev";
+  }
+  // Absolute: the command goes to other mounts.
+  if (!dev_dir.empty()) p.dev_dir = std::filesystem::absolute(dev_dir).lexically_normal();
+  return p;
+}
+
 std::string DevCluster::node_name(int node) const { return name + "-" + short_name(node); }
 std::string DevCluster::data_of(int node) const { return data() + "/" + short_name(node); }
 std::string DevCluster::run_of(int node) const { return run() + "/" + short_name(node); }
 std::string DevCluster::cgroup_of(int node) const { return cgroup_root + "-" + node_name(node); }
 
-Result<void> DevLock::take() {
+Result<void> DevLock::take(const std::string& run_root) {
+  run_root_ = run_root;
   while (true) {
-    TRY(base::make_dirs(kRunRoot));
-    fd_.reset(open(kRunRoot, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    TRY(base::make_dirs(run_root, geteuid() == 0 ? 0755 : 0700));
+    fd_.reset(open(run_root.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd_.valid() || flock(fd_.get(), LOCK_EX) != 0) {
-      return errno_error(errno, std::string("lock ") + kRunRoot);
+      return errno_error(errno, "lock " + run_root);
     }
     // Who had it may have removed the folder while we waited.
     struct stat held {
     }, now{};
-    if (fstat(fd_.get(), &held) == 0 && stat(kRunRoot, &now) == 0 && held.st_ino == now.st_ino) {
-      return {};
-    }
+    bool same = fstat(fd_.get(), &held) == 0 && stat(run_root.c_str(), &now) == 0 &&
+                held.st_ino == now.st_ino;
+    if (!same) continue;
+    // Below /tmp others could have made it.
+    if (held.st_uid == geteuid()) return {};
+    return make_error(Code::kForbidden, run_root + " belongs to another user");
   }
 }
 
 // The folder goes with the last cluster: rmdir leaves one that holds something.
-DevLock::~DevLock() { rmdir(kRunRoot); }
+DevLock::~DevLock() { rmdir(run_root_.c_str()); }
 
-Result<DevCluster> load_dev_cluster(const std::string& dev_dir, const std::string& name) {
+Result<DevCluster> load_dev_cluster(const DevPlace& place, const std::string& name) {
   DevCluster c;
   c.name = name;
-  c.dev_dir = dev_dir;
+  c.place = place;
   std::string path = c.data() + "/cluster.json";
   if (!base::file_exists(path)) {
     return make_error(Code::kNotFound, "there is no cluster " + name + " (knarr dev list)");
@@ -60,6 +86,7 @@ Result<DevCluster> load_dev_cluster(const std::string& dev_dir, const std::strin
   c.nodes = static_cast<int>(v["nodes"].as_int());
   c.subnet = static_cast<int>(v["subnet"].as_int());
   for (const json::Value& p : v["publish"].elements()) c.publish.push_back(p.text());
+  c.api_port = static_cast<int>(v["apiPort"].as_int());
   c.kubeconfig = v["kubeconfig"].text();
   c.previous_context = v["previousContext"].text();
   c.made_kubeconfig = v["madeKubeconfig"].as_bool();
@@ -74,6 +101,7 @@ Result<void> save_dev_cluster(const DevCluster& c) {
                                        {"subnet", c.subnet},
                                        {"cgroupRoot", c.cgroup_root},
                                        {"publish", std::move(publish)},
+                                       {"apiPort", c.api_port},
                                        {"kubeconfig", c.kubeconfig},
                                        {"previousContext", c.previous_context},
                                        {"madeKubeconfig", c.made_kubeconfig},
@@ -82,11 +110,11 @@ Result<void> save_dev_cluster(const DevCluster& c) {
   return base::write_file(c.data() + "/cluster.json", json::write(v), 0600);
 }
 
-std::vector<DevCluster> list_dev_clusters(const std::string& dev_dir) {
+std::vector<DevCluster> list_dev_clusters(const DevPlace& place) {
   std::vector<DevCluster> out;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(dev_dir, ignored)) {
-    auto cluster = load_dev_cluster(dev_dir, entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(place.dev_dir, ignored)) {
+    auto cluster = load_dev_cluster(place, entry.path().filename());
     if (cluster.ok()) out.push_back(*std::move(cluster));
   }
   std::sort(out.begin(), out.end(),
@@ -99,8 +127,10 @@ Result<void> remove_dev_files(const DevCluster& c) {
   std::filesystem::remove_all(c.data(), error);
   if (error) return make_error(Code::kUnknown, "remove " + c.data() + ": " + error.message());
   // Empty ones only.
-  rmdir(c.dev_dir.c_str());
-  if (c.dev_dir == "/var/lib/knarr/dev") rmdir("/var/lib/knarr");
+  rmdir(c.place.dev_dir.c_str());
+  if (c.place.dev_dir.ends_with("/knarr/dev")) {
+    rmdir(c.place.dev_dir.substr(0, c.place.dev_dir.rfind('/')).c_str());
+  }
   return {};
 }
 

@@ -1,6 +1,6 @@
 // A cluster of `knarr dev`: several nodes on this machine, each a process in a network namespace of
 // its own. What it is lies in <dev-dir>/<name>/cluster.json, what nodes store beside it; what ends
-// with the machine is below /run/knarr-dev/<name>. Node 0 is the server. Blocking: commands only.
+// with the machine is below <run-root>/<name>. Node 0 is the server. Blocking: commands only.
 #pragma once
 
 #include <string>
@@ -11,20 +11,30 @@
 
 namespace knarr::cli {
 
+// Where the clusters of one user are.
+struct DevPlace {
+  std::string dev_dir;   // root's: /var/lib/knarr/dev, another user's: ~/.local/share/knarr/dev
+  std::string run_root;  // /run/knarr-dev, $XDG_RUNTIME_DIR/knarr-dev
+  bool rootless = false;
+
+  static DevPlace of_caller(const std::string& dev_dir);  // empty: as above
+};
+
 struct DevCluster {
   std::string name;
-  std::string dev_dir;
+  DevPlace place;
   std::string cgroup_root;
   int nodes = 1;
   int subnet = 0;                    // N of 10.89.N.0/24
   std::vector<std::string> publish;  // "8080:80", "5353:30053/udp"
+  int api_port = 0;                  // rootless: of 127.0.0.1, leads to the API server
   std::string kubeconfig;            // the user's, with our context in it; may be empty
   std::string previous_context;
   bool made_kubeconfig = false;
   bool made_kubeconfig_folder = false;
 
-  std::string data() const { return dev_dir + "/" + name; }
-  std::string run() const;
+  std::string data() const { return place.dev_dir + "/" + name; }
+  std::string run() const { return place.run_root + "/" + name; }
   std::string node_name(int node) const;
   std::string data_of(int node) const;
   std::string run_of(int node) const;
@@ -38,15 +48,16 @@ struct DevCluster {
 class DevLock {
  public:
   ~DevLock();
-  Result<void> take();
+  Result<void> take(const std::string& run_root);
 
  private:
+  std::string run_root_;
   base::UniqueFd fd_;
 };
 
-Result<DevCluster> load_dev_cluster(const std::string& dev_dir, const std::string& name);
+Result<DevCluster> load_dev_cluster(const DevPlace& place, const std::string& name);
 Result<void> save_dev_cluster(const DevCluster& cluster);
-std::vector<DevCluster> list_dev_clusters(const std::string& dev_dir);
+std::vector<DevCluster> list_dev_clusters(const DevPlace& place);
 
 // Whether the node's process runs; its pid, or 0.
 int pid_of_dev_node(const DevCluster& cluster, int node);

@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <sstream>
 
 #include "api/codec/yaml.h"
 #include "base/file.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
+#include "cli/dev_user.h"
 
 namespace knarr::cli {
 
@@ -23,24 +24,17 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-// passwd(5), read here: the C library's look-up would want shared libraries.
 std::string home_of(const std::string& user) {
-  auto text = base::read_file("/etc/passwd");
-  std::istringstream lines(text.ok() ? *text : "");
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with(user + ":")) continue;
-    size_t shell = line.rfind(':');
-    size_t home = line.rfind(':', shell - 1);
-    return line.substr(home + 1, shell - home - 1);
-  }
-  return "";
+  auto passwd = base::read_file("/etc/passwd");
+  auto entry = find_user(passwd.ok() ? *passwd : "", user);
+  return entry ? entry->home : "";
 }
 
-std::string kubeconfig_of_user() {
+std::string kubeconfig_of_user(bool rootless) {
   std::string files = variable("KUBECONFIG");
   std::string first = files.substr(0, files.find(':'));
-  std::string home =
-      variable("SUDO_USER").empty() ? variable("HOME") : home_of(variable("SUDO_USER"));
+  std::string sudo_user = rootless ? "" : variable("SUDO_USER");
+  std::string home = sudo_user.empty() ? variable("HOME") : home_of(sudo_user);
   if (first.empty() && !home.empty()) first = home + "/.kube/config";
   char* real = realpath(first.c_str(), nullptr);  // a symbolic link stays one
   if (real == nullptr) return first;
@@ -49,7 +43,8 @@ std::string kubeconfig_of_user() {
   return first;
 }
 
-void give_to_user(const std::string& path) {
+void give_to_user(const std::string& path, bool rootless) {
+  if (rootless) return;
   std::string uid = variable("SUDO_UID"), gid = variable("SUDO_GID");
   if (uid.empty() || gid.empty()) return;
   if (chown(path.c_str(), static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10)),
@@ -73,13 +68,14 @@ Result<json::Value> read_config(const std::string& path) {
   return std::move((*documents)[0]);
 }
 
-Result<void> write_config(const std::string& path, const json::Value& config) {
+Result<void> write_config(const DevCluster& cluster, const json::Value& config) {
+  const std::string& path = cluster.kubeconfig;
   struct stat before {};
   bool was = stat(path.c_str(), &before) == 0;
   TRY(base::write_file(path, api::write_yaml(config), 0600));
   if (!was) {
-    give_to_user(path);
-  } else if (chown(path.c_str(), before.st_uid, before.st_gid) != 0) {
+    give_to_user(path, cluster.place.rootless);
+  } else if (!cluster.place.rootless && chown(path.c_str(), before.st_uid, before.st_gid) != 0) {
     return errno_error(errno, "give back " + path);
   }
   return {};
@@ -96,14 +92,14 @@ void erase_named(json::Value& config, const char* list, const std::string& name)
 
 Result<void> add_dev_context(DevCluster& cluster) {
   if (cluster.kubeconfig.empty()) {
-    cluster.kubeconfig = kubeconfig_of_user();
+    cluster.kubeconfig = kubeconfig_of_user(cluster.place.rootless);
     if (cluster.kubeconfig.empty()) return {};
     std::string folder = cluster.kubeconfig.substr(0, cluster.kubeconfig.rfind('/'));
     cluster.made_kubeconfig_folder = !base::file_exists(folder);
     cluster.made_kubeconfig = !base::file_exists(cluster.kubeconfig);
     if (cluster.made_kubeconfig_folder) {
       TRY(base::make_dirs(folder, 0750));
-      give_to_user(folder);
+      give_to_user(folder, cluster.place.rootless);
     }
   }
   TRY_ASSIGN(json::Value config, read_config(cluster.kubeconfig));
@@ -114,8 +110,9 @@ Result<void> add_dev_context(DevCluster& cluster) {
   TRY(save_dev_cluster(cluster));
   for (const char* list : kLists) erase_named(config, list, name);
   json::Value where = own["clusters"][0]["cluster"];
-  DevNetwork network(cluster.subnet, "");
-  where.set("server", "https://" + network.address(0) + ":6443");
+  where.set("server", cluster.place.rootless
+                          ? fmt::format("https://127.0.0.1:{}", cluster.api_port)
+                          : "https://" + DevNetwork(cluster).address(0) + ":6443");
   config.member("clusters")
       .push_back(json::Value::object({{"name", name}, {"cluster", std::move(where)}}));
   config.member("users").push_back(
@@ -124,7 +121,7 @@ Result<void> add_dev_context(DevCluster& cluster) {
   config.member("contexts")
       .push_back(json::Value::object({{"name", name}, {"context", std::move(context)}}));
   config.set("current-context", name);
-  return write_config(cluster.kubeconfig, config);
+  return write_config(cluster, config);
 }
 
 Result<void> remove_dev_context(const DevCluster& cluster) {
@@ -148,7 +145,7 @@ Result<void> remove_dev_context(const DevCluster& cluster) {
     }
     config.set("current-context", known ? cluster.previous_context : "");
   }
-  return write_config(cluster.kubeconfig, config);
+  return write_config(cluster, config);
 }
 
 }  // namespace knarr::cli

@@ -26,7 +26,6 @@ constexpr int kFirstSubnet = 100;
 constexpr int kLastSubnet = 254;
 constexpr int kBridgeHost = 254;  // its share in the bridge's hardware address
 constexpr char kForward[] = "/proc/sys/net/ipv4/ip_forward";
-constexpr char kForwardBefore[] = "/run/knarr-dev/.ip_forward";
 constexpr char kBridge[] = "lan";
 
 class InNamespace {
@@ -105,15 +104,21 @@ Result<void> bring_up(agent::Netlink& netlink, const std::string& name,
   return agent::set_link_up(netlink, link->index);
 }
 
-struct Published {
-  std::string host_port, port, protocol = "tcp";
-};
-
 bool is_port(const std::string& text) {
   if (text.empty() || text.size() > 5) return false;
   if (text.find_first_not_of("0123456789") != std::string::npos) return false;
   return std::stoi(text) > 0 && std::stoi(text) < 65536;
 }
+
+// The cluster's own links go first, so that another program's bridge is seen alone.
+bool others_forward(agent::Netlink& netlink) {
+  auto links = agent::list_links(netlink);
+  if (!links.ok()) return true;
+  return std::any_of(links->begin(), links->end(),
+                     [](const agent::LinkInfo& l) { return l.kind == "bridge"; });
+}
+
+}  // namespace
 
 Result<Published> parse_published(const std::string& text) {
   Published p;
@@ -128,22 +133,6 @@ Result<Published> parse_published(const std::string& text) {
     return make_error(Code::kBadRequest, "--publish " + text + ": want HOSTPORT:PORT or .../udp");
   }
   return p;
-}
-
-// The cluster's own links go first, so that another program's bridge is seen alone.
-bool others_forward(agent::Netlink& netlink) {
-  auto links = agent::list_links(netlink);
-  if (!links.ok()) return true;
-  return std::any_of(links->begin(), links->end(),
-                     [](const agent::LinkInfo& l) { return l.kind == "bridge"; });
-}
-
-}  // namespace
-
-Result<void> check_published(const std::string& text) {
-  auto parsed = parse_published(text);
-  if (!parsed.ok()) return parsed.error();
-  return {};
 }
 
 Result<int> DevNetwork::free_subnet(const std::vector<int>& taken) {
@@ -238,7 +227,7 @@ Result<void> DevNetwork::ensure(int nodes, const std::vector<std::string>& publi
   TRY(base::make_dirs(folder_, 0700));
   TRY_ASSIGN(std::string forward, base::read_file(kForward));
   if (forward[0] != '1') {
-    TRY(base::write_file(kForwardBefore, forward));
+    TRY(base::write_file(forward_before(), forward));
     TRY(write_setting(kForward, "1"));
   }
   int mtu = 1500;
@@ -256,9 +245,9 @@ Result<void> DevNetwork::remove(bool last) const {
   TRY_ASSIGN(agent::Netlink host, agent::Netlink::open());
   TRY(agent::delete_link(host, host_link()));
   TRY(agent::remove_rules(prefix()));
-  if (last && base::file_exists(kForwardBefore)) {
+  if (last && base::file_exists(forward_before())) {
     if (!others_forward(host)) TRY(write_setting(kForward, "0"));
-    unlink(kForwardBefore);
+    unlink(forward_before().c_str());
   }
   return {};
 }

@@ -8,13 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "cli/dev_cluster.h"
 #include "knarr/result.h"
 
 namespace knarr::cli {
 
 class DevNetwork {
  public:
-  DevNetwork(int subnet, std::string folder) : subnet_(subnet), folder_(std::move(folder)) {}
+  explicit DevNetwork(const DevCluster& cluster)
+      : subnet_(cluster.subnet),
+        folder_(cluster.run() + "/net"),
+        run_root_(cluster.place.run_root) {}
 
   // One that no link of this machine has, nor a cluster.
   static Result<int> free_subnet(const std::vector<int>& taken);
@@ -32,15 +36,19 @@ class DevNetwork {
   std::string host_link() const { return "knarr-dev" + std::to_string(subnet_); }
   std::string prefix() const { return "KNARRDEV" + hex(); }
   std::string hex() const;
+  std::string forward_before() const { return run_root_ + "/.ip_forward"; }
   Result<void> make_switch(int mtu) const;
   Result<void> make_node(int node, int mtu) const;
   Result<void> set_rules(const std::vector<std::string>& publish) const;
 
   int subnet_;
-  std::string folder_;
+  std::string folder_, run_root_;
 };
 
-// "8080:80" or "5353:53/udp", or an error.
-Result<void> check_published(const std::string& text);
+// "8080:80" or "5353:53/udp".
+struct Published {
+  std::string host_port, port, protocol = "tcp";
+};
+Result<Published> parse_published(const std::string& text);
 
 }  // namespace knarr::cli

@@ -1,6 +1,5 @@
 // The nodes' processes: started detached in their namespaces, ready when they say so to the socket
-// that service managers give (sd_notify(3)). A pid file has the process's start time as well: a pid
-// alone may be another's by now.
+// that service managers give (sd_notify(3)).
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -13,6 +12,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "base/file.h"
@@ -20,6 +20,8 @@
 #include "base/unique_fd.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
+#include "cli/dev_process.h"
+#include "cli/dev_user_space.h"
 
 namespace knarr::cli {
 
@@ -29,17 +31,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kMostStart = std::chrono::seconds(60);
 constexpr size_t kMostLog = 1500;
 
-// In ticks since boot; 0 when there is no such process (proc(5), field 22 of stat).
-uint64_t start_time(int pid) {
-  auto stat = base::read_file(fmt::format("/proc/{}/stat", pid));
-  size_t name_end = stat.ok() ? stat->rfind(')') : std::string::npos;
-  if (name_end == std::string::npos) return 0;
-  const char* at = stat->c_str() + name_end;
-  for (int field = 2; field < 22 && at != nullptr; field++) at = std::strchr(at + 1, ' ');
-  return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
-}
-
-std::string resolv_conf() {
+std::string resolv_conf(const DevPlace& place) {
+  if (place.rootless) return dev_resolv_conf(place.run_root);
   constexpr char kUsual[] = "/etc/resolv.conf", kResolved[] = "/run/systemd/resolve/resolv.conf";
   auto text = base::read_file(kUsual);
   // A name server on the host's loopback is not one in the nodes' namespaces.
@@ -57,7 +50,7 @@ std::vector<std::string> node_arguments(const DevCluster& c, int node, const Dev
                                   "--node-name",   c.node_name(node),
                                   "--node-ip",     network.address(node),
                                   "--cgroup-root", c.cgroup_of(node),
-                                  "--resolv-conf", resolv_conf()};
+                                  "--resolv-conf", resolv_conf(c.place)};
   if (node == 0) {
     out.insert(out.end(), {"--write-kubeconfig", data + "/kubeconfig"});
   } else {
@@ -98,8 +91,8 @@ class StartingNode {
                          base::Durability::kPlain));
     TRY(listen());
     TRY(spawn());
-    std::string pid = fmt::format("{} {}\n", pid_, start_time(pid_));
-    return base::write_file(cluster_.pid_file(node_), pid, 0644, base::Durability::kPlain);
+    return base::write_file(cluster_.pid_file(node_), process_record(pid_), 0644,
+                            base::Durability::kPlain);
   }
 
   Result<void> await_ready() {
@@ -138,7 +131,7 @@ class StartingNode {
   }
 
   Result<void> spawn() {
-    DevNetwork network(cluster_.subnet, cluster_.run() + "/net");
+    DevNetwork network(cluster_);
     auto arguments = node_arguments(cluster_, node_, network);
     auto environment = node_environment(socket_path_);
     auto argv = pointers(arguments), envp = pointers(environment);
@@ -148,6 +141,8 @@ class StartingNode {
     base::UniqueFd nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!log.valid()) return errno_error(errno, "open " + log_path);
     if (!inside.valid()) return errno_error(errno, "open " + inside_path);
+    std::error_code ignored;
+    std::string program = std::filesystem::read_symlink("/proc/self/exe", ignored);
     pid_ = fork();
     if (pid_ < 0) return errno_error(errno, "fork");
     if (pid_ == 0) {
@@ -156,6 +151,8 @@ class StartingNode {
       dup2(nothing.get(), 0);
       dup2(log.get(), 1);
       dup2(log.get(), 2);
+      // By its path it is of the mounts that are seen here; it may have been replaced meanwhile.
+      execve(program.c_str(), argv.data(), envp.data());
       execve("/proc/self/exe", argv.data(), envp.data());
       _exit(127);
     }
@@ -183,15 +180,7 @@ class StartingNode {
 
 int pid_of_dev_node(const DevCluster& cluster, int node) {
   auto text = base::read_file(cluster.pid_file(node));
-  if (!text.ok()) return 0;
-  char* end = nullptr;
-  int pid = static_cast<int>(std::strtol(text->c_str(), &end, 10));
-  uint64_t started = std::strtoull(end, nullptr, 10);
-  if (pid <= 0 || started == 0 || start_time(pid) != started) return 0;
-  auto stat = base::read_file(fmt::format("/proc/{}/stat", pid));
-  if (!stat.ok()) return 0;
-  bool ended = stat->find(") Z") != std::string::npos;
-  return ended ? 0 : pid;
+  return text.ok() ? process_of_record(*text) : 0;
 }
 
 Result<void> start_dev_nodes(const DevCluster& cluster) {

@@ -1,14 +1,13 @@
 // Ends what belongs to a `knarr dev` cluster. It is found by what the kernel knows, not by what a
 // process remembers: pid files and arguments of processes, cgroups, the table of mounts.
-#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <sstream>
 
 #include "base/file.h"
@@ -16,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
+#include "cli/dev_process.h"
 #include "runtime/cgroup.h"
 
 namespace knarr::cli {
@@ -35,7 +35,20 @@ bool belongs(const std::string& arguments, const std::string& run) {
          arguments.find('\0' + run + '/') != std::string::npos;
 }
 
-std::vector<Ending> processes_of(const std::string& run) {
+// Containers by their root, an overlay or a bind mount of what lies in the cluster's data. Those of
+// the namespace that we are in see all clusters'.
+bool has_root_below(const std::string& process, const std::string& data) {
+  std::error_code error;
+  auto theirs = std::filesystem::read_symlink(process + "/ns/mnt", error);
+  auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
+  if (error || theirs == ours) return false;
+  auto mounts = base::read_file(process + "/mountinfo");
+  return mounts.ok() && mounts->find(data + "/") != std::string::npos;
+}
+
+using Chooser = std::function<bool(const std::string& process)>;  // "/proc/PID"
+
+std::vector<Ending> processes_that(const Chooser& chosen) {
   std::vector<Ending> out;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
@@ -44,13 +57,17 @@ std::vector<Ending> processes_of(const std::string& run) {
     int pid = std::stoi(name);
     // Opened before it is looked at: what is signalled is what was looked at.
     base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    auto arguments = base::read_file(entry.path().string() + "/cmdline");
-    if (!process.valid() || !arguments.ok() || pid == getpid() || !belongs(*arguments, run)) {
-      continue;
-    }
+    if (!process.valid() || pid == getpid() || !chosen(entry.path())) continue;
     out.push_back({pid, std::move(process)});
   }
   return out;
+}
+
+std::vector<Ending> processes_of(const std::string& run) {
+  return processes_that([&](const std::string& process) {
+    auto arguments = base::read_file(process + "/cmdline");
+    return arguments.ok() && belongs(*arguments, run);
+  });
 }
 
 // The nodes first: a node whose shim ends starts another.
@@ -60,10 +77,7 @@ void kill_processes(const DevCluster& cluster) {
       if (chosen(e.pid)) syscall(SYS_pidfd_send_signal, e.process.get(), SIGKILL, nullptr, 0);
     }
     for (const Ending& e : all) {
-      if (!chosen(e.pid)) continue;
-      pollfd end = {e.process.get(), POLLIN, 0};
-      poll(&end, 1, kMostEndMs);
-      waitpid(e.pid, nullptr, WNOHANG);  // when it is our own child
+      if (chosen(e.pid)) await_end(e.pid, kMostEndMs);
     }
   };
   std::vector<int> nodes;
@@ -71,6 +85,10 @@ void kill_processes(const DevCluster& cluster) {
   kill_all(processes_of(cluster.run()),
            [&](int pid) { return std::find(nodes.begin(), nodes.end(), pid) != nodes.end(); });
   kill_all(processes_of(cluster.run()), [](int) { return true; });
+  if (!cluster.place.rootless) return;  // else cgroups tell
+  auto left =
+      processes_that([&](const std::string& p) { return has_root_below(p, cluster.data()); });
+  kill_all(left, [](int) { return true; });
 }
 
 // mountinfo writes a space as \040.
@@ -126,10 +144,10 @@ Result<void> stop_dev_cluster(const DevCluster& cluster) {
   std::error_code error;
   std::filesystem::remove_all(cluster.run(), error);
   bool last = true;
-  for (const auto& entry : std::filesystem::directory_iterator("/run/knarr-dev", error)) {
+  for (const auto& entry : std::filesystem::directory_iterator(cluster.place.run_root, error)) {
     last &= !entry.is_directory();
   }
-  return DevNetwork(cluster.subnet, cluster.run() + "/net").remove(last);
+  return DevNetwork(cluster).remove(last);
 }
 
 }  // namespace knarr::cli
