@@ -1,7 +1,7 @@
 """A node whose link is cut: NotReady, its pods replaced elsewhere, its containers untouched; healed."""
 import os
 
-from harness import api, images, wait
+from harness import api, images, process, wait
 from harness.agent import Agent
 
 agents = {}
@@ -32,11 +32,23 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: stays}
+metadata: {name: stays, labels: {app: stays}}
 spec:
   nodeName: edge1
   tolerations: [{operator: Exists}]
   containers: [{name: c, image: httpd, imagePullPolicy: Never}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: stays-too, labels: {app: stays}}
+spec:
+  nodeName: edge2
+  containers: [{name: c, image: httpd, imagePullPolicy: Never}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: stays}
+spec: {selector: {app: stays}, ports: [{port: 80}]}
 """
 
 
@@ -62,13 +74,21 @@ def processes(agent):
     return found
 
 
+def answers(cluster, times):
+    """Who answers at the service, asked a few times from the server's node."""
+    address = cluster.api.get("/api/v1/namespaces/default/services/stays")["spec"]["clusterIP"]
+    ask = "for i in $(seq %d); do curl -s -m 2 http://%s/ || echo nobody; done" % (times, address)
+    return set(process.run(["sh", "-c", ask])[0].split())
+
+
 def test_both_join(cluster):
     for number, name in enumerate(("edge1", "edge2"), 1):
         agents[name] = Agent(cluster, name, number).start()
         agents[name].import_image(images.httpd(), "httpd:latest")
     cluster.apply(PODS)
     cluster.wait_for("deployment/moves", "condition=Available")
-    cluster.wait_for("pod/stays")
+    cluster.kubectl("wait", "pod/stays", "pod/stays-too", "--for=condition=Ready", "--timeout=30s")
+    wait.until("both answer", lambda: answers(cluster, 10) == {"stays", "stays-too"})
     assert [p["spec"]["nodeName"] for p in moving(cluster)] == ["edge1"]
 
 
@@ -78,6 +98,8 @@ def test_cut(cluster):
     wait.until("edge1 is not ready", lambda: ready(cluster, "edge1") == "Unknown", 70)
     wait.until("its pod is replaced", lambda: [p["spec"]["nodeName"] for p in moving(cluster)] == ["edge2"])
     cluster.wait_for("deployment/moves", "condition=Available")
+    wait.until("the service is left by who is cut off", lambda: answers(cluster, 10) == {"stays-too"})
+    assert answers(cluster, 30) == {"stays-too"}
     assert processes(agents["edge1"]) == running
     assert container(cluster.pod("stays")) == before
 
@@ -89,6 +111,7 @@ def test_heal(cluster):
     wait.until("the replaced pod is gone", lambda: len(cluster.pods("app=moves")) == 1, 60)
     stays = cluster.pod("stays")
     assert container(stays) == before and stays["status"]["containerStatuses"][0]["restartCount"] == 0
+    wait.until("both answer again", lambda: answers(cluster, 10) == {"stays", "stays-too"})
     wait.until("it is told to be ready", lambda: api.condition_of(cluster.pod("stays"), "Ready") == "True")
 
 

@@ -105,8 +105,7 @@ class Cluster(Process):
 
     def start(self):
         """Returns when the API is ready and, with an agent, the node and the default account are."""
-        self.launch("server", "--write-kubeconfig", self.kubeconfig, "--https-listen-port",
-                    str(self.port), "--node-name", NODE, "--node-ip", self.address, *self.flags)
+        self.start_alone()
         self.api = api.Api(self.kubeconfig, self.folder)
         if self.with_agent():
             self.api.watch_until("/api/v1/nodes", lambda n: api.condition_of(n, "Ready") == "True")
@@ -114,6 +113,11 @@ class Cluster(Process):
             self.api.watch_until("/api/v1/namespaces/default/serviceaccounts",
                                  lambda a: a["metadata"]["name"] == "default")
         return self
+
+    def start_alone(self):
+        """Returns when it serves."""
+        self.launch("server", "--write-kubeconfig", self.kubeconfig, "--https-listen-port",
+                    str(self.port), "--node-name", NODE, "--node-ip", self.address, *self.flags)
 
     def token(self):
         with open(self.data_dir + "/server/token") as file:
