@@ -28,11 +28,7 @@ build_packages=(
   binutils python3 tcl)
 test_packages=(
   catch2 clang clang-format clang-tidy libclang-rt-14-dev python3 busybox-static docker-registry
-<<<<<<< theirs
-  openssl conntrack kubernetes-client npm util-linux git uidmap slirp4netns)
-=======
-  openssl conntrack containernetworking-plugins kubernetes-client npm util-linux git)
->>>>>>> cni
+  openssl conntrack containernetworking-plugins kubernetes-client npm util-linux git uidmap slirp4netns)
 vm_packages=(debootstrap qemu-system-x86 e2fsprogs)
 
 missing() {
