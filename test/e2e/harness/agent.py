@@ -18,7 +18,9 @@ class Machine:
         self.address6 = "2001:db8::%d" % (20 + number)
         self.port = "%s%d" % (SWITCH, number)
         ip("netns", "add", name)
-        ip("-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", self.port, "netns", SWITCH)
+        # A machine that has the address later has the same hardware address: nobody has stale neighbours.
+        ip("-n", name, "link", "add", "eth0", "address", "02:00:00:00:00:%02x" % number, "type", "veth",
+           "peer", "name", self.port, "netns", SWITCH)
         ip("-n", SWITCH, "link", "set", self.port, "master", SWITCH, "up")
         for words in ("link set lo up", "address add %s/24 dev eth0" % self.address,
                       "address add %s/64 dev eth0 nodad" % self.address6, "link set eth0 up",
@@ -55,7 +57,9 @@ class Agent(Process):
 
     def start_alone(self, token=None):
         """Returns when it runs pods, whether the server knows or not."""
-        self.launch("agent", "--server", "https://%s:%d" % (self.cluster.address, self.cluster.port),
+        address = self.cluster.address
+        self.launch("agent", "--server", "https://%s:%d" % ("[%s]" % address if ":" in address else address,
+                                                            self.cluster.port),
                     "--token", token or self.cluster.token(), "--node-name", self.name,
                     "--node-ip", self.machine.address, *self.flags)
 
