@@ -20,6 +20,8 @@ inline constexpr const char* kApiServerGroup = "knarr:apiserver";
 inline constexpr const char* kSystemNamespace = "kube-system";
 // ConfigMap: what all nodes must agree on. Secret: the server's own join token, under "token".
 inline constexpr const char* kClusterConfigMap = "knarr-cluster";
+// ConfigMap: what users add to cluster DNS.
+inline constexpr const char* kDnsConfigMap = "knarr-dns";
 inline constexpr const char* kJoinTokenSecret = "knarr-join-token";
 
 // What a node's tunnel to the server is asked for with (RFC 8441), and where. A way into the node

@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kMaxHostName = 63;
 constexpr size_t kMaxNameservers = 3;
 constexpr size_t kMaxSearches = 32;
+constexpr size_t kMaxSearchBytes = 2048;  // with the spaces between
 
 struct Resolver {
   std::vector<std::string> nameservers;
@@ -59,6 +60,15 @@ std::string line_of(const char* keyword, const std::vector<std::string>& values)
   std::string line = keyword;
   for (const std::string& value : values) line += " " + value;
   return line + "\n";
+}
+
+void limit_searches(std::vector<std::string>& searches) {
+  searches.resize(std::min(searches.size(), kMaxSearches));
+  size_t bytes = 0, kept = 0;
+  while (kept < searches.size() && bytes + searches[kept].size() <= kMaxSearchBytes) {
+    bytes += searches[kept++].size() + 1;
+  }
+  searches.resize(kept);
 }
 
 bool uses_cluster_dns(const Pod& pod) {
@@ -140,7 +150,7 @@ std::string resolv_conf(const Pod& pod, const DnsSettings& dns,
   for (const Value& s : config["searches"].elements()) add_new(r.searches, s.text());
   for (const Value& o : config["options"].elements()) merge_option(r.options, o);
   r.nameservers.resize(std::min(r.nameservers.size(), kMaxNameservers));
-  r.searches.resize(std::min(r.searches.size(), kMaxSearches));
+  limit_searches(r.searches);
 
   std::string text;
   if (!r.searches.empty()) text += line_of("search", r.searches);

@@ -120,7 +120,9 @@ NodeNetwork::NodeNetwork(base::Loop& loop, Random& random, client::Client& clien
       overlay_(loop, client, overlay_options(options)),
       services_(client),
       proxy_(loop, services_, rules_of(iptables_), rules_config(options)),
-      dns_(loop, services_, random, dns_options(options)) {}
+      dns_(loop, services_, random, dns_options(options)),
+      custom_dns_(client, loop, options.node_name,
+                  [this](agent::CustomDns custom) { dns_.set_custom(std::move(custom)); }) {}
 
 NodeNetwork::~NodeNetwork() = default;
 
@@ -141,6 +143,7 @@ Result<void> NodeNetwork::start() {
   }
   node_watch_ =
       client_.watch({"", "v1", "nodes", "", "", "metadata.name=" + options_.node_name}, *this);
+  custom_dns_.start();
   return dns_.start();
 }
 

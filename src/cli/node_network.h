@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/cni/cni_network.h"
+#include "agent/dns/custom_dns_watch.h"
 #include "agent/dns/dns_server.h"
 #include "agent/network/bridge_network.h"
 #include "agent/network/host_link.h"
@@ -45,6 +46,7 @@ class NodeNetwork final : public client::WatchHandler {
   agent::ServiceWatch services_;
   agent::ServiceProxy proxy_;
   agent::DnsServer dns_;
+  agent::CustomDnsWatch custom_dns_;
   std::unique_ptr<client::Watch> node_watch_;
 };
 

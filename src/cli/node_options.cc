@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "agent/dns/forwarder.h"
 #include "agent/machine_facts.h"
 #include "api/codec/yaml.h"
 #include "api/ip.h"
@@ -85,7 +87,26 @@ Result<void> read_flags(const std::vector<std::string>& args, FlagSet& flags,
   return {};
 }
 
+namespace {
+
+// Where /etc/resolv.conf leads to a resolver on this machine alone (systemd-resolved), pods can't
+// use it: the file that has what is behind it does.
+std::string choose_resolv_conf(const std::string& file) {
+  constexpr char kBehind[] = "/run/systemd/resolve/resolv.conf";
+  auto text = base::read_file(file);
+  if (file != "/etc/resolv.conf" || !text.ok() || !base::file_exists(kBehind)) return file;
+  std::vector<std::string> servers = agent::upstream_servers(*text, {});
+  bool all_local = std::all_of(servers.begin(), servers.end(), [](const std::string& server) {
+    auto ip = api::IpAddress::parse(server);
+    return ip && ip->is_loopback();
+  });
+  return all_local ? kBehind : file;
+}
+
+}  // namespace
+
 void fill_in_node(NodeOptions& o) {
+  o.resolv_conf = choose_resolv_conf(o.resolv_conf);
   o.node_ip_given = !o.node_ip.empty();
   if (o.node_ip.empty()) o.node_ip = agent::default_address();
   // One way to write it: certificates and the API are compared with it as text.

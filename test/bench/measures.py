@@ -358,6 +358,25 @@ def watching(options, folder, table):
             table.add("event to 1,000 watchers%s, p99" % what, done["p99"], 20, "ms")
 
 
+def dns(options, folder, table):
+    """A name of the cluster, asked of the node's own server; one query at a time, then many."""
+    with Server(options, folder) as server:
+        server.spawn()
+        server.until_ready()
+        server.until_account()
+        for in_flight in (1, 64):
+            argv = [os.path.join(options.load, "dns_load"), "address=10.43.0.10", "port=53", "seconds=3",
+                    "name=kubernetes.default.svc.cluster.local", "in_flight=%d" % in_flight]
+            done = json.loads(run_program(argv, timeout=60)[0])
+            if done["errors"]:
+                raise RuntimeError("queries failed: %s" % done)
+            if in_flight > 1:
+                table.add("DNS queries/s, %d at a time" % in_flight, done["per_s"], None, "")
+                continue
+            table.add("DNS answer of the node's own, p50", 1000 * done["p50"], 100, "us")
+            table.add("DNS answer of the node's own, p99", 1000 * done["p99"], 100, "us")
+
+
 def size(options, folder, table):
     os.makedirs(folder)
     stripped = folder + "/knarr"
@@ -366,4 +385,5 @@ def size(options, folder, table):
 
 
 ALL = (("start", start), ("idle", idle), ("pods", pods), ("writes", writes),
-       ("requests", requests), ("list", listing), ("watch", watching), ("size", size))
+       ("requests", requests), ("list", listing), ("watch", watching), ("dns", dns),
+       ("size", size))

@@ -9,6 +9,8 @@
 #include "agent/dns/sockets.h"
 #include "api/ip.h"
 #include "base/file.h"
+#include "base/format.h"
+#include "base/log.h"
 
 namespace knarr::agent {
 
@@ -18,6 +20,7 @@ constexpr size_t kHeaderBytes = 12;
 constexpr int64_t kCheckFileMs = 1000;
 constexpr size_t kMaxServers = 3;  // as the C library takes
 constexpr uint8_t kServFail = 2, kRefused = 5;
+constexpr uint16_t kHinfo = 13;
 
 uint8_t rcode_of(const std::string& answer) { return static_cast<uint8_t>(answer[3]) & 15; }
 
@@ -54,13 +57,13 @@ std::vector<std::string> upstream_servers(std::string_view resolv_conf,
 // One query under way: a socket (and so a port) of its own for each attempt.
 class Forwarder::Exchange : public std::enable_shared_from_this<Exchange> {
  public:
-  Exchange(Forwarder& owner, std::string_view query, bool tcp,
+  Exchange(Forwarder& owner, std::string_view query, bool tcp, std::vector<DnsTarget> servers,
            std::function<void(std::string)> done)
       : owner_(owner),
         query_(query),
         tcp_(tcp),
         done_(std::move(done)),
-        servers_(owner.servers()),
+        servers_(std::move(servers)),
         timer_(owner.loop_.timer([this] { attempt(); })) {
     client_id_ = query_.substr(0, 2);
     uint64_t id = owner.random_.next();
@@ -74,7 +77,8 @@ class Forwarder::Exchange : public std::enable_shared_from_this<Exchange> {
     while (attempts_left_ > 0) {
       attempts_left_--;
       watch_ = nullptr;
-      auto fd = connect_dns_socket(tcp_, servers_[next_++ % servers_.size()], owner_.port_);
+      const DnsTarget& server = servers_[next_++ % servers_.size()];
+      auto fd = connect_dns_socket(tcp_, server.address, server.port);
       if (!fd.ok()) continue;
       fd_ = *std::move(fd);
       in_.clear();
@@ -146,7 +150,7 @@ class Forwarder::Exchange : public std::enable_shared_from_this<Exchange> {
   std::string query_;
   bool tcp_;
   std::function<void(std::string)> done_;
-  std::vector<std::string> servers_;
+  std::vector<DnsTarget> servers_;
   std::string client_id_;
   size_t attempts_left_ = 0, next_ = 0;
   std::string in_, out_, last_;
@@ -162,7 +166,7 @@ Forwarder::Forwarder(base::Loop& loop, Random& random, std::string resolv_conf,
 Forwarder::~Forwarder() = default;
 
 // The file may change at any time: it is looked at when it is needed, once a second at most.
-const std::vector<std::string>& Forwarder::servers() {
+const std::vector<DnsTarget>& Forwarder::servers() {
   int64_t now_ms = loop_.monotonic_ms();
   if (checked_ms_ >= 0 && now_ms - checked_ms_ < kCheckFileMs) return servers_;
   checked_ms_ = now_ms;
@@ -171,17 +175,56 @@ const std::vector<std::string>& Forwarder::servers() {
   int64_t modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
   if (modified_ns == modified_ns_) return servers_;
   modified_ns_ = modified_ns;
-  if (auto text = base::read_file(path_); text.ok()) servers_ = upstream_servers(*text, own_);
+  auto text = base::read_file(path_);
+  if (!text.ok()) return servers_;
+  servers_.clear();
+  for (std::string& address : upstream_servers(*text, own_)) {
+    servers_.push_back({std::move(address), port_});
+  }
+  probe();
   return servers_;
 }
 
-void Forwarder::forward(std::string_view query, bool tcp, std::function<void(std::string)> done) {
+// One question to each server that nobody else asks.
+void Forwarder::probe() {
+  probes_.clear();
+  for (const DnsTarget& server : servers_) {
+    net::dns::Message query;
+    query.id = static_cast<uint16_t>(random_.next());
+    query.recursion_desired = true;
+    std::string name = fmt::format("{}.{}", random_.next(), random_.next());
+    query.questions.push_back({name, kHinfo, net::dns::kClassIn});
+    std::string bytes = net::dns::write(query);
+    auto fd = connect_dns_socket(false, server.address, server.port);
+    if (!fd.ok() || send(fd->get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) continue;
+    probes_[name] = server.address;
+  }
+}
+
+bool Forwarder::is_own_probe(const net::dns::Question& question) {
+  if (question.type != kHinfo) return false;
+  auto found = probes_.find(question.name);
+  if (found == probes_.end()) return false;
+  base::log(base::Level::kWarning, "dns", "name server {} leads back here: it is not asked",
+            found->second);
+  std::erase_if(servers_, [&](const DnsTarget& s) { return s.address == found->second; });
+  probes_.erase(found);
+  return true;
+}
+
+void Forwarder::forward(std::string_view query, bool tcp, const std::vector<DnsTarget>& targets,
+                        std::function<void(std::string)> done) {
   if (query.size() < kHeaderBytes || question_end(query) == 0 ||
       exchanges_.size() >= kMaxInFlight) {
     done({});
     return;
   }
-  auto exchange = std::make_shared<Exchange>(*this, query, tcp, std::move(done));
+  std::vector<DnsTarget> ask;
+  for (const DnsTarget& target : targets.empty() ? servers() : targets) {
+    bool ours = own_.count(target.address) > 0 && target.port == port_;
+    if (!ours) ask.push_back(target);
+  }
+  auto exchange = std::make_shared<Exchange>(*this, query, tcp, std::move(ask), std::move(done));
   exchanges_.push_back(exchange);
   exchange->attempt();
 }

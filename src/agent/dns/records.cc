@@ -105,8 +105,16 @@ class Lookup {
     }
   }
 
+  // The service whose address is the server's, when there is one.
+  std::string server_name() const {
+    auto service = state_.services.find({"kube-system", "kube-dns"});
+    bool known = service != state_.services.end() && !service->second.cluster_ips.empty() &&
+                 service->second.cluster_ips[0] == zone_.address;
+    return known ? service_domain(service->second) : "ns.dns." + zone_.domain;
+  }
+
   void apex() {
-    std::string server = "ns.dns." + zone_.domain;
+    std::string server = server_name();
     if (question_.type == dns::kSoa) out_.answers.push_back(soa());
     if (question_.type != dns::kNs) return;
     add(dns::kNs, dns::Name{server});
@@ -165,6 +173,7 @@ class Lookup {
     auto slices = state_.slices.find(service.name);
     if (slices == state_.slices.end()) return items;
     for (const auto& [name, slice] : slices->second) {
+      if (slice.fqdn) continue;
       std::vector<SlicePort> ports = slice.ports;
       if (ports.empty()) ports.push_back({});
       for (const EndpointView& endpoint : slice.endpoints) {

@@ -219,6 +219,7 @@ role kube-system/extension-apiserver-authentication-reader
   get,list,watch core configmaps named extension-apiserver-authentication
 role kube-system/knarr:cluster-settings
   get core configmaps named knarr-cluster
+  get,list,watch core configmaps named knarr-dns
 role kube-system/system::leader-locking-kube-controller-manager
   create,get,list,update,watch coordination.k8s.io leases
   create,get,list,update,watch coordination.k8s.io leasecandidates

@@ -65,6 +65,14 @@ def test_pods_reach_each_other(cluster):
             "exec", "near", "--", "sh", "-c", ask % (address, 8090), ok=False).strip() == "far")
 
 
+def test_additions_to_dns_reach_every_node(cluster):
+    cluster.kubectl("create", "configmap", "knarr-dns", "-n", "kube-system",
+                    "--from-literal=hosts=192.0.2.99 printer.example")
+    for name in ("near", "far"):
+        wait.until("the name is known there", lambda: "192.0.2.99" in cluster.kubectl(
+            "exec", name, "--", "nslookup", "printer.example", ok=False))
+
+
 def test_a_restarted_agent_keeps_its_pods(cluster):
     before = cluster.pod("far")["status"]["containerStatuses"][0]["containerID"]
     agents["edge1"].crash()

@@ -1,6 +1,8 @@
 """Services and names in all their forms, asked from pods and from the node."""
 import json
 import re
+import socket
+import threading
 import urllib.request
 
 from harness import images, process, wait
@@ -63,6 +65,69 @@ def test_headless_names(cluster, registry):
 def test_external_name(cluster, registry):
     apply(cluster, service("away", None, [], type="ExternalName", externalName="web.example.org"))
     assert "web.example.org" in lookup(cluster, "away.default.svc.cluster.local", "CNAME")
+
+
+class Names(threading.Thread):
+    """A name server: every name has one address."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.answer = bytes.fromhex("c00c000100010000003c0004") + socket.inet_aton(address)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            query, client = self.socket.recvfrom(4096)
+            end = query.index(b"\0", 12) + 5
+            if query[end - 4:end - 2] == b"\0\1":  # A
+                head = query[:2] + bytes.fromhex("8180000100010000") + b"\0\0"
+                self.socket.sendto(head + query[12:end] + self.answer, client)
+
+
+def resolve(name, kind=1):
+    """The node's own answer: (rcode, rest of the message)."""
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(5)
+        asking.connect(("10.43.0.10", 53))
+        asking.send(b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + question + bytes([0, kind, 0, 1]))
+        answer = asking.recv(4096)
+    assert answer[:2] == b"\x12\x34"
+    return answer[3] & 15, answer[12 + len(question) + 4:]
+
+
+def test_additions_to_dns(cluster, registry):
+    """Zones of their own, hosts, a key that is refused; gone with the ConfigMap."""
+    names = Names("192.0.2.77")
+    apply(cluster, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "knarr-dns", "namespace": "kube-system"},
+                    "data": {"stubDomains": json.dumps({"corp.example": ["127.0.0.1:%d" % names.port]}),
+                             "hosts": "192.0.2.78 printer.cluster.local\n",
+                             "web.override": "rewrite name old.example one.headless.default.svc.cluster.local",
+                             "broken.server": "example.org { template ANY }"}})
+    wait.until("the stub answers", lambda: "192.0.2.77" in lookup(cluster, "x.corp.example"))
+    assert "192.0.2.78" in lookup(cluster, "printer.cluster.local")
+    assert cluster.pod("one")["status"]["podIP"] in lookup(cluster, "old.example")
+    events = "/api/v1/namespaces/kube-system/events?fieldSelector=involvedObject.name=knarr-dns"
+    told = wait.until("an event", lambda: cluster.api.get(events)["items"])[0]
+    assert (told["reason"], told["message"]) == (
+        "InvalidDNSConfig", 'broken.server: line 1: not the head of a server block: zones and "{"'), told
+    cluster.kubectl("delete", "configmap", "-n", "kube-system", "knarr-dns")
+    wait.until("the name is gone", lambda: resolve("printer.cluster.local")[0] == 3)
+
+
+def test_names_as_coredns_has_them(cluster, registry):
+    one = cluster.pod("one")["status"]["podIP"]
+    assert resolve(one.replace(".", "-") + ".default.pod.cluster.local") == (
+        0, bytes.fromhex("c00c00010001000000050004") + socket.inet_aton(one))
+    assert resolve("dns-version.cluster.local", 16)[1].endswith(b"\x051.1.0")
+    assert b"kube-dns" in resolve("cluster.local", 2)[1]
+    for name, kind, rcode in (("*.default.svc.cluster.local", 1, 3), ("default.svc.cluster.local", 1, 0),
+                              ("kubernetes.default.svc.cluster.local", 28, 0), ("absent.cluster.local", 1, 3)):
+        got, rest = resolve(name, kind)
+        assert got == rcode and b"hostmaster" in rest, (name, got, rest)  # with the zone's SOA
 
 
 def test_session_affinity(cluster, registry):

@@ -117,6 +117,11 @@ TEST_CASE("hosts and resolv.conf") {
     "containers":[]}})");
   CHECK(resolv_conf(*own, dns, "search home\n") ==
         "search a.b\nnameserver 9.9.9.9\noptions ndots:3\n");
+  std::string wide(1024, 'a');
+  CHECK(
+      resolv_conf(
+          *pod_from(R"({"metadata":{"name":"p"},"spec":{"dnsPolicy":"Default","containers":[]}})"),
+          dns, "search " + wide + " " + wide + " c\n") == "search " + wide + "\n");
   PodRef node_net = pod_from(
       R"({"metadata":{"name":"p"},"spec":{"hostNetwork":true,"dnsPolicy":"ClusterFirst",
       "containers":[]}})");

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "agent/dns/custom_dns_watch.h"
 #include "agent/dns/dns_service.h"
 #include "agent/dns/sockets.h"
 #include "base/file.h"
@@ -22,6 +23,7 @@ namespace dns = knarr::net::dns;
 namespace {
 
 constexpr int64_t kLimitMs = 20'000;
+constexpr uint16_t kHinfo = 13;
 
 // Answers every name but "silent." with 192.0.2.1; long answers for "long.", refusal for
 // "refused.".
@@ -65,8 +67,14 @@ class Upstream {
   std::string reply(std::string_view bytes, bool over_tcp) {
     auto query = dns::parse(bytes);
     if (!query.ok()) return {};
-    asked++;
     const std::string& name = query->questions[0].name;
+    if (query->questions[0].type == kHinfo) {
+      if (returns_to == 0) return {};
+      back = *connect_dns_socket(false, "127.0.0.2", returns_to);
+      returned = send(back.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
+      return {};
+    }
+    asked++;
     if (name == "silent") return {};
     dns::Message out = dns::reply_to(*query);
     out.recursion_available = true;
@@ -80,6 +88,9 @@ class Upstream {
 
   uint16_t port = 0;
   int asked = 0;
+  uint16_t returns_to = 0;  // what asks whether it does is sent back there
+  bool returned = false;
+  base::UniqueFd back;
   base::UniqueFd udp, tcp, client;
   std::unique_ptr<base::FdWatch> udp_watch, tcp_watch, client_watch;
 };
@@ -112,6 +123,14 @@ struct Fixture {
                                      endpoints + "]}");
   }
   ~Fixture() { unlink(forwarder_path.c_str()); }
+
+  void custom(const std::string& data) {
+    auto parsed = json::parse(data);
+    REQUIRE(parsed.ok());
+    CustomDns custom = parse_custom_dns(*parsed);
+    for (const std::string& problem : custom.problems) FAIL(problem);
+    server->set_custom(std::move(custom));
+  }
 
   std::string exchange(const std::string& bytes, bool tcp) {
     base::UniqueFd fd = *connect_dns_socket(tcp, "127.0.0.2", server->port());
@@ -195,9 +214,94 @@ TEST_CASE("other names are asked for upstream, but never at our own address") {
   f.client.sync();
   CHECK(address(f.ask("example.com")) == "192.0.2.1");
   CHECK(address(f.ask("example.com", true)) == "192.0.2.1");
-  CHECK(f.upstream.asked == 2);
+  CHECK(f.upstream.asked == 1);  // kept
   CHECK(f.ask("long").truncated);
   CHECK(f.ask("long", true).answers.size() == 100);
+}
+
+TEST_CASE("what was answered upstream is kept for a while") {
+  Fixture f;
+  f.client.sync();
+  for (bool tcp : {false, true, false}) {
+    dns::Message m = f.ask("kept.example", tcp, 1232);
+    CHECK(address(m) == "192.0.2.1");
+    CHECK(m.recursion_available);
+    CHECK(m.has_edns);
+  }
+  dns::Message m = f.ask("KEPT.example");
+  CHECK(m.answers.at(0).name == "KEPT.example");
+  CHECK(!m.has_edns);
+  CHECK(f.upstream.asked == 1);
+  CHECK(f.ask("many.kept.example").answers.size() == 1);
+  CHECK(f.upstream.asked == 2);
+}
+
+TEST_CASE("what knarr-dns adds: zones of their own, hosts, rewrites") {
+  Fixture f;
+  f.client.sync();
+  Upstream other(f.loop);
+  f.custom(fmt::format(R"({{"stubDomains":"{{\"corp.example\":[\"127.0.0.1:{}\"]}}",
+      "hosts":"10.9.9.9 printer.example web.default.svc.cluster.local",
+      "a.server":"only.example {{\n hosts {{\n 10.9.9.8 a.only.example\n }}\n}}",
+      "b.override":"rewrite name old.example web.default.svc.cluster.local\nrewrite name suffix .was.example .is.example"}})",
+                       other.port));
+  CHECK(address(f.ask("x.corp.example")) == "192.0.2.1");
+  CHECK(other.asked == 1);
+  CHECK(f.upstream.asked == 0);
+  dns::Message m = f.ask("Printer.example");
+  CHECK(address(m) == "10.9.9.9");
+  CHECK(m.answers[0].name == "Printer.example");
+  CHECK(address(f.ask("a.only.example")) == "10.9.9.8");
+  CHECK(f.ask("b.only.example").rcode == dns::kNxDomain);
+  m = f.ask("OLD.example");
+  CHECK(address(m) == "10.9.9.9");
+  CHECK(m.answers[0].name == "OLD.example");
+  m = f.ask("y.was.example");
+  CHECK(address(m) == "192.0.2.1");
+  CHECK(m.answers[0].name == "y.was.example");
+  CHECK(f.upstream.asked == 1);
+  f.server->set_custom({});
+  CHECK(address(f.ask("x.corp.example")) == "192.0.2.1");
+  CHECK(f.upstream.asked == 2);
+}
+
+TEST_CASE("the ConfigMap is followed, and what is refused of it is told") {
+  FakeWatchClient client;
+  base::Loop loop;
+  CustomDns last;
+  CustomDnsWatch watch(client, loop, "n1", [&](CustomDns custom) { last = std::move(custom); });
+  watch.start();
+  client.put("configmaps", R"({"metadata":{"namespace":"kube-system","name":"knarr-dns","uid":"u"},
+      "data":{"upstreamNameservers":"[\"9.9.9.9\"]","x":"y"}})");
+  CHECK(last.blocks.at("").targets.at(0).address == "9.9.9.9");
+  REQUIRE(client.requests.size() == 1);
+  auto event = json::parse(client.requests[0].body);
+  CHECK((*event)["reason"].as_string() == "InvalidDNSConfig");
+  CHECK((*event)["message"].as_string().starts_with("x: not a key of knarr-dns"));
+  client.remove("configmaps", R"({"metadata":{"namespace":"kube-system","name":"knarr-dns"}})");
+  CHECK(last.blocks.empty());
+}
+
+TEST_CASE("other classes are refused") {
+  Fixture f;
+  f.client.sync();
+  dns::Message query;
+  query.questions.push_back({"version.bind", dns::kTxt, 3});
+  CHECK(dns::parse(f.exchange(dns::write(query), false))->rcode == dns::kRefused);
+  CHECK(f.upstream.asked == 0);
+}
+
+TEST_CASE("a server that leads back here is found out") {
+  Fixture f;
+  f.client.sync();
+  f.upstream.returns_to = f.server->port();
+  f.ask("first.example");
+  REQUIRE(f.loop.run_until([&] { return f.upstream.returned; }, kLimitMs));
+  f.upstream.returns_to = 0;
+  f.loop.run_until([&] { return f.ask("next.example").rcode == dns::kServFail; }, kLimitMs);
+  int asked = f.upstream.asked;
+  CHECK(f.ask("last.example").rcode == dns::kServFail);
+  CHECK(f.upstream.asked == asked);
 }
 
 TEST_CASE("external names are followed") {
