@@ -1,6 +1,7 @@
 #include "api/event_recorder.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "api/view/meta.h"
@@ -37,7 +38,9 @@ EventRecorder::EventRecorder(client::Client& client, const Clock& clock, std::st
       clock_(clock),
       component_(std::move(component)),
       host_(std::move(host)),
-      style_(style) {}
+      style_(style),
+      // Two components that speak of one object in one microsecond have a name each.
+      sequence_(static_cast<int64_t>(std::hash<std::string>()(component_) % 1000)) {}
 
 bool EventRecorder::allowed(const std::string& object_key) {
   bound(budgets_);

@@ -61,7 +61,7 @@ class EventRecorder {
   std::string component_;
   std::string host_;
   Style style_;
-  int64_t sequence_ = 0;
+  int64_t sequence_;
   std::map<std::string, Told> told_;
   std::map<std::string, Alike> alike_;
   std::map<std::string, Budget> budgets_;

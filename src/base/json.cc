@@ -145,7 +145,9 @@ bool Value::as_bool(bool fallback) const noexcept {
 int64_t Value::as_int(int64_t fallback) const noexcept {
   const bj::value& v = get(*this);
   if (const int64_t* i = v.if_int64()) return *i;
-  if (v.if_uint64() != nullptr) return std::numeric_limits<int64_t>::max();
+  if (const uint64_t* u = v.if_uint64()) {
+    return static_cast<int64_t>(std::min<uint64_t>(*u, std::numeric_limits<int64_t>::max()));
+  }
   if (const double* d = v.if_double()) {
     if (*d >= 9.2233720368547758e18) return std::numeric_limits<int64_t>::max();
     if (*d <= -9.2233720368547758e18) return std::numeric_limits<int64_t>::min();

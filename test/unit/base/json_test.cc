@@ -58,6 +58,8 @@ TEST_CASE("bad JSON is an error that says where") {
 TEST_CASE("reading what is absent gives null") {
   Value v = Value::object({{"spec", Value::object({{"replicas", 3}})}});
   CHECK(v["spec"]["replicas"].as_int() == 3);
+  CHECK(Value(uint64_t{7}).as_int() == 7);
+  CHECK(Value(UINT64_MAX).as_int() == INT64_MAX);
   CHECK(v["spec"]["template"]["x"].is_null());
   CHECK(v["status"][3].as_string("none") == "none");
 }
