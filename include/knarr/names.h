@@ -9,8 +9,8 @@ namespace knarr {
 inline constexpr const char* kNodeKeyAnnotation = "knarr.io/node-key";
 
 // Nodes of knarr see more than kubelets may: services, pods and policies of the whole cluster, for
-// its network. Their client certificates have this group beside system:nodes, and come from this
-// signer.
+// its network, and its volumes. Their client certificates have this group beside system:nodes, and
+// come from this signer.
 inline constexpr const char* kNodesGroup = "knarr:nodes";
 inline constexpr const char* kNodeSigner = "knarr.io/node-client";
 
@@ -28,5 +28,16 @@ inline constexpr const char* kJoinTokenSecret = "knarr-join-token";
 // is this path, "/", and the number that the server gave it.
 inline constexpr const char* kTunnelProtocol = "knarr-tunnel";
 inline constexpr const char* kTunnelPath = "/knarr/tunnel";
+
+// Of a node: the folder that its local volumes are directories of.
+inline constexpr const char* kLocalStoragePathAnnotation = "knarr.io/local-storage-path";
+// Of a local volume, beside its node affinity: the node whose directory it is, which watches for
+// it.
+inline constexpr const char* kLocalStorageNodeLabel = "knarr.io/local-storage-node";
+// Of a local volume: its directory is there. The node takes it away with the directory.
+inline constexpr const char* kLocalStorageFinalizer = "knarr.io/local-storage";
+inline constexpr const char* kLocalProvisioner = "knarr.io/local-path";
+// What YAML written for others may name.
+inline constexpr const char* kLocalProvisionerAlias = "rancher.io/local-path";
 
 }  // namespace knarr

@@ -61,7 +61,8 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
       node_(options_.node, read_machine_facts(options_.data_dir), client, loop,
             runtime.name() + "://" + runtime.version()),
       groups_(runtime, node_facts_),
-      housekeeper_(housekeeping(), options_.eviction) {
+      housekeeper_(housekeeping(), options_.eviction),
+      local_storage_({client_, loop_, offload_}, options_.node.name, options_.local_storage_path) {
   node_.on_renewal([this] { housekeeper_.look(); });
 }
 
@@ -95,6 +96,7 @@ void Agent::start() {
   runtime_.set_listener(this);
   network_.on_readiness([this] { network_changed(); });
   network_changed();
+  local_storage_.start();
   node_.start([this](const json::Value& node) {
     node_labels_ = node["metadata"]["labels"];
     registered_ = true;

@@ -16,6 +16,7 @@
 #include "agent/container_config.h"
 #include "agent/housekeeper.h"
 #include "agent/images.h"
+#include "agent/local_storage.h"
 #include "agent/node_object.h"
 #include "agent/offload.h"
 #include "agent/pod_events.h"
@@ -36,6 +37,7 @@ struct AgentOptions {
   DnsSettings dns;
   std::string node_resolv_conf_path = "/etc/resolv.conf";
   EvictionSettings eviction;
+  std::string local_storage_path;  // absolute
 };
 
 class Agent final : public client::WatchHandler,
@@ -109,6 +111,7 @@ class Agent final : public client::WatchHandler,
   NodeObject node_;
   PodGroups groups_;
   Housekeeper housekeeper_;
+  LocalStorage local_storage_;
   json::Value node_labels_;
   runtime::Inventory found_;
   std::map<NamespacedName, Slot> slots_;

@@ -211,6 +211,7 @@ void ControlPlane::start_loops() {
     options.node_cidr_bits_v4 = static_cast<int>(options_.node_cidr_mask_size_ipv4);
     options.node_cidr_bits_v6 = static_cast<int>(options_.node_cidr_mask_size_ipv6);
     options.load_balancer = !options_.disable_load_balancer && !options_.disable_network;
+    options.local_storage = !options_.disable_local_storage;
     options.taken_ports = {options_.https_listen_port, options_.kubelet_port};
     if (options_.network_backend == "vxlan") {
       options.taken_udp_ports = {atoi(options_.vxlan_port.c_str())};

@@ -39,6 +39,8 @@ agent::AgentOptions agent_options(const NodeOptions& o, const KubeletSettings& s
         equals == std::string::npos ? "" : label.substr(equals + 1);
   }
   if (!key_fingerprint.empty()) a.node.annotations[kNodeKeyAnnotation] = key_fingerprint;
+  a.node.annotations[kLocalStoragePathAnnotation] = o.local_storage_path;
+  a.local_storage_path = o.local_storage_path;
   a.node.version = std::string(kKubernetesVersion) + "+knarr";
   a.node.kubelet_port = static_cast<uint16_t>(o.kubelet_port);
   a.data_dir = o.data_dir + "/agent";

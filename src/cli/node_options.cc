@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "agent/dns/forwarder.h"
 #include "agent/machine_facts.h"
@@ -37,6 +38,14 @@ Result<void> read_file(const std::string& path, bool must_exist, FlagSet& flags)
   return flags.read_config(documents->empty() ? json::Value() : (*documents)[0], path);
 }
 
+// Nodes tell it to the API: volumes name what is below it.
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  std::string text = std::filesystem::absolute(path, error).lexically_normal();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
 }  // namespace
 
 void base_flags(FlagSet& f, NodeOptions& o) {
@@ -61,6 +70,9 @@ void node_flags(FlagSet& f, NodeOptions& o) {
          "settings of the node as a kubelet names them: container-log-max-size=20Mi, "
          "container-log-max-files, eviction-hard, image-gc-high-threshold, "
          "image-gc-low-threshold, max-pods");
+  f.text("local-storage-path", o.local_storage_path, "DIR",
+         "what volumes of class local-path are directories of (default <data-dir>/storage)");
+  f.alias("default-local-storage-path", "local-storage-path");
   f.text("bridge", o.bridge, "NAME", "the bridge of this node's pods");
   f.text("cgroup-root", o.cgroup_root, "NAME", "cgroup that pods live below");
   f.text("chain-prefix", o.chain_prefix, "NAME", "what names of iptables chains begin with");
@@ -107,6 +119,8 @@ std::string choose_resolv_conf(const std::string& file) {
 
 void fill_in_node(NodeOptions& o) {
   o.resolv_conf = choose_resolv_conf(o.resolv_conf);
+  if (o.local_storage_path.empty()) o.local_storage_path = o.data_dir + "/storage";
+  o.local_storage_path = absolute_path(o.local_storage_path);
   o.node_ip_given = !o.node_ip.empty();
   if (o.node_ip.empty()) o.node_ip = agent::default_address();
   // One way to write it: certificates and the API are compared with it as text.

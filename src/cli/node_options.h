@@ -24,6 +24,7 @@ struct NodeOptions {
   int64_t kubelet_port = 10250;
   std::vector<std::string> kubelet_arg;
   std::string bridge = "knarr0";
+  std::string local_storage_path;  // empty: <data-dir>/storage
   std::string cgroup_root = "knarr";
   std::string chain_prefix = "KNARR";
   std::string vxlan_device = "knarr.1";

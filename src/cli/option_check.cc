@@ -133,6 +133,9 @@ Result<void> check_node(const NodeOptions& o) {
       return bad("node-label", label, "not a label: KEY=VALUE");
     }
   }
+  if (o.local_storage_path == "/") {
+    return bad("local-storage-path", o.local_storage_path, "must be a folder of its own");
+  }
   if (o.bridge.empty() || o.bridge.size() >= IFNAMSIZ) {
     return bad("bridge", o.bridge, fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 1));
   }

@@ -95,6 +95,8 @@ FlagSet server_flags(ServerOptions& o) {
   f.boolean("disable-controller-manager", o.disable_controller_manager, "no controllers");
   f.boolean("disable-load-balancer", o.disable_load_balancer,
             "services of type LoadBalancer are for another to serve");
+  f.boolean("disable-local-storage", o.disable_local_storage,
+            "no StorageClass local-path, whose volumes are directories of nodes");
   node_flags(f, o);
   return f;
 }

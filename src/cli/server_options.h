@@ -25,6 +25,7 @@ struct ServerOptions : NodeOptions {
   bool disable_scheduler = false;
   bool disable_controller_manager = false;
   bool disable_load_balancer = false;
+  bool disable_local_storage = false;
 };
 
 // Declares every flag upon the options.

@@ -1,7 +1,9 @@
 // persistentVolumeClaim, and ephemeral, whose claim was made for this pod alone: follows the claim
-// to its volume, and mounts what is a path of this node (hostPath, local).
+// to its volume, and mounts what is a path of this node (hostPath, local). A directory that
+// was provisioned on this node is made here, for the first pod that is to have it.
 #include <sys/stat.h>
 
+#include "agent/volumes/local_folder.h"
 #include "agent/volumes/volume.h"
 #include "api/view/volume.h"
 #include "base/file.h"
@@ -81,7 +83,10 @@ class Claim final : public Volume {
         "OnRootMismatch";
     context_.run(
         [path = path_, type = source["type"].text(), local, owner = context_.ownership(false),
-         if_root_differs] { return check(path, type, local, owner, if_root_differs); },
+         if_root_differs, ours = is_local_folder(pv, context_.node->name)]() -> Result<void> {
+          if (ours) TRY(make_local_folder(path));
+          return check(path, type, local, owner, if_root_differs);
+        },
         std::move(done));
   }
 

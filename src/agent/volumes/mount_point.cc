@@ -65,7 +65,7 @@ bool is_mount_point(const std::string& path) {
   return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-Result<void> unmount_below(const std::string& folder) {
+Result<std::vector<std::string>> mounts_below(const std::string& folder) {
   TRY_ASSIGN(std::string table, base::read_file("/proc/self/mountinfo"));
   std::vector<std::string> points;
   std::istringstream in(table);
@@ -76,6 +76,11 @@ Result<void> unmount_below(const std::string& folder) {
     point = unescape(point);
     if (point == folder || point.rfind(folder + "/", 0) == 0) points.push_back(point);
   }
+  return points;
+}
+
+Result<void> unmount_below(const std::string& folder) {
+  TRY_ASSIGN(std::vector<std::string> points, mounts_below(folder));
   // A later mount lies on an earlier one: undone in reverse.
   std::reverse(points.begin(), points.end());
   for (const std::string& point : points) {

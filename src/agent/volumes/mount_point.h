@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "knarr/result.h"
@@ -14,6 +15,8 @@ namespace knarr::agent {
 Result<void> mount_tmpfs(const std::string& folder, int64_t size_bytes);
 Result<void> bind_mount(const std::string& from, const std::string& to);
 bool is_mount_point(const std::string& path);
+// Everything mounted at or below the folder, the outermost first.
+Result<std::vector<std::string>> mounts_below(const std::string& folder);
 // Of everything mounted at or below the folder, innermost first; nothing mounted is fine.
 Result<void> unmount_below(const std::string& folder);
 

@@ -1,6 +1,7 @@
 // NodeRestriction, as far as it looks at what a node creates: its own Node, and mirror pods bound
-// to itself; and that a node's key stays the one it joined with. What a node may change and delete,
-// the node authorizer knows without the body.
+// to itself; that a node's key stays the one it joined with; and that of volumes it takes away
+// nothing but the finalizer of its own local ones. What else a node may change and delete, the node
+// authorizer knows without the body.
 
 #include "base/format.h"
 #include "knarr/names.h"
@@ -22,6 +23,9 @@ class NodeRestriction final : public AdmissionPlugin {
     if (request.operation == Operation::kUpdate && request.is("", "nodes")) {
       return check_key(request, node);
     }
+    if (request.operation == Operation::kUpdate && request.is("", "persistentvolumes")) {
+      return check_volume(request, node);
+    }
     if (request.operation != Operation::kCreate) return {};
     if (request.is("", "nodes") && request.name != node) {
       return admission_forbidden(
@@ -42,6 +46,29 @@ class NodeRestriction final : public AdmissionPlugin {
         request, fmt::format("node \"{}\" is known as another machine: join with another "
                              "--node-name, or run `kubectl delete node {}`",
                              node, node));
+  }
+
+  static Result<void> check_volume(const AdmissionRequest& request, std::string_view node) {
+    const json::Value& labels = (*request.old)["metadata"]["labels"];
+    json::Value wanted = *request.old;
+    json::Value& finalizers = wanted.member("metadata").member("finalizers");
+    for (size_t i = finalizers.size(); i-- > 0;) {
+      if (finalizers[i].as_string() == kLocalStorageFinalizer) finalizers.erase_at(i);
+    }
+    bool own = labels[kLocalStorageNodeLabel].as_string() == node;
+    if (own && comparable(*request.object) == comparable(wanted)) return {};
+    return admission_forbidden(
+        request, fmt::format("node \"{}\" may only take its finalizer from local volumes of its "
+                             "own",
+                             node));
+  }
+
+  // Without what every write changes.
+  static json::Value comparable(json::Value volume) {
+    json::Value& meta = volume.member("metadata");
+    for (const char* key : {"resourceVersion", "managedFields", "generation"}) meta.erase(key);
+    if (meta["finalizers"].empty()) meta.erase("finalizers");
+    return volume;
   }
 
   static Result<void> check_pod(const AdmissionRequest& request, std::string_view node) {

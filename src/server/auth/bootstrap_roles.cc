@@ -13,6 +13,8 @@ role edit +aggregate-to-admin <aggregate-to-edit
 role knarr:node-network
   get,list,watch core namespaces,nodes,pods
   get,list,watch networking.k8s.io networkpolicies
+role knarr:node-storage
+  get,list,patch,watch core persistentvolumes
 role system:aggregate-to-admin +aggregate-to-admin
   create authorization.k8s.io localsubjectaccessreviews
   create,delete,deletecollection,get,list,patch,update,watch rbac.authorization.k8s.io
@@ -197,6 +199,7 @@ bind knarr:node-autorenew ClusterRole
 bind knarr:node-bootstrapper ClusterRole system:node-bootstrapper group:system:bootstrappers
 bind knarr:node-network ClusterRole knarr:node-network group:knarr:nodes
 bind knarr:node-proxier ClusterRole system:node-proxier group:knarr:nodes
+bind knarr:node-storage ClusterRole knarr:node-storage group:knarr:nodes
 bind system:basic-user ClusterRole system:basic-user group:system:authenticated
 bind system:discovery ClusterRole system:discovery group:system:authenticated
 bind system:kube-controller-manager ClusterRole system:kube-controller-manager

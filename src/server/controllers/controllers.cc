@@ -13,6 +13,7 @@
 #include "server/controllers/horizontal_autoscaler.h"
 #include "server/controllers/job.h"
 #include "server/controllers/load_balancer.h"
+#include "server/controllers/local_storage.h"
 #include "server/controllers/node_ipam.h"
 #include "server/controllers/node_lifecycle.h"
 #include "server/controllers/persistent_volume.h"
@@ -67,6 +68,7 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
     host->add(std::make_unique<LoadBalancerController>(context, options.taken_ports,
                                                        options.taken_udp_ports));
   }
+  if (options.local_storage) host->add(std::make_unique<LocalStorageController>(context));
   if (options.tokens != nullptr) {
     host->add(
         std::make_unique<TokenSecretController>(context, *options.tokens, options.root_ca_pem));

@@ -11,7 +11,9 @@ FOLDER = os.path.join(os.path.dirname(REPO), "shared", "golden")
 FLOOR = os.path.join(REPO, "test", "e2e", "golden_floor")
 AT_ONCE = 6
 FLAGS = ["--service-cidr", "10.96.0.0/16", "--cluster-cidr", "10.244.0.0/16",
-         "--token-auth-file", "{cases}/tokens.csv"]
+         "--token-auth-file", "{cases}/tokens.csv",
+         # What that cluster had not.
+         "--disable-local-storage"]
 API_FLAGS = FLAGS + ["--disable-agent", "--disable-scheduler", "--disable-controller-manager"]
 
 

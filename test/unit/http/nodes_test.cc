@@ -67,3 +67,38 @@ TEST_CASE("a node changes itself and the pods bound to it") {
     }
   }
 }
+
+TEST_CASE("of volumes a node takes away nothing but the finalizer of its own local ones") {
+  Cluster c;
+  const std::string volumes = "/api/v1/persistentvolumes";
+  for (const char* node : {"a", "b"}) {
+    c.call("POST", volumes,
+           std::string(R"({"metadata":{"name":"of-)") + node +
+               R"(","labels":{"knarr.io/local-storage-node":")" + node +
+               R"("},"finalizers":["knarr.io/local-storage","x/y"]},"spec":{
+        "capacity":{"storage":"1Gi"},"accessModes":["ReadWriteOnce"],
+        "hostPath":{"path":"/s"}}})");
+    REQUIRE(c.status == 201);
+  }
+  struct Row {
+    const char* name;
+    const char* body;
+    int status;
+  };
+  const char* without = R"({"metadata":{"finalizers":["x/y","kubernetes.io/pv-protection"]}})";
+  const Row rows[] = {
+      {"of-b", without, 403},
+      {"of-b", R"({"metadata":{"labels":{"knarr.io/local-storage-node":"a"}}})", 403},
+      {"of-a", R"({"metadata":{"finalizers":null}})", 403},
+      {"of-a", R"({"spec":{"persistentVolumeReclaimPolicy":"Delete"}})", 403},
+      {"of-a", without, 200},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name << " " << row.body);
+    json::Value answer =
+        c.call("PATCH", volumes + "/" + row.name, row.body,
+               {{"X-User", "system:node:a"}, {"Content-Type", "application/merge-patch+json"}});
+    INFO(json::write(answer));
+    CHECK(c.status == row.status);
+  }
+}

@@ -1,0 +1,207 @@
+// Directories that are volumes: what is removed, and above all what is not.
+#include "agent/local_storage.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <optional>
+
+#include "agent/volumes/local_folder.h"
+#include "agent/volumes/mount_point.h"
+#include "base/file.h"
+#include "fake_services.h"
+#include "temp_dir.h"
+
+using namespace knarr;
+using namespace knarr::agent;
+using json::Value;
+namespace fs = std::filesystem;
+
+namespace {
+
+Value volume(const std::string& path, const char* more_meta = "", const char* policy = "Delete") {
+  auto value =
+      json::parse(R"({"kind":"PersistentVolume","apiVersion":"v1","metadata":{
+      "name":"pvc-1","uid":"u","resourceVersion":"7",
+      "labels":{"knarr.io/local-storage-node":"n1"},
+      "annotations":{"pv.kubernetes.io/provisioned-by":"knarr.io/local-path"})" +
+                  std::string(more_meta) + R"(},"spec":{"persistentVolumeReclaimPolicy":")" +
+                  policy + R"(","hostPath":{"path":")" + path + "\"}}}");
+  REQUIRE(value.ok());
+  return *std::move(value);
+}
+
+constexpr const char* kDeleted =
+    R"(,"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["knarr.io/local-storage"])";
+
+struct FakeApi final : client::Client {
+  void call(client::Request request, client::Reply reply) override {
+    bool event = request.target.resource == "events";
+    (event ? events : writes).push_back(*json::parse(request.body));
+    if (event || !refusal) return reply(ObjectRef(std::make_shared<Object>()));
+    reply(make_error(*refusal, "refused"));
+  }
+  std::unique_ptr<client::Watch> watch(client::WatchTarget target, client::WatchHandler&) override {
+    selector = target.label_selector;
+    return nullptr;
+  }
+  std::string selector;
+  std::optional<Code> refusal;
+  std::vector<Value> events, writes;
+};
+
+struct Storage {
+  knarr::test::TempDir dir;
+  std::string root = dir.path() + "/root";
+  std::string folder = root + "/pvc-1_default_data";
+  knarr::test::FakeClock clock;
+  knarr::test::FakeOffload offload;
+  FakeApi api;
+  LocalStorage storage{{api, clock, offload}, "n1", root};
+
+  Storage() {
+    storage.start();
+    fs::create_directories(folder + "/deep/er");
+    REQUIRE(base::write_file(folder + "/deep/file", "x").ok());
+  }
+  void tell(const Value& object) {
+    auto ref = std::make_shared<Object>();
+    ref->name = {"", "pvc-1"};
+    ref->json = json::write(object);
+    storage.on_upsert(ref);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("which directory a local volume is") {
+  auto check = [](const std::string& path, const std::string& want) {
+    auto name = local_folder_name(volume(path), "/data/storage");
+    CHECK((name.ok() ? *name : "no") == want);
+  };
+  check("/data/storage/pvc-1_default_data", "pvc-1_default_data");
+  check("/data/storage/pvc-1", "pvc-1");
+  check("/data/storage/pvc-12_default_data", "no");
+  check("/data/storage/other", "no");
+  check("/data/storage/../pvc-1", "no");
+  check("/data/storage/..", "no");
+  check("/data/storage/pvc-1_a/../../x", "no");
+  check("/data/storage", "no");
+  check("/data/storage/", "no");
+  check("/data/storage2/pvc-1", "no");
+  check("/etc", "no");
+  check("", "no");
+}
+
+TEST_CASE("a directory is everybody's, and is not made without its parent") {
+  knarr::test::TempDir dir;
+  mode_t mask = umask(077);
+  REQUIRE(make_local_folder(dir.path() + "/v").ok());
+  umask(mask);
+  struct stat st;
+  REQUIRE(stat((dir.path() + "/v").c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0777);
+  REQUIRE(chmod((dir.path() + "/v").c_str(), 0700) == 0);
+  REQUIRE(make_local_folder(dir.path() + "/v").ok());  // there: as it is
+  REQUIRE(stat((dir.path() + "/v").c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0700);
+  CHECK_FALSE(make_local_folder(dir.path() + "/absent/v").ok());
+}
+
+TEST_CASE("nothing outside the root is removed, whatever links say") {
+  knarr::test::TempDir dir;
+  std::string root = dir.path() + "/root", kept = dir.path() + "/kept";
+  fs::create_directories(root + "/v/sub");
+  fs::create_directory(kept);
+  REQUIRE(base::write_file(kept + "/file", "x").ok());
+  fs::create_directory_symlink(kept, root + "/v/link");
+  fs::create_directory_symlink(kept, root + "/linked");
+  REQUIRE(remove_local_folder(root, "v").ok());
+  REQUIRE(remove_local_folder(root, "linked").ok());
+  REQUIRE(remove_local_folder(root, "absent").ok());
+  for (const char* name : {"", ".", "..", "../kept", "v/../../kept", "/etc"}) {
+    CHECK_FALSE(remove_local_folder(root, name).ok());
+  }
+  CHECK(fs::is_empty(root));
+  CHECK(fs::exists(kept + "/file"));
+  // A disk that is not there now may come back with all its directories.
+  CHECK_FALSE(remove_local_folder(dir.path() + "/unmounted", "v").ok());
+}
+
+TEST_CASE("what is mounted in a directory is not removed with it", "[root]") {
+  knarr::test::TempDir dir;
+  std::string root = dir.path() + "/root", kept = dir.path() + "/kept";
+  fs::create_directories(root + "/v/at");
+  fs::create_directory(kept);
+  REQUIRE(base::write_file(kept + "/file", "x").ok());
+  REQUIRE(bind_mount(kept, root + "/v/at").ok());
+  CHECK_FALSE(remove_local_folder(root, "v").ok());
+  REQUIRE(unmount_below(root).ok());
+  CHECK(fs::exists(kept + "/file"));
+  CHECK(remove_local_folder(root, "v").ok());
+}
+
+TEST_CASE("a node removes the directory of a deleted volume, then its finalizer") {
+  struct Row {
+    const char* meta;
+    const char* policy;
+    bool removed;
+  };
+  const Row rows[] = {
+      {"", "Delete", false},
+      {R"(,"finalizers":["knarr.io/local-storage"])", "Delete", false},
+      {kDeleted, "Delete", true},
+      {kDeleted, "Retain", false},
+      {R"(,"deletionTimestamp":"2026-01-01T00:00:00Z",
+          "finalizers":["kubernetes.io/pv-protection","knarr.io/local-storage"])",
+       "Delete", false},
+      {R"(,"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["other"])", "Delete", false},
+  };
+  for (const Row& row : rows) {
+    INFO(row.meta << " " << row.policy);
+    Storage s;
+    CHECK(s.api.selector == "knarr.io/local-storage-node=n1");
+    s.tell(volume(s.folder, row.meta, row.policy));
+    CHECK(fs::exists(s.folder) == !row.removed);
+    REQUIRE(s.api.writes.size() == (row.removed ? 1 : 0));
+    if (!row.removed) continue;
+    CHECK(s.api.writes[0]["metadata"]["finalizers"].size() == 0);
+    CHECK(s.api.writes[0]["metadata"]["resourceVersion"].as_string() == "7");
+  }
+}
+
+TEST_CASE("a directory of another node or provisioner stays") {
+  Storage s;
+  Value other = volume(s.folder, kDeleted);
+  other.member("metadata").member("labels").set("knarr.io/local-storage-node", "n2");
+  s.tell(other);
+  Value foreign = volume(s.folder, kDeleted);
+  foreign.member("metadata").member("annotations").set("pv.kubernetes.io/provisioned-by", "x/y");
+  s.tell(foreign);
+  CHECK(fs::exists(s.folder));
+  CHECK(s.api.writes.empty());
+}
+
+TEST_CASE("what could not be removed is told, and tried again") {
+  Storage s;
+  s.tell(volume("/etc", kDeleted));
+  REQUIRE(s.api.events.size() == 1);
+  CHECK(s.api.events[0]["reason"].as_string() == "VolumeFailedDelete");
+  CHECK(s.api.writes.empty());
+  CHECK(fs::exists("/etc"));
+  s.tell(volume(s.folder, kDeleted));  // put right by someone
+  CHECK_FALSE(fs::exists(s.folder));
+  CHECK(s.api.writes.size() == 1);
+
+  Storage down;
+  down.api.refusal = Code::kServiceUnavailable;
+  down.tell(volume(down.folder, kDeleted));
+  CHECK(down.api.writes.size() == 1);
+  down.api.refusal.reset();
+  down.clock.advance(1000);
+  CHECK(down.api.writes.size() == 2);
+  down.clock.advance(3600 * 1000);
+  CHECK(down.api.writes.size() == 2);
+}
