@@ -144,6 +144,52 @@ def test_after_the_reboot():
     assert out == "here\n"
 
 
+def works(cluster, node, name):
+    """A pod of its own runs there, and can be entered."""
+    cluster.apply(json.dumps({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 1, "containers": [{
+            "name": "c", "image": "localhost/busybox:1", "imagePullPolicy": "Never",
+            "command": ["sleep", "1000000"]}]}}))
+    cluster.wait_for("pod/" + name, seconds=PATIENCE)
+    assert cluster.kubectl("exec", name, "--", "echo", "here", timeout=PATIENCE) == "here\n"
+
+
+class Dev(Installed):
+    """The server of `knarr dev`, by the kubeconfig that it keeps."""
+
+    def __init__(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        self.folder, self.kubeconfig = folder, folder + "/kubeconfig"
+        with open("/var/lib/knarr/dev/dev/server/kubeconfig") as file:
+            text = file.read()
+        with open(self.kubeconfig, "w") as file:
+            file.write(text.replace("127.0.0.1", "10.89.100.2"))
+
+
+def test_clock_ahead():
+    """By 400 days, under a server with its node, and under another with an agent: all certificates have
+    run out, and nothing is started again."""
+    process.run(["/usr/local/bin/knarr", "dev", "up", "--nodes", "2"], timeout=PATIENCE)
+    try:
+        process.run(["/usr/local/bin/knarr", "dev", "load", FOLDER + "/busybox.tar"], timeout=PATIENCE)
+        before, pid = running_pod(), main_pid()
+        # The system's own are for files that it writes.
+        process.run(["systemctl", "stop", "*.timer"])
+        process.run(["date", "--set=@%d" % (time.time() + 400 * 86400)])
+        for path, make, nodes in (("installed", Installed, [os.uname().nodename]),
+                                  ("dev", Dev, ["dev-server", "dev-agent-1"])):
+            wait.until(path + " has new certificates", lambda: "Ready" in make(
+                FOLDER + "/clock-" + path).kubectl("get", "nodes"), PATIENCE, every=1)
+            cluster = make(FOLDER + "/clock-" + path)
+            for node in nodes:
+                cluster.wait_for("node/" + node, seconds=PATIENCE)
+                works(cluster, node, "after-" + node)
+        assert (running_pod(), main_pid()) == (before, pid)
+    finally:
+        process.run(["/usr/local/bin/knarr", "dev", "down"], timeout=PATIENCE)
+
+
 def test_uninstall():
     process.run(["/usr/local/bin/knarr-uninstall.sh"], timeout=PATIENCE)
     with open(FOLDER + "/before") as file:
@@ -162,7 +208,7 @@ def test_uninstall():
 
 TESTS = [test_machine, test_install, test_install_again, test_everyday_case,
          test_limits_are_in_the_cgroup, test_restart_of_the_service, test_a_crash_is_mended, test_reboot,
-         test_after_the_reboot, test_uninstall]
+         test_after_the_reboot, test_clock_ahead, test_uninstall]
 
 
 def main():
