@@ -26,12 +26,13 @@ NodeFacts facts_of(const NodeOptions& node, const MachineFacts& machine) {
   return facts;
 }
 
-ConfigurerOptions configurer_options(const AgentOptions& options) {
+ConfigurerOptions configurer_options(const AgentOptions& options, PodEvents& events) {
   ConfigurerOptions o;
   o.pods_dir = options.data_dir + "/pods";
   o.logs_dir = options.logs_dir;
   o.dns = options.dns;
   o.node_resolv_conf_path = options.node_resolv_conf_path;
+  o.events = &events;
   return o;
 }
 
@@ -49,7 +50,7 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
       events_(client, loop, options_.node.name),
       statuses_(client, loop),
       volumes_(options_.data_dir + "/pods", node_facts_, client, loop, offload_),
-      configurer_(configurer_options(options_), node_facts_, client, volumes_, offload_,
+      configurer_(configurer_options(options_, events_), node_facts_, client, volumes_, offload_,
                   std::move(services)),
       handlers_(loop, runtime),
       prober_(loop, handlers_, events_),

@@ -239,9 +239,10 @@ void Configurer::add_files(std::shared_ptr<Lookup> lookup, runtime::ContainerCon
         return hosts_file(*pod, host, ips, text_of(from));
       });
   add("hostname", "/etc/hostname", [text = hostname_of(pod, host) + "\n"] { return text; });
+  auto omitted = std::make_shared<std::vector<std::string>>();
   add("resolv.conf", "/etc/resolv.conf",
-      [pod = input.pod, dns = options_.dns, from = options_.node_resolv_conf_path] {
-        return resolv_conf(*pod, dns, text_of(from));
+      [pod = input.pod, dns = options_.dns, from = options_.node_resolv_conf_path, omitted] {
+        return resolv_conf(*pod, dns, text_of(from), omitted.get());
       });
   std::string at(
       (*input.container->spec)["terminationMessagePath"].as_string("/dev/termination-log"));
@@ -249,7 +250,12 @@ void Configurer::add_files(std::shared_ptr<Lookup> lookup, runtime::ContainerCon
   config.log_path = fmt::format("{}/{}.log", files.logs, config.attempt);
   offload_.run(
       pod.uid(), [files = std::move(files)] { return write_files(files); },
-      [lookup, config = std::move(config)](const Result<void>& written) {
+      [lookup, config = std::move(config), omitted, events = options_.events,
+       alive = std::weak_ptr<bool>(alive_)](const Result<void>& written) {
+        for (const std::string& what : *omitted) {
+          if (events == nullptr || alive.expired()) break;
+          events->warning(*lookup->input.pod, "", "DNSConfigForming", what);
+        }
         if (!written.ok()) return lookup->done(written.error());
         lookup->done(config);
       });

@@ -23,6 +23,7 @@ struct ConfigurerOptions {
   std::string node_hosts_path = "/etc/hosts";
   std::string node_resolv_conf_path = "/etc/resolv.conf";
   DnsSettings dns;
+  PodEvents* events = nullptr;  // may be absent; told of what a resolv.conf has no room for
 };
 
 class Configurer final : public ContainerConfigurer {

@@ -62,6 +62,12 @@ std::string line_of(const char* keyword, const std::vector<std::string>& values)
   return line + "\n";
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
 void limit_searches(std::vector<std::string>& searches) {
   searches.resize(std::min(searches.size(), kMaxSearches));
   size_t bytes = 0, kept = 0;
@@ -132,8 +138,8 @@ std::string hosts_file(const Pod& pod, const HostName& host,
   return text;
 }
 
-std::string resolv_conf(const Pod& pod, const DnsSettings& dns,
-                        const std::string& node_resolv_conf) {
+std::string resolv_conf(const Pod& pod, const DnsSettings& dns, const std::string& node_resolv_conf,
+                        std::vector<std::string>* omitted) {
   Resolver node = parse_resolver(node_resolv_conf);
   Resolver r;
   if (uses_cluster_dns(pod) && !dns.cluster_dns.empty()) {
@@ -149,8 +155,21 @@ std::string resolv_conf(const Pod& pod, const DnsSettings& dns,
   for (const Value& n : config["nameservers"].elements()) add_new(r.nameservers, n.text());
   for (const Value& s : config["searches"].elements()) add_new(r.searches, s.text());
   for (const Value& o : config["options"].elements()) merge_option(r.options, o);
-  r.nameservers.resize(std::min(r.nameservers.size(), kMaxNameservers));
+  size_t nameservers = r.nameservers.size(), searches = r.searches.size();
+  r.nameservers.resize(std::min(nameservers, kMaxNameservers));
   limit_searches(r.searches);
+  if (omitted != nullptr && r.searches.size() < searches) {
+    omitted->push_back(
+        "Search Line limits were exceeded, some search paths have been omitted, the applied search "
+        "line is: " +
+        joined(r.searches));
+  }
+  if (omitted != nullptr && r.nameservers.size() < nameservers) {
+    omitted->push_back(
+        "Nameserver limits were exceeded, some nameservers have been omitted, the applied "
+        "nameserver line is: " +
+        joined(r.nameservers));
+  }
 
   std::string text;
   if (!r.searches.empty()) text += line_of("search", r.searches);

@@ -27,8 +27,9 @@ std::string hostname_of(const Pod& pod, const HostName& name);
 std::string hosts_file(const Pod& pod, const HostName& name,
                        const std::vector<std::string>& pod_ips, const std::string& node_hosts);
 
-// node_resolv_conf is the node's own, for dnsPolicy Default and for its search domains.
-std::string resolv_conf(const Pod& pod, const DnsSettings& dns,
-                        const std::string& node_resolv_conf);
+// node_resolv_conf is the node's own, for dnsPolicy Default and for its search domains. What a C
+// library would not take is left out, and told to `omitted` (when given) as a kubelet says it.
+std::string resolv_conf(const Pod& pod, const DnsSettings& dns, const std::string& node_resolv_conf,
+                        std::vector<std::string>* omitted = nullptr);
 
 }  // namespace knarr::agent

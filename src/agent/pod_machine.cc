@@ -12,19 +12,6 @@ namespace {
 
 using State = PodMachine::State;
 
-struct Move {
-  State from, to;
-};
-constexpr Move kMoves[] = {
-    {State::kVolumes, State::kSandbox},  {State::kSandbox, State::kNetwork},
-    {State::kNetwork, State::kRunning},  {State::kNetwork, State::kSandbox},
-    {State::kRunning, State::kSandbox},  {State::kVolumes, State::kStopping},
-    {State::kSandbox, State::kStopping}, {State::kNetwork, State::kStopping},
-    {State::kRunning, State::kStopping}, {State::kStopping, State::kTeardown},
-    {State::kTeardown, State::kDone},    {State::kVolumes, State::kDone},
-    {State::kDone, State::kRemoving},    {State::kRemoving, State::kGone},
-};
-
 constexpr int64_t kFirstRetryMs = 500;
 constexpr int64_t kMostRetryMs = 122 * 1000;
 
@@ -34,12 +21,6 @@ bool before_stopping(State s) {
 }
 
 }  // namespace
-
-const char* state_name(State state) {
-  static constexpr const char* kNames[] = {"volumes",  "sandbox", "network",  "running", "stopping",
-                                           "teardown", "done",    "removing", "gone"};
-  return kNames[static_cast<size_t>(state)];
-}
 
 PodMachine::PodMachine(PodServices& services, PodRef pod, std::function<void()> gone)
     : services_(services),
@@ -59,9 +40,7 @@ auto PodMachine::guarded(F fn) {
 }
 
 void PodMachine::move(State to) {
-  bool known = std::any_of(std::begin(kMoves), std::end(kMoves),
-                           [&](const Move& m) { return m.from == state_ && m.to == to; });
-  CHECK(known);
+  CHECK(may_move(state_, to));
   state_ = to;
   retry_ms_ = 0;
   timer_.reset();

@@ -123,5 +123,6 @@ class PodMachine : public std::enable_shared_from_this<PodMachine> {
 };
 
 const char* state_name(PodMachine::State state);
+bool may_move(PodMachine::State from, PodMachine::State to);
 
 }  // namespace knarr::agent

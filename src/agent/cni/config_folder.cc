@@ -53,17 +53,22 @@ CniConfigFolder::CniConfigFolder(base::Loop& loop, std::string folder,
       settle_(loop.timer([this] { read_again(); })) {}
 
 Result<void> CniConfigFolder::start() {
-  TRY(base::make_dirs(folder_));
   inotify_.reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!inotify_.valid()) return errno_error(errno, "inotify");
-  constexpr uint32_t kEvents =
-      IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
-  if (inotify_add_watch(inotify_.get(), folder_.c_str(), kEvents) < 0) {
-    return errno_error(errno, "follow " + folder_);
-  }
+  TRY(follow());
   readable_ =
       std::make_unique<base::FdWatch>(loop_, inotify_.get(), UV_READABLE, [this](int) { drain(); });
   current_ = read_cni_folder(folder_);
+  return {};
+}
+
+Result<void> CniConfigFolder::follow() {
+  TRY(base::make_dirs(folder_));
+  constexpr uint32_t kEvents = IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
+                               IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR;
+  if (inotify_add_watch(inotify_.get(), folder_.c_str(), kEvents) < 0) {
+    return errno_error(errno, "follow " + folder_);
+  }
   return {};
 }
 
@@ -74,7 +79,11 @@ void CniConfigFolder::drain() {
   settle_->start(kSettleMs);
 }
 
+// The folder may have been taken away, or another be in its place.
 void CniConfigFolder::read_again() {
+  if (auto followed = follow(); !followed.ok()) {
+    base::log(base::Level::kWarning, "cni", "{}", followed.error().message);
+  }
   current_ = read_cni_folder(folder_);
   changed_();
 }

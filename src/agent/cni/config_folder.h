@@ -25,6 +25,7 @@ class CniConfigFolder {
   const std::optional<CniConfig>& current() const { return current_; }
 
  private:
+  Result<void> follow();
   void drain();
   void read_again();
 

@@ -23,11 +23,11 @@ def missing():
     return "" if os.path.exists(PLUGINS + "/bridge") else "no " + PLUGINS + "/bridge"
 
 
-def start(cluster):
+def start(cluster, *flags):
     cluster.launch("server", "--write-kubeconfig", cluster.kubeconfig, "--https-listen-port", str(cluster.port),
                    "--node-name", NODE, "--node-ip", cluster.address, "--network-backend", "none",
                    "--cni-conf-dir", cluster.folder + "/net.d",
-                   "--cni-bin-dir", cluster.folder + "/bin," + PLUGINS)
+                   "--cni-bin-dir", cluster.folder + "/bin," + PLUGINS, *flags)
     cluster.api = api.Api(cluster.kubeconfig, cluster.folder)
 
 
@@ -144,9 +144,20 @@ def test_restart_keeps_pods(registry):
     cluster = SHARED["cluster"]
     before = identity(cluster)
     cluster.crash()
-    start(cluster)
+    start(cluster, "--enable-network-policy")
     wait.until("the same pods", lambda: identity(cluster) == before)
     assert ask(cluster, "http://one.default.svc.cluster.local:8080/") == "one"
+
+
+def test_policies_when_asked_for(registry):
+    cluster = SHARED["cluster"]
+    url = "http://%s/" % cluster.pod("one")["status"]["podIP"]
+    apply(cluster, {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "closed"},
+                    "spec": {"podSelector": {"matchLabels": {"app": "one"}}, "policyTypes": ["Ingress"]}})
+    probe = ["exec", "client", "--", "sh", "-c", "curl -sS -m 1 %s || true" % url]
+    wait.until("it is refused", lambda: "one" != cluster.kubectl(*probe).strip())
+    cluster.kubectl("delete", "networkpolicy", "closed")
+    wait.until("it is let in", lambda: "one" == cluster.kubectl(*probe).strip())
 
 
 def test_a_reboot_gives_addresses_back(registry):

@@ -122,6 +122,15 @@ TEST_CASE("hosts and resolv.conf") {
       resolv_conf(
           *pod_from(R"({"metadata":{"name":"p"},"spec":{"dnsPolicy":"Default","containers":[]}})"),
           dns, "search " + wide + " " + wide + " c\n") == "search " + wide + "\n");
+  std::vector<std::string> omitted;
+  CHECK(resolv_conf(*own, dns, "", &omitted).size() > 0);
+  CHECK(omitted.empty());
+  PodRef many = pod_from(R"({"metadata":{"name":"p"},"spec":{"dnsPolicy":"None","dnsConfig":{
+    "nameservers":["9.9.9.1","9.9.9.2","9.9.9.3","9.9.9.4"]},"containers":[]}})");
+  resolv_conf(*many, dns, "", &omitted);
+  CHECK(omitted == std::vector<std::string>{
+                       "Nameserver limits were exceeded, some nameservers have been omitted, the "
+                       "applied nameserver line is: 9.9.9.1 9.9.9.2 9.9.9.3"});
   PodRef node_net = pod_from(
       R"({"metadata":{"name":"p"},"spec":{"hostNetwork":true,"dnsPolicy":"ClusterFirst",
       "containers":[]}})");

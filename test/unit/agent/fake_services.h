@@ -24,6 +24,7 @@ class FakeNetwork final : public agent::PodNetwork {
  public:
   void attach(const agent::PodRef&, const std::string& id, const std::string&,
               agent::Callback<std::vector<std::string>> done) override {
+    if (!error.empty()) return done(make_error(Code::kInternalError, error));
     attached.push_back(id);
     if (holds) {
       held.push_back(std::move(done));
@@ -32,11 +33,16 @@ class FakeNetwork final : public agent::PodNetwork {
     }
   }
   void detach(const std::string& id, agent::Callback<void> done) override {
+    if (on_detach) on_detach(id);
     attached.erase(std::remove(attached.begin(), attached.end(), id), attached.end());
     done({});
   }
   void keep_only(const std::vector<std::string>&) override {}
+  std::string not_ready() const override { return problem; }
   std::vector<std::string> attached;
+  std::string problem;  // why nothing can be attached
+  std::string error;    // of an attachment
+  std::function<void(const std::string& id)> on_detach;
   bool holds = false;  // answers wait in `held`
   std::vector<agent::Callback<std::vector<std::string>>> held;
 };

@@ -172,6 +172,45 @@ TEST_CASE("volumes that fail are tried again, with an event") {
   CHECK(node.phase() == "Running");
 }
 
+TEST_CASE("a pod waits for a network to be there, one of the host's does not") {
+  for (bool of_host : {false, true}) {
+    Value spec = spec_of({container("a")});
+    if (of_host) spec.set("hostNetwork", true);
+    Node node(spec);
+    node.network.problem = "no plugin";
+    node.start();
+    CHECK(node.events.said("NetworkNotReady: network is not ready: no plugin") != of_host);
+    CHECK(node.runtime.sandboxes.size() == (of_host ? 1 : 0));
+    CHECK(node.volumes.is_up == of_host);
+    node.network.problem.clear();
+    node.machine->network_came();
+    node.clock.settle();
+    CHECK(node.phase() == "Running");
+  }
+}
+
+TEST_CASE("a network that fails is left and tried again, with an event") {
+  Node node(spec_of({container("a")}));
+  node.network.error = "plugin type=\"x\" failed (add): no";
+  std::vector<size_t> there;  // sandboxes, when one leaves the network
+  node.network.on_detach = [&](const std::string&) {
+    there.push_back(node.runtime.sandboxes.size());
+  };
+  node.start();
+  REQUIRE(there == std::vector<size_t>{1});
+  CHECK(node.runtime.sandboxes.empty());
+  CHECK(node.events.told.back().starts_with(
+      "FailedCreatePodSandBox: Failed to create pod sandbox: rpc error: code = Unknown desc = "
+      "failed to setup network for sandbox \""));
+  CHECK(node.events.told.back().ends_with("\": plugin type=\"x\" failed (add): no"));
+  node.network.error.clear();
+  node.clock.advance(600);
+  CHECK(node.phase() == "Running");
+  node.machine->update(make_pod(node.spec, true, 0));
+  node.clock.settle();
+  CHECK(there == std::vector<size_t>{1, 1});  // before its namespace goes
+}
+
 TEST_CASE("a bad configuration waits with its reason") {
   Node node(spec_of({container("a")}));
   node.configurer.error = "configmap \"nope\" not found";

@@ -110,6 +110,11 @@ TEST_CASE("cni: ready when there is a configuration, and not when it goes") {
   std::filesystem::remove(node.dir / "net.d/10.conflist");
   REQUIRE(node.loop.run_until([&] { return node.readiness == 2; }, kLimitMs));
   CHECK(!node.network->not_ready().empty());
+  // The folder itself goes, and comes again.
+  std::filesystem::remove_all(node.dir / "net.d");
+  REQUIRE(node.loop.run_until([&] { return base::file_exists(node.dir / "net.d"); }, kLimitMs));
+  node.configure(R"({"type":"first"})");
+  REQUIRE(node.loop.run_until([&] { return node.readiness == 3; }, kLimitMs));
 }
 
 TEST_CASE("cni: a chain forwards and back") {
