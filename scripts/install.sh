@@ -208,7 +208,8 @@ kubeconfig() {
   echo "${given:-$(scripts/knarr-killall.sh --setting write-kubeconfig $state/knarr.yaml)}"
 }
 
-# Asks the API for the node. The folder holds the administrator's key: it goes away.
+# Asks the API for the node. One that waits for CNI plug-ins of others is as ready as it gets by itself.
+# The folder holds the administrator's key: it goes away.
 wait_until_ready() {
   local config folder server tries=600
   config=$(kubeconfig)
@@ -220,7 +221,7 @@ wait_until_ready() {
   sed -nE 's/^ *certificate-authority-data: *//p' "$config" | base64 -d >"$folder/ca"
   sed -nE 's/^ *client-certificate-data: *//p' "$config" | base64 -d >"$folder/cert"
   sed -nE 's/^ *client-key-data: *//p' "$config" | base64 -d >"$folder/key"
-  local ready='"type":"Ready","status":"True"|"status":"True","type":"Ready"|"reason":"KubeletReady"'
+  local ready='"type":"Ready","status":"True"|"status":"True","type":"Ready"|"reason":"KubeletReady"|NetworkPluginNotReady'
   until curl -sS --max-time 10 --cacert "$folder/ca" --cert "$folder/cert" --key "$folder/key" \
     "$server/api/v1/nodes" 2>"$folder/said" | grep -E "$ready" >/dev/null; do
     [ $((tries -= 1)) -gt 0 ] || die "the node is not Ready: $(cat "$folder/said"); see $log"
