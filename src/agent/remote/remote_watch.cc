@@ -46,6 +46,7 @@ void RemoteWatch::begin() {
     if (status_ == 200) return again();
     Result<ObjectRef> answer = read_answer(
         {target_.group, target_.version, target_.resource, target_.ns, "", ""}, status_, unread_);
+    if (!answer.ok() && is_absence(answer.error())) client_.servers_.failed(server_);
     lost(answer.ok() ? make_error(Code::kInternalError, "an answer that is no watch")
                      : answer.error());
   };

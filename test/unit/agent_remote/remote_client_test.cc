@@ -154,6 +154,21 @@ TEST_CASE("a server that is not up yet is left for the next") {
   REQUIRE(loop.run_until([&] { return second.requests.size() == 1; }, kPatience_ms));
 }
 
+TEST_CASE("a watch leaves a server that is not up for the next") {
+  base::Loop loop;
+  base::SystemRandom random;
+  FakeServer first(loop), second(loop);
+  RemoteClient client(loop, random, {{first.url(), second.url()}, {}, "", "", 5000});
+  Log log;
+  auto watch = client.watch(kPods, log);
+  REQUIRE(loop.run_until([&] { return first.requests.size() == 1; }, kPatience_ms));
+  first.exchanges[0]->respond(
+      503, {},
+      R"({"kind":"Status","reason":"ServiceUnavailable","message":"starting","code":503})");
+  REQUIRE(loop.run_until([&] { return second.requests.size() == 1; }, kPatience_ms));
+  CHECK(first.requests.size() == 1);
+}
+
 TEST_CASE("a watch resumes where it was") {
   Fixture f;
   auto watch = f.client.watch(kPods, f.log);
