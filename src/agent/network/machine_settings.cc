@@ -72,6 +72,7 @@ Result<void> bridge_settings(const std::string& bridge, const std::string& state
   if (v6) {
     TRY(write_setting(kIpv6 + bridge + "/disable_ipv6", "0"));
     TRY(write_setting(accept_ra(bridge), "0"));  // pods are no routers
+    TRY(write_setting(kIpv6 + bridge + "/keep_addr_on_down", "1"));
   }
   for (const Setting& setting : kMachineSettings) {
     if (setting.v6 && !v6) continue;

@@ -87,8 +87,8 @@ Result<int> OverlayLinks::apply_device(const OverlayPlan& plan) {
   TRY_ASSIGN(Underlay underlay, find_underlay(*netlink_, plan.vtep->local));
   config.link = underlay.holds_address ? underlay.link : 0;
   if (config.link == 0) config.local.reset();  // the node is known by an address that it has not
-  bool v6 = plan.vtep->local && plan.vtep->local->v6;
-  config.mtu = underlay.mtu - overhead_of(NetworkBackend::kVxlan, v6);
+  config.v6 = plan.vtep->local && plan.vtep->local->v6;
+  config.mtu = underlay.mtu - overhead_of(NetworkBackend::kVxlan, config.v6);
   TRY_ASSIGN(int device, ensure_vxlan(*netlink_, config));
   std::vector<api::Cidr> addresses;
   bool inside_v6 = false;

@@ -174,14 +174,20 @@ Result<void> delete_address(Netlink& netlink, int index, const api::Cidr& addres
 }
 
 Result<void> set_addresses(Netlink& netlink, int index, const std::vector<api::Cidr>& wanted) {
-  TRY_ASSIGN(std::vector<LinkAddress> present, list_addresses(netlink));
-  for (const LinkAddress& p : present) {
-    if (p.link != index) continue;
-    if (std::find(wanted.begin(), wanted.end(), p.address) == wanted.end()) {
-      TRY(delete_address(netlink, index, p.address));
-    }
+  TRY_ASSIGN(std::vector<LinkAddress> all, list_addresses(netlink));
+  std::vector<api::Cidr> present;
+  auto has = [](const std::vector<api::Cidr>& list, const api::Cidr& address) {
+    return std::find(list.begin(), list.end(), address) != list.end();
+  };
+  for (const LinkAddress& a : all) {
+    if (a.link != index) continue;
+    present.push_back(a.address);
+    if (!has(wanted, a.address)) TRY(delete_address(netlink, index, a.address));
   }
-  for (const api::Cidr& address : wanted) TRY(add_address(netlink, index, address));
+  // Those that are there are left: a change would be told to all who listen.
+  for (const api::Cidr& address : wanted) {
+    if (!has(present, address)) TRY(add_address(netlink, index, address));
+  }
   return {};
 }
 

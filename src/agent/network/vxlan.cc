@@ -51,9 +51,12 @@ Result<void> create_vxlan(Netlink& netlink, const VxlanConfig& config) {
   message.put(IFLA_VXLAN_PORT, network_order(config.port));
   message.put_u8(IFLA_VXLAN_LEARNING, 0);
   if (config.link != 0) message.put_u32(IFLA_VXLAN_LINK, static_cast<uint32_t>(config.link));
-  if (config.local) {
-    message.put(config.local->v6 ? IFLA_VXLAN_LOCAL6 : IFLA_VXLAN_LOCAL,
-                address_bytes(*config.local));
+  api::IpAddress any;
+  any.v6 = true;  // without any address of its own a device is one of IPv4
+  if (config.v6) {
+    message.put(IFLA_VXLAN_LOCAL6, address_bytes(config.local.value_or(any)));
+  } else if (config.local) {
+    message.put(IFLA_VXLAN_LOCAL, address_bytes(*config.local));
   }
   message.end(data);
   message.end(info);

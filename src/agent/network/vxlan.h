@@ -16,7 +16,8 @@ struct VxlanConfig {
   uint32_t vni = 1;
   uint16_t port = 8472;
   std::optional<api::IpAddress> local;
-  int link = 0;  // that packets leave by; 0: what the routes say
+  bool v6 = false;  // between nodes
+  int link = 0;     // that packets leave by; 0: what the routes say
   std::string mac;
   int mtu = 1450;
 };

@@ -13,11 +13,6 @@ api::LabelSelector selector(const Value& value) {
   return parsed.ok() ? *std::move(parsed) : api::LabelSelector::nothing();
 }
 
-uint16_t port_number(const Value& value) {
-  int64_t n = value.as_int();
-  return n > 0 && n <= 65535 ? static_cast<uint16_t>(n) : 0;
-}
-
 PolicyPeer parse_peer(const Value& peer) {
   PolicyPeer out;
   out.namespaces = out.pods = api::LabelSelector::nothing();

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -133,6 +134,51 @@ Result<void> Netlink::exchange(NetlinkMessage& message, const std::string& what,
       if (refused != nullptr) *refused = -code;
       return errno_error(-code, what);
     }
+  }
+}
+
+void for_each_message(std::string_view messages,
+                      const std::function<void(const nlmsghdr& head, std::string_view body)>& fn) {
+  while (messages.size() >= sizeof(nlmsghdr)) {
+    nlmsghdr head;
+    memcpy(&head, messages.data(), sizeof head);
+    if (head.nlmsg_len < sizeof head || head.nlmsg_len > messages.size()) break;
+    fn(head, messages.substr(sizeof head, head.nlmsg_len - sizeof head));
+    messages.remove_prefix(std::min(aligned(head.nlmsg_len), messages.size()));
+  }
+}
+
+NetlinkEar::NetlinkEar(base::Loop& loop, std::function<void(std::string_view)> heard)
+    : loop_(loop), heard_(std::move(heard)) {}
+
+Result<void> NetlinkEar::start(int protocol, uint32_t groups, int queue_bytes) {
+  socket_.reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!socket_.valid()) return errno_error(errno, "open a netlink socket");
+  if (queue_bytes > 0) {
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &queue_bytes, sizeof queue_bytes);
+  }
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = groups;
+  if (bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    return errno_error(errno, "listen to the kernel");
+  }
+  watch_ = std::make_unique<base::FdWatch>(loop_, socket_.get(), UV_READABLE,
+                                           [this](int) { receive(); });
+  return {};
+}
+
+void NetlinkEar::receive() {
+  std::string buffer(kBufferBytes, '\0');
+  while (true) {
+    ssize_t n = recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == ENOBUFS) {
+      heard_({});
+      continue;
+    }
+    if (n <= 0) return;
+    heard_({buffer.data(), static_cast<size_t>(n)});
   }
 }
 

@@ -6,10 +6,13 @@
 #include <linux/netlink.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/loop.h"
 #include "base/unique_fd.h"
 #include "knarr/result.h"
 
@@ -62,6 +65,29 @@ class Netlink {
                         std::vector<std::string>* answers);
   base::UniqueFd fd_;
   uint32_t sequence_ = 0;
+};
+
+// Messages as the kernel sent them, one after the other: header and what comes behind it.
+void for_each_message(std::string_view messages,
+                      const std::function<void(const nlmsghdr& head, std::string_view body)>& fn);
+
+// Hears what the kernel tells groups of listeners. No timer. Loop thread.
+class NetlinkEar {
+ public:
+  // Called with messages; with none when something was missed.
+  NetlinkEar(base::Loop& loop, std::function<void(std::string_view messages)> heard);
+
+  // In the network namespace of the caller. `queue_bytes`: how much the kernel keeps, 0: its
+  // default.
+  Result<void> start(int protocol, uint32_t groups, int queue_bytes = 0);
+
+ private:
+  void receive();
+
+  base::Loop& loop_;
+  std::function<void(std::string_view)> heard_;
+  base::UniqueFd socket_;
+  std::unique_ptr<base::FdWatch> watch_;
 };
 
 }  // namespace knarr::agent

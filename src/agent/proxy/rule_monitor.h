@@ -5,13 +5,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/loop.h"
-#include "base/unique_fd.h"
+#include "agent/proxy/netlink.h"
 #include "knarr/result.h"
 
 namespace knarr::agent {
@@ -25,21 +23,14 @@ std::vector<uint32_t> removers_of(std::string_view messages, std::string_view pr
 class RuleMonitor {
  public:
   // Told the remover's port; 0 when something was missed.
-  RuleMonitor(base::Loop& loop, std::string prefix, bool v6,
-              std::function<void(uint32_t port)> removed);
+  RuleMonitor(base::Loop& loop, const std::string& prefix, bool v6,
+              const std::function<void(uint32_t port)>& removed);
 
   // In the network namespace of the caller.
   Result<void> start();
 
  private:
-  void receive();
-
-  base::Loop& loop_;
-  std::string prefix_;
-  bool v6_;
-  std::function<void(uint32_t)> removed_;
-  base::UniqueFd socket_;
-  std::unique_ptr<base::FdWatch> watch_;
+  NetlinkEar ear_;
 };
 
 }  // namespace knarr::agent

@@ -6,6 +6,11 @@ namespace knarr::agent {
 
 using json::Value;
 
+uint16_t port_number(const Value& value) {
+  int64_t n = value.as_int();
+  return n > 0 && n <= 65535 ? static_cast<uint16_t>(n) : 0;
+}
+
 namespace {
 
 bool is_plain(std::string_view text) {
@@ -19,11 +24,6 @@ bool is_plain(std::string_view text) {
 
 std::string plain(const Value& text) {
   return is_plain(text.as_string()) ? text.text() : std::string();
-}
-
-uint16_t port_number(const Value& value) {
-  int64_t n = value.as_int();
-  return n > 0 && n <= 65535 ? static_cast<uint16_t>(n) : 0;
 }
 
 void add_address(const Value& text, std::vector<std::string>& out) {

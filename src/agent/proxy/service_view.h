@@ -14,6 +14,7 @@
 namespace knarr::agent {
 
 enum class Protocol : uint8_t { kTcp, kUdp, kSctp };
+uint16_t port_number(const json::Value& value);                 // 0: it is none
 const char* protocol_name(Protocol protocol);                   // "tcp"
 std::optional<Protocol> parse_protocol(std::string_view text);  // "TCP"; "" is TCP
 

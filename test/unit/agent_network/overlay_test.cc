@@ -25,10 +25,24 @@ namespace {
 
 constexpr int64_t kLimitMs = 20'000;
 
-std::string node_json(int n, const std::string& ip) {
-  return fmt::format(R"({{"metadata":{{"name":"n{}"}},"spec":{{"podCIDR":"10.42.{}.0/24"}},
+// Addresses of nodes and pods of one IP family.
+struct Family {
+  bool v6;
+  std::string cluster() const { return v6 ? "fd00:42::/48" : "10.42.0.0/16"; }
+  std::string range(int n) const {
+    return v6 ? fmt::format("fd00:42:0:{}::/64", n + 1) : fmt::format("10.42.{}.0/24", n);
+  }
+  std::string pod(int n) const {
+    return v6 ? fmt::format("fd00:42:0:{}::2", n + 1) : fmt::format("10.42.{}.2", n);
+  }
+  std::string node(int n) const { return (v6 ? "2001:db8::" : "192.0.2.") + std::to_string(n); }
+};
+constexpr Family kV4{false}, kV6{true};
+
+std::string node_json(int n, const std::string& ip, Family family = kV4) {
+  return fmt::format(R"({{"metadata":{{"name":"n{}"}},"spec":{{"podCIDR":"{}"}},
       "status":{{"addresses":[{{"type":"InternalIP","address":"{}"}}]}}}})",
-                     n, n, ip);
+                     n, family.range(n), ip);
 }
 
 PodRef any_pod() {
@@ -42,15 +56,17 @@ PodRef any_pod() {
 // All of it happens in the node's own namespace.
 class TestNode {
  public:
-  TestNode(int n, NetworkBackend backend, const std::string& folder) : n_(n) {
+  TestNode(int n, NetworkBackend backend, const std::string& folder, Family family)
+      : n_(n), family_(family) {
+    overlay_options.cluster_cidr = bridge_options.cluster_cidr = family.cluster();
     overlay_options.backend = backend;
     overlay_options.node_name = fmt::format("n{}", n);
     overlay_options.device = "knarrt.1";
     overlay_options.first_wait_ms = 100;
     bridge_options.bridge = "knarrt0";
     bridge_options.state_dir = fmt::format("{}/n{}", folder, n);
-    bridge_options.mtu_overhead = overhead_of(backend, false);
-    bridge_options.node_ip = fmt::format("192.0.2.{}", n + 1);
+    bridge_options.mtu_overhead = overhead_of(backend, family.v6);
+    bridge_options.node_ip = family.node(n + 1);
   }
   // With an end of the cable named eth0.
   void start() {
@@ -60,12 +76,12 @@ class TestNode {
       REQUIRE(set_link_up(*netlink, 1).ok());
       REQUIRE(set_link_up(*netlink, (*eth0)->index).ok());
       address(bridge_options.node_ip);
-      iptables = std::make_unique<Iptables>(loop, IptablesOptions{"KT", 14, {}});
+      iptables = std::make_unique<Iptables>(loop, IptablesOptions{"KT", 14, {}, 15, family_.v6});
       bridge = std::make_unique<BridgeNetwork>(loop, *iptables, bridge_options);
       overlay = std::make_unique<Overlay>(loop, client, overlay_options);
       overlay->start();
       bool done = false;
-      auto set = bridge->set_pod_cidr(fmt::format("10.42.{}.0/24", n_), [&](Result<void> result) {
+      auto set = bridge->set_pod_cidr(family_.range(n_), [&](Result<void> result) {
         INFO((result.ok() ? "" : result.error().message));
         CHECK(result.ok());
         done = true;
@@ -77,7 +93,9 @@ class TestNode {
   void address(const std::string& ip) {
     auto netlink = Netlink::open();
     auto eth0 = find_link(*netlink, "eth0");
-    REQUIRE(add_address(*netlink, (*eth0)->index, *api::Cidr::parse(ip + "/24")).ok());
+    REQUIRE(
+        add_address(*netlink, (*eth0)->index, *api::Cidr::parse(ip + (family_.v6 ? "/64" : "/24")))
+            .ok());
   }
   std::string attach(const FakePod& pod) {
     std::string out;
@@ -117,7 +135,7 @@ class TestNode {
     size_t n = 0;
     inside([&] {
       auto netlink = Netlink::open();
-      n = list_routes(*netlink, false, kRouteProtocol)->size();
+      n = list_routes(*netlink, family_.v6, kRouteProtocol)->size();
     });
     return n;
   }
@@ -140,11 +158,12 @@ class TestNode {
 
  private:
   int n_;
+  Family family_;
 };
 
 struct TwoNodes {
-  TwoNodes(NetworkBackend backend, const std::string& folder)
-      : a(0, backend, folder), b(1, backend, folder) {
+  TwoNodes(NetworkBackend backend, const std::string& folder, Family family = kV4)
+      : a(0, backend, folder, family), b(1, backend, folder, family) {
     a.inside([&] {
       auto netlink = Netlink::open();
       VethPair cable{"eth0", "eth0", mac_of(*api::IpAddress::parse("1.2.3.4")), b.space.fd_.get(),
@@ -154,8 +173,8 @@ struct TwoNodes {
     });
     for (TestNode* node : {&a, &b}) {
       node->start();
-      node->client.put("nodes", node_json(0, "192.0.2.1"));
-      node->client.put("nodes", node_json(1, "192.0.2.2"));
+      node->client.put("nodes", node_json(0, family.node(1), family));
+      node->client.put("nodes", node_json(1, family.node(2), family));
       node->inside([&] { node->client.sync(); });
       node->settle();
     }
@@ -173,27 +192,28 @@ struct TwoNodes {
   TestNode a, b;
 };
 
-void pods_reach_each_other(NetworkBackend backend, const std::string& host_seen_as) {
+void pods_reach_each_other(NetworkBackend backend, Family family, const std::string& host_seen_as) {
   test::TempDir folder;
-  TwoNodes nodes(backend, folder.path());
+  TwoNodes nodes(backend, folder.path(), family);
+  const std::string pod_a = family.pod(0), pod_b = family.pod(1), moved = family.node(7);
   FakePod pa, pb;
-  REQUIRE(nodes.a.attach(pa) == "10.42.0.2");
-  REQUIRE(nodes.b.attach(pb) == "10.42.1.2");
+  REQUIRE(nodes.a.attach(pa) == pod_a);
+  REQUIRE(nodes.b.attach(pb) == pod_b);
   UniqueFd at_a, at_b;
   pa.inside([&] { at_a = listen_on(8080); });
   pb.inside([&] { at_b = listen_on(8080); });
   // As what they are: nothing on the way hides a pod's address.
-  CHECK(nodes.reach(pa, "10.42.1.2", at_b, "10.42.0.2"));
-  CHECK(nodes.reach(pb, "10.42.0.2", at_a, "10.42.1.2"));
-  CHECK(nodes.reach(nodes.a.space, "10.42.1.2", at_b, host_seen_as));
+  CHECK(nodes.reach(pa, pod_b, at_b, pod_a));
+  CHECK(nodes.reach(pb, pod_a, at_a, pod_b));
+  CHECK(nodes.reach(nodes.a.space, pod_b, at_b, host_seen_as));
 
   // The other node gets another address.
-  nodes.b.inside([&] { nodes.b.address("192.0.2.7"); });
+  nodes.b.inside([&] { nodes.b.address(moved); });
   for (TestNode* node : {&nodes.a, &nodes.b}) {
-    node->inside([&] { node->client.put("nodes", node_json(1, "192.0.2.7")); });
+    node->inside([&] { node->client.put("nodes", node_json(1, moved, family)); });
     node->settle();
   }
-  CHECK(nodes.reach(pa, "10.42.1.2", at_b, "10.42.0.2"));
+  CHECK(nodes.reach(pa, pod_b, at_b, pod_a));
 
   // The cable is out and in again: what the kernel dropped meanwhile comes back.
   nodes.a.inside([&] {
@@ -207,18 +227,32 @@ void pods_reach_each_other(NetworkBackend backend, const std::string& host_seen_
     REQUIRE(netlink->request(std::move(down), "down").ok());
     nodes.a.loop.run_until([] { return false; }, 50);
     REQUIRE(set_link_up(*netlink, (*find_link(*netlink, "eth0"))->index).ok());
+    nodes.a.loop.run_until([] { return false; }, 50);
+    if (family.v6) nodes.a.address(family.node(1));  // the kernel keeps no address of IPv6
     CHECK(nodes.a.loop.run_until(
         [&] {
           return nodes.a.overlay->settled() &&
-                 list_routes(*netlink, false, kRouteProtocol)->size() == 1;
+                 list_routes(*netlink, family.v6, kRouteProtocol)->size() == 1;
         },
         kLimitMs));
   });
-  CHECK(nodes.reach(pa, "10.42.1.2", at_b, "10.42.0.2"));
+  CHECK(nodes.reach(pa, pod_b, at_b, pod_a));
+
+  // A route that is deleted alone comes back, too.
+  nodes.a.inside([&] {
+    auto netlink = Netlink::open();
+    Route route = list_routes(*netlink, family.v6, kRouteProtocol)->at(0);
+    REQUIRE(delete_route(*netlink, route).ok());
+    REQUIRE(list_routes(*netlink, family.v6, kRouteProtocol)->empty());
+    CHECK(nodes.a.loop.run_until(
+        [&] { return list_routes(*netlink, family.v6, kRouteProtocol)->size() == 1; }, kLimitMs));
+  });
+  nodes.a.settle();
+  CHECK(nodes.reach(pa, pod_b, at_b, pod_a));
 
   // And is gone.
   CHECK(nodes.a.route_count() == 1);
-  nodes.a.inside([&] { nodes.a.client.remove("nodes", node_json(1, "192.0.2.7")); });
+  nodes.a.inside([&] { nodes.a.client.remove("nodes", node_json(1, moved, family)); });
   nodes.a.settle();
   CHECK(nodes.a.route_count() == 0);
   CHECK(!nodes.a.link("knarrt.1"));
@@ -230,11 +264,13 @@ void pods_reach_each_other(NetworkBackend backend, const std::string& host_seen_
 }  // namespace
 
 TEST_CASE("pods of two nodes reach each other through VXLAN", "[root]") {
-  in_new_netns([] { pods_reach_each_other(NetworkBackend::kVxlan, "10.42.0.0"); });
+  in_new_netns([] { pods_reach_each_other(NetworkBackend::kVxlan, kV4, "10.42.0.0"); });
+  in_new_netns([] { pods_reach_each_other(NetworkBackend::kVxlan, kV6, "fd00:42:0:1::"); });
 }
 
 TEST_CASE("pods of two nodes reach each other by their nodes", "[root]") {
-  in_new_netns([] { pods_reach_each_other(NetworkBackend::kHostGw, "192.0.2.1"); });
+  in_new_netns([] { pods_reach_each_other(NetworkBackend::kHostGw, kV4, "192.0.2.1"); });
+  in_new_netns([] { pods_reach_each_other(NetworkBackend::kHostGw, kV6, "2001:db8::1"); });
 }
 
 TEST_CASE("a firewall between nodes is told of", "[root]") {
