@@ -106,39 +106,70 @@ void LoadBalancerController::on_change(const GroupResource& resource, const Obje
   if (services_.count(name) > 0) enqueue(name);
 }
 
-// Those that ask for the same ports hear of it: theirs may be free now.
+std::map<NamespacedName, std::string> refused_balancers(
+    const std::map<NamespacedName, BalancerClaim>& claims, const std::set<std::string>& taken) {
+  std::set<std::pair<int64_t, NamespacedName>> oldest_first;
+  for (const auto& [name, claim] : claims) oldest_first.insert({claim.created, name});
+  std::map<std::string, NamespacedName> held;  // by port
+  std::map<NamespacedName, std::string> refused;
+  for (const auto& [created, name] : oldest_first) {
+    const std::vector<std::string>& ports = claims.at(name).ports;
+    std::string why;
+    for (const std::string& port : ports) {
+      auto holder = held.find(port);
+      if (taken.count(port) > 0) {
+        why = fmt::format("Port {} is used by the nodes themselves", port);
+      } else if (holder != held.end()) {
+        why = fmt::format("Port {} is used by service {}", port, holder->second.text());
+      }
+      if (!why.empty()) break;
+    }
+    if (why.empty()) {
+      for (const std::string& port : ports) held[port] = name;
+    } else {
+      refused[name] = std::move(why);
+    }
+  }
+  return refused;
+}
+
 void LoadBalancerController::service_changed(const ObjectRef& previous, const ObjectRef& object) {
   const ObjectRef& any = object ? object : previous;
   const NamespacedName& name = any->name;
-  std::vector<std::string> ports;
-  int64_t created = 0;
+  BalancerClaim claim;
   bool concerned = services_.count(name) > 0;
   if (object != nullptr && object->json.find("\"LoadBalancer\"") != std::string::npos) {
     json::Value service = api::decode(*object);
     concerned = true;
-    created = api::creation_time(service);
-    if (wants_balancer(service)) ports = balanced_ports(service);
+    claim.created = api::creation_time(service);
+    if (wants_balancer(service)) claim.ports = balanced_ports(service);
   }
   // Of another type, but with addresses from before.
   if (object != nullptr && object->json.find("\"ingress\"") != std::string::npos) concerned = true;
   if (!concerned) return;
   enqueue(name);
   auto it = services_.find(name);
-  if (it != services_.end()) {
-    if (it->second == ports) return;
-    for (const std::string& port : it->second) {
-      std::erase_if(claims_[port], [&](const Claim& c) { return c.second == name; });
-      for (const Claim& c : claims_[port]) enqueue(c.second);
-      if (claims_[port].empty()) claims_.erase(port);
-    }
+  bool before = it != services_.end();
+  if (claim.ports.empty() ? !before : before && it->second == claim) return;
+  if (claim.ports.empty()) {
     services_.erase(it);
+  } else {
+    services_[name] = std::move(claim);
   }
-  if (ports.empty()) return;
-  for (const std::string& port : ports) {
-    for (const Claim& c : claims_[port]) enqueue(c.second);
-    claims_[port].insert({created, name});
+  judge();
+}
+
+// Those for which the answer is another now hear of it.
+void LoadBalancerController::judge() {
+  std::map<NamespacedName, std::string> now = refused_balancers(services_, taken_);
+  for (const auto& [name, claim] : services_) {
+    auto had = refused_.find(name);
+    auto has = now.find(name);
+    bool same = (had == refused_.end()) == (has == now.end()) &&
+                (has == now.end() || had->second == has->second);
+    if (!same) enqueue(name);
   }
-  services_[name] = std::move(ports);
+  refused_ = std::move(now);
 }
 
 void LoadBalancerController::node_changed(const ObjectRef& previous, const ObjectRef& object) {
@@ -152,20 +183,7 @@ void LoadBalancerController::node_changed(const ObjectRef& previous, const Objec
     if (it != nodes_.end() && it->second == node) return;
     nodes_[name] = std::move(node);
   }
-  for (const auto& [service, ports] : services_) enqueue(service);
-}
-
-// Why the service can't have its ports; empty when it can.
-std::string LoadBalancerController::refusal(const NamespacedName& key,
-                                            const std::vector<std::string>& ports) const {
-  for (const std::string& port : ports) {
-    if (taken_.count(port) > 0) return fmt::format("Port {} is used by the nodes themselves", port);
-    auto claims = claims_.find(port);
-    if (claims == claims_.end() || claims->second.empty()) continue;
-    const NamespacedName& first = claims->second.begin()->second;
-    if (first != key) return fmt::format("Port {} is used by service {}", port, first.text());
-  }
-  return {};
+  for (const auto& [service, claim] : services_) enqueue(service);
 }
 
 std::set<std::string> LoadBalancerController::local_nodes(const NamespacedName& service) const {
@@ -194,7 +212,7 @@ void LoadBalancerController::reconcile(const NamespacedName& key, const PassRef&
   json::Value ingress = json::Value::array();
   std::string refused;
   if (wants_balancer(service)) {
-    refused = refusal(key, balanced_ports(service));
+    if (auto it = refused_.find(key); it != refused_.end()) refused = it->second;
     bool local = service["spec"]["externalTrafficPolicy"].as_string() == "Local";
     if (refused.empty()) {
       ingress =

@@ -40,6 +40,17 @@ json::Value balancer_ingress(const json::Value& service,
                              const std::map<std::string, BalancerNode>& nodes,
                              const std::set<std::string>& local);
 
+// What a service asks for, and since when it exists.
+struct BalancerClaim {
+  int64_t created = 0;
+  std::vector<std::string> ports;
+  bool operator==(const BalancerClaim&) const = default;
+};
+// Those that can't have their ports, and why: older services come first, and one that is refused
+// holds none. `taken`: ports of the nodes themselves.
+std::map<NamespacedName, std::string> refused_balancers(
+    const std::map<NamespacedName, BalancerClaim>& claims, const std::set<std::string>& taken);
+
 class LoadBalancerController final : public Controller {
  public:
   // Ports that nodes listen on themselves.
@@ -51,17 +62,16 @@ class LoadBalancerController final : public Controller {
   void reconcile(const NamespacedName& key, const PassRef& pass) override;
 
  private:
-  using Claim = std::pair<int64_t, NamespacedName>;  // since when, and whose
   void service_changed(const ObjectRef& previous, const ObjectRef& object);
   void node_changed(const ObjectRef& previous, const ObjectRef& object);
-  std::string refusal(const NamespacedName& key, const std::vector<std::string>& ports) const;
+  void judge();
   std::set<std::string> local_nodes(const NamespacedName& service) const;
 
   std::set<std::string> taken_;
   std::map<std::string, BalancerNode> nodes_;
-  std::map<std::string, std::set<Claim>> claims_;                // by port
-  std::map<NamespacedName, std::vector<std::string>> services_;  // their ports
-  std::map<NamespacedName, std::string> told_;                   // refusals, once each
+  std::map<NamespacedName, BalancerClaim> services_;
+  std::map<NamespacedName, std::string> refused_;  // of them
+  std::map<NamespacedName, std::string> told_;     // refusals, once each
 };
 
 }  // namespace knarr::server
