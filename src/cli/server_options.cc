@@ -2,6 +2,7 @@
 
 #include "agent/join/join_token.h"
 #include "agent/machine_facts.h"
+#include "agent/network/machine_settings.h"
 #include "api/ip.h"
 #include "api/ip_list.h"
 #include "cli/option_check.h"
@@ -33,8 +34,11 @@ Result<void> fill_in(ServerOptions& o) {
   }
   bool v6 = api::is_v6(api::first_of(o.service_cidr));
   if (o.bind_address.empty()) {
-    bool any_v6 = api::has_family(o.cluster_cidr, true) || api::has_family(o.service_cidr, true);
-    o.bind_address = any_v6 ? "::" : "0.0.0.0";
+    std::string v6_range = api::of_family(o.cluster_cidr + "," + o.service_cidr, true);
+    o.bind_address = v6_range.empty() ? "0.0.0.0" : "::";
+    if (!v6_range.empty() && !agent::has_ipv6()) {
+      return make_error(Code::kBadRequest, v6_range + ": this machine's kernel has no IPv6");
+    }
   }
   if (o.advertise_address.empty()) {
     // Pods can't reach a loopback address; the API refuses one in Endpoints.
