@@ -47,7 +47,8 @@ def test_services(knarr, folder):
     check([*(Row(nodes.places[asker], kind, address, 80, both) for asker in both for kind in ("tcp", "udp")),
            *(Row(place, "tcp", node, 30080, both) for place in (nodes.host, nodes.edge)
              for node in (nodes.cluster.address, nodes.agent.machine.address)),
-           Row(nodes.places["near"], "tcp", nodes.ips["far"]["IPv6"], 8080, {"far " + nodes.ips["near"]["IPv6"]})])
+           Row(nodes.places["near"], "tcp", nodes.ips["far"]["IPv6"], 8080, {"far " + nodes.ips["near"]["IPv6"]}),
+           Row(nodes.places["near"], "bulk", nodes.ips["far"]["IPv6"], 8080, {"far"})])
     for name in both:
         out = nodes.cluster.kubectl("exec", name, "--", "nslookup", "web.default.svc.cluster.local", ok=False)
         assert address in out and "fd00:43::a" in out, out

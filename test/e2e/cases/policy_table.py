@@ -62,15 +62,16 @@ def to_web(askers, protocol="tcp", port=8080):
 def forms():
     tcp, udp = {"port": 8080}, {"port": 8080, "protocol": "UDP"}
     return {
-        "default_deny_ingress": ([ingress()], to_web([]) + [("web", "far", "tcp", 8080, True), ("host", "web", "tcp", 8080, True)]),
+        "default_deny_ingress": ([ingress()], to_web([]) + [("web", "far", "tcp", 8080, True),
+                                                            ("host", "web", "tcp", 8080, True)]),
         "from_everybody": ([ingress({})], to_web(ASKERS) + to_web(ASKERS, "udp")),
         "from_pods": ([ingress({"from": [selected({"app": "friend"})]})], to_web(["near"])),
         "from_namespaces": ([ingress({"from": [selected(namespaces={"team": "x"})]})], to_web(["other"])),
         "from_pods_of_namespaces": ([ingress({"from": [selected({"app": "friend"}, {})]})], to_web(["near", "other"])),
         "from_block": ([ingress({"from": [{"ipBlock": b} for b in blocks("far")]})], to_web(["far"])),
         "from_block_but": ([ingress({"from": all_but("near")})], to_web(["far", "other"])),
-        "one_or_the_other": ([ingress({"from": [selected({"app": "stranger"})]}, {"from": [selected(namespaces={"team": "x"})]})],
-                             to_web(["far", "other"])),
+        "one_or_the_other": ([ingress({"from": [selected({"app": "stranger"})]},
+                                      {"from": [selected(namespaces={"team": "x"})]})], to_web(["far", "other"])),
         "port": ([ingress({"ports": [tcp]})], to_web(ASKERS) + to_web([], "tcp", 8081) + to_web([], "udp")),
         "udp_port": ([ingress({"ports": [udp]})], to_web([]) + to_web(ASKERS, "udp")),
         "end_port": ([ingress({"ports": [{"port": 8080, "endPort": 8081}]})],
@@ -79,8 +80,10 @@ def forms():
         "two_policies_add_up": ([ingress({"ports": [tcp]}), ingress({"from": [selected({"app": "stranger"})]})],
                                 to_web(ASKERS) + to_web(["far"], "tcp", 8081)),
         "default_deny_egress": ([egress()], to_web(["far", "other"]) + [("web", "near", "tcp", 8080, None)]),
-        "to_pods": ([egress({"to": [selected({"app": "web"})]})], to_web(ASKERS) + [("near", "far", "tcp", 8080, False)]),
-        "to_block_but": ([egress({"to": all_but("web")})], to_web(["far", "other"]) + [("near", "far", "tcp", 8080, True)]),
+        "to_pods": ([egress({"to": [selected({"app": "web"})]})],
+                    to_web(ASKERS) + [("near", "far", "tcp", 8080, False)]),
+        "to_block_but": ([egress({"to": all_but("web")})],
+                         to_web(["far", "other"]) + [("near", "far", "tcp", 8080, True)]),
         "to_port": ([egress({"ports": [{"port": 8081}]})],
                     to_web(["far", "other"]) + to_web(ASKERS, "tcp", 8081)),
         # What a name means is for each pod that is reached to say.

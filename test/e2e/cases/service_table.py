@@ -49,6 +49,7 @@ def test_start(cluster):
     listening = ["tcp/8080", "tcp/8081", "udp/8080"] + (["sctp/8080"] if two_nodes.has_sctp() else [])
     for name in ("near", "far"):
         nodes.places[name].serve(*listening)
+    nodes.outside.serve("tcp/8080")
     table["ips"] = {}
     for name, spec in services(nodes).items():
         made = nodes.make("/api/v1/namespaces/default/services", {
@@ -64,8 +65,8 @@ def slices(endpoints):
     nodes = table["nodes"]
     for family in FAMILIES:
         nodes.apply("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/manual-" + family.lower(), {
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family, "metadata": {"name": "manual-" + family.lower(), "labels": {
-                "kubernetes.io/service-name": "manual"}},
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
+            "metadata": {"name": "manual-" + family.lower(), "labels": {"kubernetes.io/service-name": "manual"}},
             "ports": [{"name": "http", "port": 8080}, {"name": "u", "port": 8080, "protocol": "UDP"}],
             "endpoints": [{"addresses": [nodes.ips[name][family]], "conditions": {
                 "ready": ready, "serving": serving, "terminating": not ready}}
@@ -88,6 +89,15 @@ def cluster_ip(nodes, places):
     of_families(lambda family, ips, _: [
         *(Row(places[name], "tcp", ips["cluster"], 80, seen_from(name, family)) for name in ("asker", "remote")),
         *(Row(place, "tcp", ips["cluster"], 80, BOTH) for place in (nodes.host, nodes.edge))])
+
+
+def pods_themselves(nodes, places):
+    """By address, across nodes, also much at once; outside they are seen as their node."""
+    of_families(lambda family, ips, own: [
+        *(Row(places["asker"], kind, nodes.ips["far"][family], 8080, {"far"}) for kind in ("tcp", "udp", "bulk")),
+        Row(places["remote"], "bulk", nodes.ips["near"][family], 8080, {"near"}),
+        Row(places["asker"], "tcp", nodes.ips["outside"][family], 8080, {"outside " + own[0]}),
+        Row(places["remote"], "tcp", nodes.ips["outside"][family], 8080, {"outside " + own[1]})])
 
 
 def several_named_ports(nodes, places):
@@ -151,7 +161,8 @@ def hairpin(nodes, places):
 def no_endpoints(nodes, places):
     """Refused; the kernel sends a second's refusals once, and a client may hear of it with its next try."""
     of_families(lambda family, ips, own: [
-        Row(places["asker"], "tcp", ips["empty"], 80, {"refused"}), Row(nodes.host, "tcp", ips["empty"], 80, {"refused"}),
+        Row(places["asker"], "tcp", ips["empty"], 80, {"refused"}),
+        Row(nodes.host, "tcp", ips["empty"], 80, {"refused"}),
         Row(nodes.outside, "tcp", own[0], 30099, {"refused"})], times=1, timeout=4)
 
 
@@ -202,7 +213,7 @@ def names(nodes, places):
     assert out.count("name = cluster.default.svc.cluster.local") == 2, out
 
 
-FEATURES = (cluster_ip, several_named_ports, node_port, external_ips, load_balancer, source_ranges,
+FEATURES = (pods_themselves, cluster_ip, several_named_ports, node_port, external_ips, load_balancer, source_ranges,
             external_policy_local, internal_policy_local, session_affinity, hairpin, no_endpoints,
             terminating_endpoints, connections_and_flows, names)
 

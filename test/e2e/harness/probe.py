@@ -4,10 +4,12 @@ they heard. Run in the network namespace in question, by harness/packets.py.
 
 usage: probe.py serve NAME PROTOCOL/PORT...    answers "NAME ADDRESS", until its input ends
        probe.py ask                            JSON [[protocol, address, port], ...] in, answers out
+       probe.py session|flow ADDRESS PORT
 
 Questions of one call are asked at the same time. An answer is what the server said, or "refused",
-"timeout", or another error's name. Protocol "session" asks over one TCP connection, and again
-after a line comes on the input; "http" gives the status of GET /.
+"timeout", or another error's name. Of protocol "bulk" the question is a long one, over TCP; "http"
+gives the status of GET /. A "session" asks over one TCP connection, and again after a line comes on
+the input; a "flow" sends datagrams of one socket, each after a line.
 """
 import concurrent.futures
 import errno
@@ -28,8 +30,8 @@ def plain(address):
 def serve_stream(listener, name):
     def talk(connection, peer):
         with connection:
-            while connection.recv(100):
-                connection.sendall(("%s %s" % (name, plain(peer[0]))).encode())
+            while connection.recv(10000):
+                connection.sendall(("%s %s " % (name, plain(peer[0]))).encode())
     while True:
         threading.Thread(target=talk, args=listener.accept(), daemon=True).start()
 
@@ -68,13 +70,20 @@ def ask(protocol, address, port, timeout=1.0):
             connection = http.client.HTTPConnection(address, port, timeout=timeout)
             connection.request("GET", "/")
             return str(connection.getresponse().status)
-        kind, number = KINDS[protocol]
+        kind, number = KINDS["tcp" if protocol == "bulk" else protocol]
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family, kind, number) as endpoint:
             endpoint.settimeout(timeout)
             endpoint.connect((address, port))
+            if protocol == "bulk":
+                endpoint.sendall(b"?" * 200000)
+                endpoint.shutdown(socket.SHUT_WR)
+                answer = endpoint.recv(100)
+                while endpoint.recv(100000):
+                    pass
+                return " ".join(answer.decode().split()[:1])
             endpoint.send(b"?")
-            return endpoint.recv(100).decode()
+            return endpoint.recv(100).decode().strip()
     except OSError as error:
         return word(error)
 
@@ -84,7 +93,7 @@ def session(address, port):
     with socket.create_connection((address, port), timeout=5) as connection:
         for _ in range(2):
             connection.send(b"?")
-            print(connection.recv(100).decode(), flush=True)
+            print(connection.recv(100).decode().strip(), flush=True)
             sys.stdin.readline()
 
 
