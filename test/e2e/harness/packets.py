@@ -63,13 +63,14 @@ Row = collections.namedtuple("Row", "place protocol address port answers")
 
 
 def check(rows, seconds=15, times=4, timeout=1.0):
-    """Asks until all rows are as they should be; says which are not."""
+    """Asks until all rows are as they should be, with ever more patience; says which are not."""
     end = time.monotonic() + seconds
     seen = [set() for _ in rows]
     while True:
         wrong = one_round(rows, seen, times, timeout)
         if not wrong:
             return
+        timeout = min(timeout * 1.3, 3)
         if time.monotonic() > end:
             raise wait.TimedOut("%d of %d rows are wrong:\n" % (len(wrong), len(rows)) + "\n".join(wrong))
 
