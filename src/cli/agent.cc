@@ -110,8 +110,8 @@ class Process {
     remote.servers = options_.server;
     remote.tls = join_->client_tls();
     remote.user_agent = user_agent();
-    memory_ =
-        std::make_unique<agent::Memory>(options_.data_dir + "/agent/memory", join_->identity().key);
+    memory_ = std::make_unique<agent::Memory>(loop_, options_.data_dir + "/agent/memory",
+                                              join_->identity().key);
     remote.memory = memory_.get();
     client_ = std::make_unique<agent::RemoteClient>(loop_, random_, std::move(remote));
     settings_ = std::make_unique<ClusterSettings>(loop_, random_, *client_, options_);

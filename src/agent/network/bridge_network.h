@@ -15,8 +15,8 @@
 #include "agent/network/host_ports.h"
 #include "agent/network/links.h"
 #include "agent/proxy/node_rules.h"
-#include "agent/proxy/worker.h"
 #include "agent/services.h"
+#include "base/worker.h"
 
 namespace knarr::agent {
 
@@ -75,7 +75,7 @@ class BridgeNetwork final : public PodNetwork {
   std::map<std::string, Attachment> attachments_;  // by sandbox
   std::vector<Request> waiting_;                   // for the range
   std::shared_ptr<BridgeLinks> links_;             // used by worker_ alone
-  Worker worker_;
+  base::Worker worker_;
 };
 
 // What all pods need: masquerading of what leaves the cluster, forwarding, DNS, and the host's

@@ -18,7 +18,7 @@ class HostLink {
   NodeRules rules_;
   BridgeOptions options_;
   std::shared_ptr<BridgeLinks> links_;
-  Worker worker_;
+  base::Worker worker_;
 };
 
 }  // namespace knarr::agent

@@ -74,7 +74,7 @@ void Overlay::step() {
   retry_->stop();
   applying_ = true;
   plan_ = plan;
-  if (!worker_) worker_ = std::make_unique<Worker>(loop_);
+  if (!worker_) worker_ = std::make_unique<base::Worker>(loop_);
   worker_->run<void>([links = links_, plan = *plan] { return links->apply(plan); },
                      [this](const Result<void>& result) { applied(result); });
 }

@@ -16,8 +16,8 @@
 #include "agent/network/overlay_links.h"
 #include "agent/network/overlay_plan.h"
 #include "agent/network/peer_check.h"
-#include "agent/proxy/worker.h"
 #include "api/event_recorder.h"
+#include "base/worker.h"
 #include "knarr/client.h"
 
 namespace knarr::agent {
@@ -62,7 +62,7 @@ class Overlay final : public client::WatchHandler {
   std::set<std::string> silent_;
   PeerCheck check_;
   api::EventRecorder events_;
-  std::unique_ptr<Worker> worker_;  // null while this node is alone
+  std::unique_ptr<base::Worker> worker_;  // null while this node is alone
   std::unique_ptr<client::Watch> watch_;
 };
 

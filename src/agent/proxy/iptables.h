@@ -22,7 +22,7 @@
 
 #include "agent/proxy/rule_monitor.h"
 #include "agent/proxy/rule_set.h"
-#include "agent/proxy/worker.h"
+#include "base/worker.h"
 #include "knarr/clock.h"
 #include "knarr/result.h"
 
@@ -71,7 +71,7 @@ class Iptables {
 
   base::Loop& loop_;
   IptablesOptions options_;
-  Worker worker_;
+  base::Worker worker_;
   State state_ = State::kIdle;
   bool known_ = false;    // kernel_ is what the kernel has
   bool changed_ = false;  // since the transaction that is under way began

@@ -57,7 +57,7 @@ void ServiceProxy::forget_changed(bool v6) {
   UdpBackends changed = changed_backends(udp_[v6], now);
   if (changed.empty()) return;
   udp_[v6] = std::move(now);
-  if (!worker_) worker_ = std::make_unique<Worker>(loop_);
+  if (!worker_) worker_ = std::make_unique<base::Worker>(loop_);
   worker_->run<void>([changed = std::move(changed), v6] { return forget_flows(changed, v6); },
                      [](const Result<void>& result) {
                        if (!result.ok()) {

@@ -10,7 +10,7 @@
 #include "agent/proxy/service_rules.h"
 #include "agent/proxy/service_watch.h"
 #include "agent/proxy/udp_flows.h"
-#include "agent/proxy/worker.h"
+#include "base/worker.h"
 
 namespace knarr::agent {
 
@@ -41,8 +41,8 @@ class ServiceProxy {
   HealthChecks health_checks_;
   std::unique_ptr<Timer> timer_;
   int64_t last_ms_ = -kSpacingMs;
-  std::map<bool, UdpBackends> udp_;  // by family, as they were when flows were looked at last
-  std::unique_ptr<Worker> worker_;   // made when there are such flows
+  std::map<bool, UdpBackends> udp_;       // by family, as they were when flows were looked at last
+  std::unique_ptr<base::Worker> worker_;  // made when there are such flows
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

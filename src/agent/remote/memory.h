@@ -1,26 +1,29 @@
 // What a node remembers of the API on its disk, for a start without its server: the objects of its
 // watches, and the answers to what it asked for by name. Every file is sealed with the node's key,
 // for there are secrets among them. Small files, written without a sync: after a power cut the
-// newest may be missing, none is half there. Loop thread.
+// newest may be missing, none is half there. Loop thread; what is kept is written on a thread of
+// its own, and what is read waits for that: reading is for when there is no server.
 //
 //   <folder>/<hash of a watch>/<hash of an object's name>    <folder>/{answers,tokens}/<hash of a
 //   request>
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "api/resource.h"
+#include "base/worker.h"
 #include "knarr/client.h"
-#include "net/seal.h"
 
 namespace knarr::agent {
 
 class Memory {
  public:
-  Memory(std::string folder, std::string_view node_key);
+  Memory(base::Loop& loop, std::string folder, std::string_view node_key);
+  ~Memory();  // when all is written
 
   void keep(const client::WatchTarget& watch, const ObjectRef& object);
   void forget(const client::WatchTarget& watch, const NamespacedName& name);
@@ -43,11 +46,12 @@ class Memory {
   void forget_old(int64_t now_seconds);
 
  private:
-  bool write(const std::string& path, std::string_view text);
-  std::optional<std::string> read(const std::string& path) const;
+  class Files;
+  void later(std::function<void(Files&)> work);
+  const Files& now() const;
 
-  std::string folder_;
-  net::Seal seal_;
+  std::shared_ptr<Files> files_;
+  mutable base::Worker worker_;
   int64_t swept_;  // seconds since the epoch
 };
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/random.h"
+#include "net/seal.h"
 #include "temp_dir.h"
 
 using namespace knarr;
@@ -56,8 +57,9 @@ TEST_CASE("a sealed text opens with its key at its place, and nowhere else") {
 
 TEST_CASE("what was kept is there after a restart, sealed") {
   test::TempDir dir;
+  base::Loop loop;
   {
-    Memory memory(dir.path(), "key");
+    Memory memory(loop, dir.path(), "key");
     memory.keep(kSecrets, secret("s", 3));
     memory.keep(kSecrets, secret("t", 4));
     memory.keep(kSecrets, secret("s", 5));
@@ -65,7 +67,7 @@ TEST_CASE("what was kept is there after a restart, sealed") {
     CHECK_FALSE(memory.all(kSecrets));  // nobody has said that this is all
     memory.whole(kSecrets, {{"d", "s"}});
   }
-  Memory memory(dir.path(), "key");
+  Memory memory(loop, dir.path(), "key");
   auto all = memory.all(kSecrets);
   REQUIRE(all);
   REQUIRE(all->size() == 1);
@@ -77,12 +79,13 @@ TEST_CASE("what was kept is there after a restart, sealed") {
   for (const std::string& file : files_below(dir.path())) {
     CHECK(base::read_file(file)->find("aHVudGVyMg") == std::string::npos);
   }
-  CHECK_FALSE(Memory(dir.path(), "another key").all(kSecrets));
+  CHECK_FALSE(Memory(loop, dir.path(), "another key").all(kSecrets));
 }
 
 TEST_CASE("what a whole list no longer has is not remembered") {
   test::TempDir dir;
-  Memory memory(dir.path(), "key");
+  base::Loop loop;
+  Memory memory(loop, dir.path(), "key");
   memory.keep(kSecrets, secret("gone", 3));
   memory.keep(kSecrets, secret("s", 3));
   memory.whole(kSecrets, {{"d", "s"}});
@@ -95,7 +98,8 @@ TEST_CASE("what a whole list no longer has is not remembered") {
 
 TEST_CASE("answers are kept of reads and of tokens") {
   test::TempDir dir;
-  Memory memory(dir.path(), "key");
+  base::Loop loop;
+  Memory memory(loop, dir.path(), "key");
   client::Request get;
   get.target = {"", "v1", "secrets", "d", "s", ""};
   CHECK(Memory::keeps(get));
@@ -119,14 +123,19 @@ TEST_CASE("answers are kept of reads and of tokens") {
 
 TEST_CASE("what nobody asks for any more is forgotten in time") {
   test::TempDir dir;
-  Memory memory(dir.path(), "key");
+  base::Loop loop;
+  Memory memory(loop, dir.path(), "key");
   memory.keep(kSecrets, secret("s", 3));
   client::Request get;
   get.target = {"", "v1", "secrets", "d", "s", ""};
   memory.keep_answer(get, secret("s", 3));
   int64_t now = time(nullptr);
+  auto files = [&] {
+    memory.answer(get);  // after all that was to be written
+    return files_below(dir.path()).size();
+  };
   memory.forget_old(now + 29 * 86400);
-  CHECK(files_below(dir.path()).size() == 2);
+  CHECK(files() == 2);
   client::Request token;
   token.verb = client::Verb::kCreate;
   token.target = {"", "v1", "serviceaccounts", "d", "default", "token"};
@@ -134,7 +143,7 @@ TEST_CASE("what nobody asks for any more is forgotten in time") {
   memory.forget_old(now + 3 * 86400);
   CHECK(memory.answer(token) == nullptr);
   memory.forget_old(now + 31 * 86400);
-  CHECK(files_below(dir.path()).size() == 1);
+  CHECK(files() == 1);
   CHECK(memory.answer(get) != nullptr);
   memory.forget_old(now + 366 * 86400);
   CHECK(memory.answer(get) == nullptr);
@@ -150,7 +159,7 @@ TEST_CASE("without a server a watch and a read begin with what is remembered") {
   test::TempDir dir;
   base::Loop loop;
   base::SeededRandom random(5);
-  Memory memory(dir.path(), "key");
+  Memory memory(loop, dir.path(), "key");
   memory.keep(kSecrets, secret("s", 3));
   memory.whole(kSecrets, {{"d", "s"}});
   RemoteOptions options;

@@ -1,8 +1,8 @@
-#include "agent/proxy/worker.h"
+#include "base/worker.h"
 
-namespace knarr::agent {
+namespace knarr::base {
 
-Worker::Worker(base::Loop& loop) : loop_(loop), thread_([this] { work(); }) {}
+Worker::Worker(Loop& loop) : loop_(loop), thread_([this] { work(); }) {}
 
 Worker::~Worker() {
   alive_ = nullptr;
@@ -22,6 +22,11 @@ void Worker::push(std::function<void()> job) {
   wake_.notify_one();
 }
 
+void Worker::finish() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  idle_.wait(lock, [this] { return jobs_.empty() && !busy_; });
+}
+
 // Only the loop thread may take a strong reference: else the last one could end here.
 void Worker::answer(std::function<void()> fn) {
   loop_.post([alive = alive_weak_, fn = std::move(fn)] {
@@ -36,11 +41,14 @@ void Worker::work() {
     if (jobs_.empty()) return;
     std::function<void()> job = std::move(jobs_.front());
     jobs_.pop_front();
+    busy_ = true;
     lock.unlock();
     job();
     job = nullptr;  // what it captured goes before the next begins
     lock.lock();
+    busy_ = false;
+    if (jobs_.empty()) idle_.notify_all();
   }
 }
 
-}  // namespace knarr::agent
+}  // namespace knarr::base

@@ -1,5 +1,6 @@
 // One thread that runs jobs in order and answers on the loop thread: for what would block the loop
-// (netlink, child processes, entering network namespaces). It sleeps while there is nothing to do.
+// (netlink, child processes, entering network namespaces, files). It sleeps while there is nothing
+// to do.
 // The thread has the namespaces of the thread that makes it.
 #pragma once
 
@@ -14,12 +15,12 @@
 #include "base/loop.h"
 #include "knarr/result.h"
 
-namespace knarr::agent {
+namespace knarr::base {
 
 class Worker {
  public:
-  explicit Worker(base::Loop& loop);  // which must outlive it
-  ~Worker();  // after the jobs that are queued; nothing is answered any more
+  explicit Worker(Loop& loop);  // which must outlive it
+  ~Worker();                    // after the jobs that are queued; nothing is answered any more
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -37,19 +38,23 @@ class Worker {
     });
   }
 
- private:
+  // A job that answers nothing.
   void push(std::function<void()> job);
+  // Blocks until all jobs are done.
+  void finish();
+
+ private:
   void answer(std::function<void()> fn);
   void work();
 
-  base::Loop& loop_;
+  Loop& loop_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, idle_;
   std::deque<std::function<void()>> jobs_;                      // guarded by mutex_
-  bool ending_ = false;                                         // guarded by mutex_
+  bool ending_ = false, busy_ = false;                          // guarded by mutex_
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // touched on the loop thread alone
   std::weak_ptr<bool> alive_weak_ = alive_;
   std::thread thread_;
 };
 
-}  // namespace knarr::agent
+}  // namespace knarr::base
