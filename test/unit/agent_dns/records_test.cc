@@ -154,3 +154,16 @@ TEST_CASE("other classes are not ours") {
   DnsAnswer answer = dns_answer(cluster(), {}, {"web.default.svc.cluster.local", dns::kA, 3});
   CHECK(answer.kind == DnsAnswer::Kind::kForeign);
 }
+
+TEST_CASE("the zone's server is the service that has its address") {
+  ServiceState state = cluster();
+  put_service(state, "kube-system", "kube-dns",
+              R"({"clusterIP":"10.43.0.10","ports":[{"port":53}]})");
+  DnsZone zone{"cluster.local", "10.43.0.10", 5, 1};
+  DnsAnswer answer = dns_answer(state, zone, {"cluster.local", dns::kNs});
+  REQUIRE(answer.answers.size() == 1);
+  CHECK(text(answer.answers[0]) == "-> kube-dns.kube-system.svc.cluster.local");
+  zone.address = "10.43.0.11";
+  CHECK(text(dns_answer(state, zone, {"cluster.local", dns::kNs}).answers[0]) ==
+        "-> ns.dns.cluster.local");
+}
