@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "knarr/result.h"
+#include "knarr/runtime_usage.h"
 
 namespace knarr::runtime {
 
@@ -163,16 +164,6 @@ struct RegistryAuth {
   std::string identity_token;
 };
 
-struct ContainerStats {
-  std::string container_id;
-  int64_t timestamp_ns = 0;
-  uint64_t cpu_usage_ns = 0;
-  uint64_t memory_working_set_bytes = 0;
-  uint64_t memory_usage_bytes = 0;
-  uint64_t memory_rss_bytes = 0;
-  uint64_t rootfs_used_bytes = 0;
-};
-
 struct FilesystemUsage {
   std::string path;
   uint64_t used_bytes = 0;
@@ -255,7 +246,9 @@ class Runtime {
   // sandbox's cgroup_parent. One call for a group at a time.
   virtual void update_group(const std::string& group, Resources resources, Callback<void> done) = 0;
   virtual void reopen_log(const std::string& id, Callback<void> done) = 0;
+  // With the files that the container has written, which are looked through.
   virtual void stats(const std::string& id, Callback<ContainerStats> done) = 0;
+  virtual void usage(Callback<UsageReport> done) = 0;
 
   // Runs to its end or to the timeout (0: none; then kTimeout, the process killed).
   virtual void exec_sync(const std::string& id, std::vector<std::string> argv, int64_t timeout_ms,

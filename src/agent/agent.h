@@ -62,6 +62,11 @@ class Agent final : public client::WatchHandler,
   runtime::Runtime& runtime() { return runtime_; }
   Offload& offload() { return offload_; }
   std::string log_folder(const Pod& pod) const { return configurer_.log_folder(pod); }
+  const std::string& data_dir() const { return options_.data_dir; }
+  std::string volume_path(const std::string& pod_uid, std::string_view volume) const {
+    return volumes_.path_of(pod_uid, volume);
+  }
+  std::vector<ProbeCount> probe_counts() const { return prober_.counts(); }
   void refresh_images();  // of the Node object, after images came or went
   // Images that are not removed when the disk fills up.
   void keep_images(std::set<std::string> ids) { housekeeper_.keep_images(std::move(ids)); }

@@ -150,7 +150,7 @@ void Housekeeper::measure(std::shared_ptr<Round> round) {
       deps_.runtime.stats(s->id, [round, i, disk, name = c.name,
                                   one_done](const Result<runtime::ContainerStats>& stats) {
         if (stats.ok()) {
-          uint64_t bytes = disk ? stats->rootfs_used_bytes : stats->memory_working_set_bytes;
+          uint64_t bytes = disk ? stats->rootfs_used_bytes : stats->usage.memory_working_set_bytes;
           round->pods[i].containers.push_back({name, static_cast<int64_t>(bytes)});
         }
         one_done();

@@ -153,16 +153,16 @@ void PodResizer::run(const Step& step) {
 // A limit below what is used would have the kernel kill at once.
 void PodResizer::check_usage(const Step& step) {
   if (!still_runs(step)) return next();
-  services_.runtime.stats(step.id, guarded([this, step](Result<runtime::ContainerStats> stats) {
-                            int64_t limit = step.resources.memory_limit_bytes;
-                            int64_t used =
-                                stats.ok() ? static_cast<int64_t>(stats->memory_usage_bytes) : 0;
-                            if (used <= limit) return next();
-                            failed(fmt::format(
-                                "cannot decrease memory limits: attempting to set container \"{}\" "
-                                "memory limit ({}) below current usage ({})",
-                                pod_->containers()[step.container].name, limit, used));
-                          }));
+  services_.runtime.stats(
+      step.id, guarded([this, step](Result<runtime::ContainerStats> stats) {
+        int64_t limit = step.resources.memory_limit_bytes;
+        int64_t used = stats.ok() ? static_cast<int64_t>(stats->usage.memory_usage_bytes) : 0;
+        if (used <= limit) return next();
+        failed(
+            fmt::format("cannot decrease memory limits: attempting to set container \"{}\" "
+                        "memory limit ({}) below current usage ({})",
+                        pod_->containers()[step.container].name, limit, used));
+      }));
 }
 
 void PodResizer::done(const Step& step) {

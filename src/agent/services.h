@@ -80,6 +80,14 @@ class ContainerConfigurer {
 
 enum class ProbeKind { kStartup, kLiveness, kReadiness };
 
+// How often a probe of a container has had a result.
+struct ProbeCount {
+  std::string ns, pod, pod_uid, container;
+  ProbeKind kind = ProbeKind::kReadiness;
+  const char* result = "";  // "successful", "failed", "unknown"
+  uint64_t count = 0;
+};
+
 // Runs the probes of running containers (agent/probes).
 class Prober {
  public:

@@ -89,6 +89,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::open(base::Loop& loop, Rando
     return make_error(Code::kBadRequest, "--service-node-port-range: want A-B, not " +
                                              options.service_node_port_range);
   }
+  api.metrics = !options.disable_metrics_server;
   api.ca_pem = plane->credentials_.ca.certificate;
   plane->api_ = std::make_unique<server::ApiServer>(
       server::ApiServer::Deps{*plane->store_, loop, random, *plane->authenticator_,
@@ -207,6 +208,7 @@ void ControlPlane::start_loops() {
     options.ca = credentials_.ca;
     options.server_names = server::names_of(credentials_.serving);
     options.tokens = tokens_.get();
+    options.metrics = api_->metrics();
     options.cluster_cidr = options_.cluster_cidr;
     options.node_cidr_bits_v4 = static_cast<int>(options_.node_cidr_mask_size_ipv4);
     options.node_cidr_bits_v6 = static_cast<int>(options_.node_cidr_mask_size_ipv6);

@@ -59,6 +59,7 @@ class Process {
       }
     });
     loop_.run();
+    if (bridge_) plane_->api().set_node_proxy(nullptr);
     node_.reset();
     bridge_.reset();
     node_client_.reset();

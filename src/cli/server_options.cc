@@ -101,6 +101,8 @@ FlagSet server_flags(ServerOptions& o) {
             "services of type LoadBalancer are for another to serve");
   f.boolean("disable-local-storage", o.disable_local_storage,
             "no StorageClass local-path, whose volumes are directories of nodes");
+  f.boolean("disable-metrics-server", o.disable_metrics_server,
+            "no metrics.k8s.io: what nodes and pods use is not asked for");
   node_flags(f, o);
   return f;
 }

@@ -26,6 +26,7 @@ struct ServerOptions : NodeOptions {
   bool disable_controller_manager = false;
   bool disable_load_balancer = false;
   bool disable_local_storage = false;
+  bool disable_metrics_server = false;
 };
 
 // Declares every flag upon the options.

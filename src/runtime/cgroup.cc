@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <fstream>
 #include <mutex>
 #include <set>
@@ -18,6 +19,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "runtime/cgroup_usage.h"
 
 namespace knarr::runtime {
 
@@ -289,36 +291,19 @@ std::vector<std::string> Cgroups::shown_controllers() const {
   return names;
 }
 
-void Cgroups::read_stats(const std::string& path, ContainerStats& stats) const {
-  auto text = [](const std::string& file) {
-    Result<std::string> read = base::read_file(file);
-    return read.ok() ? *read : std::string();
+Usage Cgroups::usage(const std::string& path) const {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  auto read = [&](std::string_view controller, std::string_view file) {
+    const CgroupMounts::Hierarchy* h = v2_only() ? nullptr : hierarchy(controller);
+    if (!v2_only() && h == nullptr) return std::string();
+    std::string group = v2_only() ? unified_folder(path) : folder(h->mount_point, path);
+    Result<std::string> text = base::read_file(group + "/" + std::string(file));
+    return text.ok() ? *std::move(text) : std::string();
   };
-  auto number = [&](const std::string& file) { return strtoull(text(file).c_str(), nullptr, 10); };
-  std::string inactive = "inactive_file";
-  std::string memory_stat;
-  if (v2_only()) {
-    if (mounts_.unified.empty()) return;
-    std::string group = unified_folder(path);
-    stats.cpu_usage_ns = flat_value(text(group + "/cpu.stat"), "usage_usec") * 1000;
-    stats.memory_usage_bytes = number(group + "/memory.current");
-    memory_stat = text(group + "/memory.stat");
-    stats.memory_rss_bytes = flat_value(memory_stat, "anon");
-  } else {
-    if (const auto* h = hierarchy("cpuacct")) {
-      stats.cpu_usage_ns = number(folder(h->mount_point, path) + "/cpuacct.usage");
-    }
-    const auto* h = hierarchy("memory");
-    if (h == nullptr) return;
-    std::string group = folder(h->mount_point, path);
-    stats.memory_usage_bytes = number(group + "/memory.usage_in_bytes");
-    memory_stat = text(group + "/memory.stat");
-    stats.memory_rss_bytes = flat_value(memory_stat, "total_rss");
-    inactive = "total_inactive_file";
-  }
-  uint64_t idle = flat_value(memory_stat, inactive);
-  stats.memory_working_set_bytes =
-      stats.memory_usage_bytes > idle ? stats.memory_usage_bytes - idle : 0;
+  Usage usage = v2_only() ? usage_of_v2(read) : usage_of_v1(read);
+  usage.timestamp_ns = now.tv_sec * 1000000000LL + now.tv_nsec;
+  return usage;
 }
 
 }  // namespace knarr::runtime

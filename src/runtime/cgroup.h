@@ -62,7 +62,7 @@ class Cgroups {
   std::string memory_events_file(const std::string& path) const;
   std::vector<std::string> shown_controllers() const;
 
-  void read_stats(const std::string& path, ContainerStats& stats) const;
+  Usage usage(const std::string& path) const;
 
  private:
   std::string folder(const std::string& mount_point, const std::string& path) const;

@@ -76,6 +76,7 @@ class NativeRuntime final : public Runtime {
   void update_group(const std::string& group, Resources resources, Callback<void> done) override;
   void reopen_log(const std::string& id, Callback<void> done) override;
   void stats(const std::string& id, Callback<ContainerStats> done) override;
+  void usage(Callback<UsageReport> done) override;
 
   void exec_sync(const std::string& id, std::vector<std::string> argv, int64_t timeout_ms,
                  Callback<ExecResult> done) override;

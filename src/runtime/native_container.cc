@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "runtime/capabilities.h"
+#include "runtime/cgroup_usage.h"
 #include "runtime/image/files.h"
 #include "runtime/launch.h"
 #include "runtime/native.h"
@@ -354,18 +355,61 @@ void NativeRuntime::stats(const std::string& id, Callback<ContainerStats> done) 
       [cgroups = cgroups_, path, id]() -> Result<ContainerStats> {
         ContainerStats stats;
         stats.container_id = id;
-        stats.timestamp_ns = wall_clock_ns();
-        cgroups.read_stats(path, stats);
+        stats.usage = cgroups.usage(path);
         return stats;
       },
       [this, id, done = std::move(done)](Result<ContainerStats> stats) {
         snapshots_.usage(id,
                          [alive = alive_, done, stats](const Result<SnapshotUsage>& usage) mutable {
                            if (!*alive) return;
-                           if (usage.ok()) stats->rootfs_used_bytes = usage->used_bytes;
+                           if (usage.ok()) {
+                             stats->rootfs_used_bytes = usage->used_bytes;
+                             stats->rootfs_inodes_used = usage->inodes_used;
+                           }
                            done(std::move(stats));
                          });
       });
+}
+
+void NativeRuntime::usage(Callback<UsageReport> done) {
+  struct Wanted {
+    std::string id, group;
+    int pid = 0;  // in its own network; 0: it has none
+    std::vector<std::string> containers;
+  };
+  std::vector<Wanted> wanted;
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (!sandbox.ready()) continue;
+    Wanted w{id, sandbox.record.cgroup_path, 0, {}};
+    if (sandbox.record.config.network == NamespaceMode::kPod) w.pid = sandbox.pid;
+    for (const std::string& container : containers_of(id)) {
+      const Container* c = find_container(container);
+      if (c->progress.state == ContainerState::kRunning) w.containers.push_back(container);
+    }
+    wanted.push_back(std::move(w));
+  }
+  auto interfaces = [](const std::string& process) {
+    auto text = base::read_file("/proc/" + process + "/net/dev");
+    return text.ok() ? interface_usage(*text) : std::vector<InterfaceUsage>();
+  };
+  pool_->run<UsageReport>(
+      [cgroups = cgroups_, interfaces, wanted = std::move(wanted)]() -> Result<UsageReport> {
+        UsageReport report;
+        report.all = cgroups.usage(kPodsGroup);
+        report.interfaces = interfaces("self");
+        for (const Wanted& w : wanted) {
+          SandboxUsage usage;
+          usage.sandbox_id = w.id;
+          usage.usage = cgroups.usage(w.group);
+          for (const std::string& c : w.containers) {
+            usage.containers[c] = cgroups.usage(w.group + "/" + c);
+          }
+          if (w.pid != 0) usage.interfaces = interfaces(std::to_string(w.pid));
+          report.sandboxes.push_back(std::move(usage));
+        }
+        return report;
+      },
+      std::move(done));
 }
 
 }  // namespace knarr::runtime

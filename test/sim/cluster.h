@@ -12,7 +12,7 @@
 #include "net/pki.h"
 #include "server/auth/allow_authenticated.h"
 #include "server/controllers/controller.h"
-#include "server/controllers/metrics_source.h"
+#include "server/metrics/metrics_source.h"
 #include "server/registry/local_client.h"
 #include "server/registry/registry.h"
 #include "server/scheduler/scheduler.h"

@@ -4,6 +4,8 @@
 
 #include "agent/api/exec_session.h"
 #include "agent/api/port_forward.h"
+#include "agent/metrics/metric_text.h"
+#include "agent/metrics/views.h"
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -65,7 +67,8 @@ Result<std::string> choose_container(const Pod& pod, std::string_view asked) {
   return make_error(Code::kBadRequest, message);
 }
 
-NodeApi::NodeApi(base::Loop& loop, Agent& agent) : loop_(loop), agent_(agent), proxy_(loop) {
+NodeApi::NodeApi(base::Loop& loop, Agent& agent)
+    : loop_(loop), agent_(agent), proxy_(loop), sampler_(agent, loop) {
   agent_.on_container_end([this] {
     for (const auto& follower : std::set<std::shared_ptr<LogStream>>(followers_)) follower->check();
   });
@@ -190,6 +193,41 @@ void NodeApi::pods(const net::ExchangePtr& exchange) const {
   exchange->respond(200, {{"Content-Type", "application/json"}}, std::move(list));
 }
 
+// What the node and its pods use; false: the path is another.
+bool NodeApi::use(const net::ExchangePtr& exchange, std::string_view path,
+                  const net::Query& query) {
+  using Depth = Sampler::Depth;
+  if (path.ends_with('/')) path.remove_suffix(1);
+  if (path == "/stats/summary") {
+    bool brief = flag(query, "only_cpu_and_memory");
+    sampler_.take(brief ? Depth::kUsage : Depth::kFiles,
+                  [exchange, brief](const NodeSample& sample) {
+                    exchange->respond(200, {{"Content-Type", "application/json"}},
+                                      json::write(stats_summary(sample, brief)));
+                  });
+    return true;
+  }
+  struct View {
+    std::string_view path;
+    Depth depth;
+    std::string (*text)(const NodeSample&);
+  };
+  static const View views[] = {
+      {"/metrics", Depth::kDisks, kubelet_metrics},
+      {"/metrics/cadvisor", Depth::kUsage, cadvisor_metrics},
+      {"/metrics/probes", Depth::kUsage, probe_metrics},
+      {"/metrics/resource", Depth::kUsage, resource_metrics},
+  };
+  for (const View& view : views) {
+    if (path != view.path) continue;
+    sampler_.take(view.depth, [exchange, text = view.text](const NodeSample& sample) {
+      exchange->respond(200, {{"Content-Type", kMetricsType}}, text(sample));
+    });
+    return true;
+  }
+  return false;
+}
+
 Result<void> NodeApi::node_path(const net::ExchangePtr& exchange, const std::string& path,
                                 const net::Query& query) {
   std::vector<std::string> parts = parts_of(path);
@@ -201,6 +239,7 @@ Result<void> NodeApi::node_path(const net::ExchangePtr& exchange, const std::str
     pods(exchange);
     return {};
   }
+  if (use(exchange, path, query)) return {};
   if (parts.size() >= 3) {
     NamespacedName pod{parts[1], parts[2]};
     net::Query with_container = query;

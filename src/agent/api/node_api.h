@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/api/http_proxy.h"
 #include "agent/api/log_stream.h"
+#include "agent/metrics/sampler.h"
 #include "net/http.h"
 #include "net/url.h"
 
@@ -32,7 +33,8 @@ class NodeApi {
   Result<void> proxy_pod(const net::ExchangePtr& exchange, const std::string& ns,
                          const std::string& name, const std::string& path,
                          const std::string& query);
-  // The node's own paths: /healthz, /pods, /containerLogs, /exec, /attach, /portForward.
+  // The node's own paths: /healthz, /pods, /containerLogs, /exec, /attach, /portForward,
+  // /stats/summary, /metrics and those below.
   // kNotFound for others.
   Result<void> node_path(const net::ExchangePtr& exchange, const std::string& path,
                          const net::Query& query);
@@ -40,10 +42,12 @@ class NodeApi {
  private:
   Result<const PodMachine*> find(const NamespacedName& pod) const;
   void pods(const net::ExchangePtr& exchange) const;
+  bool use(const net::ExchangePtr& exchange, std::string_view path, const net::Query& query);
 
   base::Loop& loop_;
   Agent& agent_;
   HttpProxy proxy_;
+  Sampler sampler_;
   std::set<std::shared_ptr<LogStream>> followers_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

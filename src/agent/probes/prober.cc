@@ -100,11 +100,13 @@ void ContainerProber::Worker::result(const HandlerResult& r) {
   const std::string& field_path = container_.target.container->field_path;
   std::string title = title_of(kind_);
   if (r.verdict == HandlerResult::Verdict::kUnknown) {
+    owner_.count(container_.target, kind_, "unknown");
     owner_.events_.warning(pod, field_path, "Unhealthy",
                            title + " probe errored and resulted in unknown state: " + r.output);
     return;
   }
   bool success = r.verdict != HandlerResult::Verdict::kFailure;
+  owner_.count(container_.target, kind_, success ? "successful" : "failed");
   if (r.verdict == HandlerResult::Verdict::kWarning) {
     owner_.events_.warning(pod, field_path, "ProbeWarning", title + " probe warning: " + r.output);
   }
@@ -155,6 +157,26 @@ void ContainerProber::stop(const std::string& container_id) {
   std::shared_ptr<Container> container = std::move(it->second);
   containers_.erase(it);
   clock_.defer([container] { container->workers.clear(); });
+  const std::string& uid = container->target.pod->uid();
+  bool others = std::any_of(containers_.begin(), containers_.end(),
+                            [&](const auto& c) { return c.second->target.pod->uid() == uid; });
+  if (!others) counts_.erase(uid);
+}
+
+void ContainerProber::count(const Target& target, ProbeKind kind, const char* result) {
+  const Pod& pod = *target.pod;
+  ProbeCount& c = counts_[pod.uid()][{target.container->name, kind, result}];
+  if (c.count++ == 0) {
+    c = {pod.ns(), pod.name(), pod.uid(), target.container->name, kind, result, 1};
+  }
+}
+
+std::vector<ProbeCount> ContainerProber::counts() const {
+  std::vector<ProbeCount> all;
+  for (const auto& [uid, of_pod] : counts_) {
+    for (const auto& [key, c] : of_pod) all.push_back(c);
+  }
+  return all;
 }
 
 }  // namespace knarr::agent

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "agent/probes/handler.h"
@@ -49,16 +51,22 @@ class ContainerProber final : public Prober {
 
   void start(Target target, Verdict verdict) override;
   void stop(const std::string& container_id) override;
+  // Of the pods that have containers with probes now.
+  std::vector<ProbeCount> counts() const;
 
  private:
   class Worker;
   struct Container;
   void begin(Container& container, ProbeKind kind);
+  void count(const Target& target, ProbeKind kind, const char* result);
 
   Clock& clock_;
   HandlerRunner& runner_;
   PodEvents& events_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
+  // By pod uid; then by container, kind and result.
+  std::map<std::string, std::map<std::tuple<std::string, ProbeKind, std::string_view>, ProbeCount>>
+      counts_;
 };
 
 }  // namespace knarr::agent

@@ -201,6 +201,15 @@ void VolumeManager::mounts(const PodRef& pod, const ContainerSpec& container,
   });
 }
 
+std::string VolumeManager::path_of(const std::string& pod_uid, std::string_view volume) const {
+  auto set = sets_.find(pod_uid);
+  if (set == sets_.end()) return {};
+  for (const Entry& entry : set->second->volumes) {
+    if (entry.name == volume && entry.ready) return entry.volume->path();
+  }
+  return {};
+}
+
 void VolumeManager::tear_down(const std::string& uid, Callback<void> done) {
   sets_.erase(uid);
   offload_.run(

@@ -25,6 +25,8 @@ class VolumeManager final : public PodVolumes {
   void update(const PodRef& pod) override;
   void tear_down(const std::string& pod_uid, Callback<void> done) override;
   void keep_only(const std::vector<std::string>& pod_uids) override;
+  // Where a volume of the pod is on the node; empty while it is not set up.
+  std::string path_of(const std::string& pod_uid, std::string_view volume) const;
 
  private:
   struct Entry {

@@ -161,7 +161,7 @@ bool adds_elements(Value& object, const char* list, const Value& wanted) {
 
 }  // namespace
 
-std::vector<BootstrapObject> bootstrap_policy() {
+std::vector<BootstrapObject> bootstrap_policy(bool metrics) {
   std::vector<BootstrapObject> roles[2], bindings[2];  // of the cluster, of namespaces
   auto add_role = [&](Role role) {
     bool cluster = role.object["kind"].as_string() == "ClusterRole";
@@ -174,6 +174,7 @@ std::vector<BootstrapObject> bootstrap_policy() {
         {cluster ? "clusterrolebindings" : "rolebindings", std::move(object)});
   };
   read(kBootstrapRoles, add_role, add_binding);
+  if (metrics) read(kMetricsRoles, add_role, add_binding);
   auto with_account = [&](Role role) {
     std::string name = role.object["metadata"]["name"].text();
     std::string account = "account:kube-system/" + name.substr(name.rfind(':') + 1);

@@ -18,6 +18,7 @@ namespace knarr::server {
 
 extern const char* const kBootstrapRoles;
 extern const char* const kBootstrapControllerRoles;
+extern const char* const kMetricsRoles;  // where metrics.k8s.io is served
 
 struct BootstrapObject {
   std::string resource;  // "clusterroles", "clusterrolebindings", "roles", "rolebindings"
@@ -25,7 +26,7 @@ struct BootstrapObject {
 };
 
 // Roles before the bindings that name them, those of the cluster before those of namespaces.
-std::vector<BootstrapObject> bootstrap_policy();
+std::vector<BootstrapObject> bootstrap_policy(bool metrics = false);
 std::vector<PolicyRule> bootstrap_rules(std::string_view cluster_role);
 
 // What must become of an object of the policy that is there already, as it is wanted: rules,

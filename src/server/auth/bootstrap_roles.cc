@@ -4,6 +4,11 @@
 
 namespace knarr::server {
 
+const char* const kMetricsRoles = R"(
+role system:aggregated-metrics-reader +aggregate-to-admin +aggregate-to-edit +aggregate-to-view
+  get,list,watch metrics.k8s.io nodes,pods
+)";
+
 const char* const kBootstrapRoles = R"(
 role admin <aggregate-to-admin
 role cluster-admin

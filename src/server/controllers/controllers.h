@@ -8,8 +8,8 @@
 #include "net/pki.h"
 #include "server/auth/token_issuer.h"
 #include "server/controllers/controller.h"
-#include "server/controllers/metrics_source.h"
 #include "server/controllers/namespace.h"
+#include "server/metrics/metrics_source.h"
 
 namespace knarr::server {
 

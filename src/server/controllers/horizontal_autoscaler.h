@@ -12,8 +12,8 @@
 
 #include "server/controllers/autoscaler_core.h"
 #include "server/controllers/controller.h"
-#include "server/controllers/metrics_source.h"
 #include "server/controllers/namespace.h"
+#include "server/metrics/metrics_source.h"
 
 namespace knarr::server {
 

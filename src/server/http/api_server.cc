@@ -26,10 +26,12 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
   admission_client_ = local_client("kube-apiserver");
   admission_->use(*admission_client_);
   flow_control_ = std::make_unique<FlowControl>(*registry_);
-  api_services_ = std::make_unique<ApiServices>(*registry_);
+  api_services_ = std::make_unique<ApiServices>(*registry_, options_.metrics);
   Front::Deps front{*registry_, deps_.authenticator, *authorizer_, deps_.random};
   front.tokens = deps_.tokens;
   front.tunnels = &tunnels_;
+  if (options_.metrics) metrics_ = std::make_unique<NodeMetrics>(*cache_, deps_.clock);
+  front.metrics = metrics_.get();
   front.ready = [this] { return ready_ && (!also_ready_ || also_ready_()); };
   FrontOptions front_options;
   std::string host = options_.advertise_address;
@@ -55,10 +57,18 @@ void ApiServer::start(std::function<void(Result<void>)> done) {
         ready_ = true;
       } else {
         // Nobody waits for these but who asks whether all is ready.
-        ensure_bootstrap_policy(*registry_, [this] { ready_ = true; });
+        ensure_bootstrap_policy(*registry_, options_.metrics, [this] { ready_ = true; });
       }
     });
   });
+}
+
+void ApiServer::set_node_proxy(NodeProxy* nodes) {
+  front_->set_node_proxy(nodes);
+  if (metrics_ == nullptr) return;
+  metrics_->set_reader(nullptr);
+  node_fetch_ = nodes == nullptr ? nullptr : std::make_unique<NodeFetch>(*nodes, deps_.clock);
+  metrics_->set_reader(node_fetch_.get());
 }
 
 net::Handler ApiServer::handler() {

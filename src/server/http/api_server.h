@@ -15,6 +15,7 @@
 #include "server/auth/authorizers.h"
 #include "server/auth/token_issuer.h"
 #include "server/http/front.h"
+#include "server/http/node_fetch.h"
 #include "server/registry/api_services.h"
 #include "server/registry/flow_control.h"
 #include "server/registry/registry.h"
@@ -27,7 +28,8 @@ struct ApiServerOptions {
   int node_port_max = 32767;
   std::string advertise_address;  // of the endpoints of "kubernetes"; empty: none are made
   int advertise_port = 6443;
-  std::string ca_pem;  // the cluster's authority, told to who joins
+  std::string ca_pem;   // the cluster's authority, told to who joins
+  bool metrics = true;  // metrics.k8s.io is served
   std::vector<AuthorizationMode> authorization = {AuthorizationMode::kNode,
                                                   AuthorizationMode::kRbac};
 };
@@ -52,7 +54,9 @@ class ApiServer {
 
   net::Handler handler();
   static net::ServerLimits limits();  // of the server that it is for
-  void set_node_proxy(NodeProxy* nodes) { front_->set_node_proxy(nodes); }
+  void set_node_proxy(NodeProxy* nodes);
+  // What nodes and pods use; null when that is not served.
+  MetricsSource* metrics() { return metrics_.get(); }
   // What must hold as well before the server is ready.
   void also_ready(std::function<bool()> fn) { also_ready_ = std::move(fn); }
   // For controllers, the scheduler and the agent of this process; `name` is the user and manager.
@@ -71,6 +75,8 @@ class ApiServer {
   std::unique_ptr<AdmissionChain> admission_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<client::Client> admission_client_;
+  std::unique_ptr<NodeMetrics> metrics_;
+  std::unique_ptr<NodeFetch> node_fetch_;
   std::unique_ptr<Front> front_;
   std::unique_ptr<FlowControl> flow_control_;
   std::unique_ptr<ApiServices> api_services_;

@@ -12,7 +12,9 @@ namespace {
 
 using json::Value;
 
-bool offered(const api::ResourceInfo& r) { return r.group != "metrics.k8s.io"; }
+bool offered(const api::ResourceInfo& r, bool metrics) {
+  return metrics || r.group != "metrics.k8s.io";
+}
 
 Value verbs_json(uint16_t verbs) {
   Value out = Value::array();
@@ -38,7 +40,7 @@ struct Version {
 std::vector<Version> versions_of(std::string_view group) {
   std::vector<Version> out;
   for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (!offered(r) || r.group != group) continue;
+    if (r.group != group) continue;
     bool known = false;
     for (const Version& v : out) known = known || v.version == r.version;
     if (known) continue;
@@ -48,10 +50,10 @@ std::vector<Version> versions_of(std::string_view group) {
   return out;
 }
 
-std::vector<std::string_view> groups() {
+std::vector<std::string_view> groups_of(bool metrics) {
   std::vector<std::string_view> out;
   for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (!offered(r) || r.group.empty()) continue;
+    if (!offered(r, metrics) || r.group.empty()) continue;
     bool known = false;
     for (std::string_view g : out) known = known || g == r.group;
     if (!known) out.push_back(r.group);
@@ -143,12 +145,12 @@ Value aggregated_group(std::string_view group) {
 
 }  // namespace
 
-AggregatedDiscovery aggregated_discovery(bool core) {
+AggregatedDiscovery Discovery::aggregated(bool core) const {
   Value items = Value::array();
   if (core) {
     items.push_back(aggregated_group(""));
   } else {
-    for (std::string_view group : groups()) items.push_back(aggregated_group(group));
+    for (std::string_view group : groups_of(metrics_)) items.push_back(aggregated_group(group));
   }
   Value list = Value::object({{"kind", "APIGroupDiscoveryList"},
                               {"apiVersion", "apidiscovery.k8s.io/v2"},
@@ -167,25 +169,25 @@ std::string api_versions_json(std::string_view server_address) {
                                     {"serverAddressByClientCIDRs", Value::array({address})}}));
 }
 
-std::string group_list_json() {
+std::string Discovery::groups() const {
   Value list = Value::array();
-  for (std::string_view group : groups()) list.push_back(group_value(group));
+  for (std::string_view group : groups_of(metrics_)) list.push_back(group_value(group));
   return json::write(
       Value::object({{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(list)}}));
 }
 
-std::string group_json(std::string_view group) {
-  if (group.empty() || !group_exists(group)) return "";
+std::string Discovery::group(std::string_view group) const {
+  if (group.empty() || !has_group(group)) return "";
   Value v = Value::object({{"kind", "APIGroup"}, {"apiVersion", "v1"}});
   Value g = group_value(group);
   for (json::Member m : g.members()) v.set(m.key, std::move(m.value));
   return json::write(v);
 }
 
-std::string resource_list_json(std::string_view group, std::string_view version) {
+std::string Discovery::resources(std::string_view group, std::string_view version) const {
   Value resources = Value::array();
   for (const api::ResourceInfo& r : api::builtin_resources()) {
-    if (!offered(r) || r.group != group || r.version != version) continue;
+    if (!offered(r, metrics_) || r.group != group || r.version != version) continue;
     resources.push_back(resource_value(r));
     for (const api::Subresource& s : r.subresources) resources.push_back(subresource_value(r, s));
   }
@@ -197,8 +199,8 @@ std::string resource_list_json(std::string_view group, std::string_view version)
   return json::write(v);
 }
 
-bool group_exists(std::string_view group) {
-  for (std::string_view g : groups()) {
+bool Discovery::has_group(std::string_view group) const {
+  for (std::string_view g : groups_of(metrics_)) {
     if (g == group) return true;
   }
   return false;

@@ -12,15 +12,23 @@ struct AggregatedDiscovery {
   std::string etag;  // quoted
 };
 
-// `core`: of /api, else of /apis.
-AggregatedDiscovery aggregated_discovery(bool core);
-
 std::string api_versions_json(std::string_view server_address);  // /api
-std::string group_list_json();                                   // /apis
-std::string group_json(std::string_view group);                  // /apis/<group>; "" when none
-// /api/<version>, /apis/<group>/<version>; "" when there is none.
-std::string resource_list_json(std::string_view group, std::string_view version);
 
-bool group_exists(std::string_view group);
+class Discovery {
+ public:
+  // `metrics`: metrics.k8s.io is served.
+  explicit Discovery(bool metrics) : metrics_(metrics) {}
+
+  // `core`: of /api, else of /apis.
+  AggregatedDiscovery aggregated(bool core) const;
+  std::string groups() const;                       // /apis
+  std::string group(std::string_view group) const;  // /apis/<group>; "" when there is none
+  // /api/<version>, /apis/<group>/<version>; "" when there is none.
+  std::string resources(std::string_view group, std::string_view version) const;
+  bool has_group(std::string_view group) const;
+
+ private:
+  bool metrics_;
+};
 
 }  // namespace knarr::server

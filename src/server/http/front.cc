@@ -135,8 +135,9 @@ net::ServerLimits server_limits() {
 Front::Front(Deps deps, FrontOptions options)
     : deps_(std::move(deps)),
       options_(std::move(options)),
-      core_(aggregated_discovery(true)),
-      groups_(aggregated_discovery(false)),
+      discovery_(deps_.metrics != nullptr),
+      core_(discovery_.aggregated(true)),
+      groups_(discovery_.aggregated(false)),
       openapi_(deps_.registry),
       audit_ids_(deps_.random.next()) {}
 
@@ -200,7 +201,7 @@ void Front::authenticated(const CallPtr& call) {
 void Front::serve_resource(const CallPtr& call) {
   const RequestInfo& info = call->info;
   const net::ExchangePtr& exchange = call->exchange;
-  if (!info.group.empty() && !group_exists(info.group)) {
+  if (!info.group.empty() && !discovery_.has_group(info.group)) {
     return send_text(exchange, 404, "404 page not found\n");
   }
   const api::ResourceInfo* resource = api::find_resource(info.group, info.version, info.resource);
@@ -259,6 +260,7 @@ void Front::serve_resource(const CallPtr& call) {
   if (std::string_view text = deprecation_of(*resource); !text.empty()) {
     reply.warnings.emplace_back(text);
   }
+  if (resource->group == "metrics.k8s.io") return serve_metrics(call, std::move(reply));
   bool read = info.verb == "get" || info.verb == "list" || info.verb == "watch";
   if (read) return serve_read(call, std::move(reply));
   serve_write(call, std::move(reply));

@@ -18,6 +18,7 @@
 #include "server/http/openapi.h"
 #include "server/http/reply.h"
 #include "server/http/request_info.h"
+#include "server/metrics/node_metrics.h"
 #include "server/registry/registry.h"
 
 namespace knarr::server {
@@ -42,6 +43,7 @@ class Front {
     TokenIssuer* tokens = nullptr;   // of the OpenID documents
     NodeProxy* nodes = nullptr;      // null: exec and its kin answer 503
     NodeTunnels* tunnels = nullptr;  // null: nodes cannot bring their own way here
+    NodeMetrics* metrics = nullptr;  // null: metrics.k8s.io is not served
     // Of /readyz; empty: always. Until then who would be refused is told to come again.
     std::function<bool()> ready = {};
   };
@@ -70,6 +72,7 @@ class Front {
   bool serve_health(const CallPtr& call);
   void serve_resource(const CallPtr& call);
   void serve_read(const CallPtr& call, Reply reply);
+  void serve_metrics(const CallPtr& call, Reply reply);
   void serve_write(const CallPtr& call, Reply reply);
   void serve_node(const CallPtr& call);
   Result<void> may_stream(const Call& call);
@@ -78,6 +81,7 @@ class Front {
 
   Deps deps_;
   FrontOptions options_;
+  Discovery discovery_;
   AggregatedDiscovery core_;
   AggregatedDiscovery groups_;
   OpenApi openapi_;

@@ -77,7 +77,7 @@ bool Front::serve_discovery(const CallPtr& call) {
     reply.exchange = call->exchange;
     reply.wanted = *wanted;
     if (wanted->form != Form::kDiscovery) {
-      send_json(reply, 200, core ? api_versions_json(options_.advertised) : group_list_json());
+      send_json(reply, 200, core ? api_versions_json(options_.advertised) : discovery_.groups());
       return true;
     }
     const AggregatedDiscovery& all = core ? core_ : groups_;
@@ -92,11 +92,11 @@ bool Front::serve_discovery(const CallPtr& call) {
     call->exchange->respond(200, std::move(headers), all.json);
     return true;
   }
-  if (!core && !group_exists(s[1])) return false;
+  if (!core && !discovery_.has_group(s[1])) return false;
   std::string json;
-  if (core && s.size() == 2) json = resource_list_json("", s[1]);
-  if (!core && s.size() == 2) json = group_json(s[1]);
-  if (!core && s.size() == 3) json = resource_list_json(s[1], s[2]);
+  if (core && s.size() == 2) json = discovery_.resources("", s[1]);
+  if (!core && s.size() == 2) json = discovery_.group(s[1]);
+  if (!core && s.size() == 3) json = discovery_.resources(s[1], s[2]);
   if (json.empty()) {
     send_error(call->exchange, unknown_path());
   } else {

@@ -27,7 +27,7 @@ struct Priority {
   int group_minimum;
   int version_priority;
 };
-constexpr std::array<Priority, 23> kPriorities = {{
+constexpr std::array<Priority, 24> kPriorities = {{
     {"", "v1", 18000, 1},
     {"apps", "v1", 17800, 15},
     {"events.k8s.io", "v1", 17750, 15},
@@ -51,9 +51,11 @@ constexpr std::array<Priority, 23> kPriorities = {{
     {"flowcontrol.apiserver.k8s.io", "v1", 16100, 21},
     {"internal.apiserver.k8s.io", "v1alpha1", 16000, 9},
     {"storagemigration.k8s.io", "v1beta1", 15800, 9},
+    {"metrics.k8s.io", "v1beta1", 100, 100},
 }};
 
-bool served(const Priority& row) {
+bool served(const Priority& row, bool metrics) {
+  if (row.group == "metrics.k8s.io" && !metrics) return false;
   for (const api::ResourceInfo& resource : api::builtin_resources()) {
     if (resource.group == row.group && resource.version == row.version) return true;
   }
@@ -173,8 +175,9 @@ class ApiServices::Others final : public client::WatchHandler {
   ApiServices& owner_;
 };
 
-ApiServices::ApiServices(Registry& registry)
+ApiServices::ApiServices(Registry& registry, bool metrics)
     : registry_(registry),
+      metrics_(metrics),
       client_(std::make_unique<LocalClient>(registry, privileged_user("system:apiserver"),
                                             "kube-apiserver")),
       own_(std::make_unique<Own>(*this)),
@@ -202,7 +205,7 @@ void ApiServices::start() {
 void ApiServices::register_own() {
   std::set<std::string> wanted;
   for (const Priority& row : kPriorities) {
-    if (!served(row)) continue;
+    if (!served(row, metrics_)) continue;
     Value object = own_object(row);
     std::string name = object["metadata"]["name"].text();
     wanted.insert(name);

@@ -26,7 +26,8 @@ Availability check_service(const json::Value& reference, const json::Value* serv
 
 class ApiServices {
  public:
-  explicit ApiServices(Registry& registry);
+  // `metrics`: metrics.k8s.io is among what is served.
+  ApiServices(Registry& registry, bool metrics);
   ~ApiServices();
   void start();  // when the cache has loaded
 
@@ -41,6 +42,7 @@ class ApiServices {
   void judge(const std::string& name);
 
   Registry& registry_;
+  bool metrics_;
   std::unique_ptr<client::Client> client_;
   std::map<std::string, NamespacedName> services_;  // of APIServices that name one
   std::unique_ptr<Own> own_;

@@ -18,10 +18,10 @@ constexpr int kAtOnce = 8;
 
 class PolicyBootstrap : public std::enable_shared_from_this<PolicyBootstrap> {
  public:
-  PolicyBootstrap(Registry& registry, std::function<void()> done)
+  PolicyBootstrap(Registry& registry, bool metrics, std::function<void()> done)
       : registry_(registry),
         client_(registry, privileged_user("system:apiserver"), "kube-apiserver"),
-        objects_(bootstrap_policy()),
+        objects_(bootstrap_policy(metrics)),
         done_(std::move(done)) {}
 
   void go_on() {
@@ -82,8 +82,8 @@ class PolicyBootstrap : public std::enable_shared_from_this<PolicyBootstrap> {
 
 }  // namespace
 
-void ensure_bootstrap_policy(Registry& registry, std::function<void()> done) {
-  std::make_shared<PolicyBootstrap>(registry, std::move(done))->go_on();
+void ensure_bootstrap_policy(Registry& registry, bool metrics, std::function<void()> done) {
+  std::make_shared<PolicyBootstrap>(registry, metrics, std::move(done))->go_on();
 }
 
 }  // namespace knarr::server

@@ -9,6 +9,7 @@
 
 namespace knarr::server {
 
-void ensure_bootstrap_policy(Registry& registry, std::function<void()> done);
+// `metrics`: also who may read metrics.k8s.io.
+void ensure_bootstrap_policy(Registry& registry, bool metrics, std::function<void()> done);
 
 }  // namespace knarr::server

@@ -1,4 +1,5 @@
-"""Claims that name no class: directories of nodes, over several nodes, and what becomes of them."""
+"""Claims that name no class: directories of nodes, over several nodes, and what becomes of them; what nodes and pods use."""
+import json
 import os
 
 from harness import api, images, wait
@@ -86,6 +87,28 @@ def test_one_replica_a_node(cluster):
         wait.until("the pod to write", lambda p=path: os.path.exists(p + "/starts"))
         assert os.stat(path).st_mode & 0o7777 == 0o777 and os.path.exists(path + "/" + name)
         assert os.stat(path + "/starts").st_uid == 1000
+
+
+def test_what_nodes_and_pods_use(cluster):
+    for what, names in (("nodes", ["node1", "disk1", "disk2"]), ("pods", NAMES)):
+        lines = cluster.kubectl("top", what, "--no-headers").splitlines()
+        assert sorted(line.split()[0] for line in lines) == sorted(names), lines
+        for line in lines:
+            cpu, memory = line.split()[1], line.split()[3 if what == "nodes" else 2]
+            assert cpu.endswith("m") and memory.endswith("Mi"), line
+    metrics = json.loads(cluster.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))
+    assert metrics["kind"] == "NodeMetricsList" and len(metrics["items"]) == 3
+    for node in ("node1", "disk1"):
+        kubelet = "/api/v1/nodes/%s/proxy" % node
+        summary = json.loads(cluster.kubectl("get", "--raw", kubelet + "/stats/summary"))
+        assert summary["node"]["nodeName"] == node and summary["node"]["cpu"]["usageCoreNanoSeconds"] > 0
+        pod = next(p for p in summary["pods"] if p["podRef"]["name"] in NAMES)
+        assert pod["containers"][0]["memory"]["workingSetBytes"] > 0
+        assert pod["network"]["rxBytes"] > 0 and pod["volume"]
+        for path, family in (("", "kubelet_running_pods"), ("/resource", "node_cpu_usage_seconds_total"),
+                             ("/cadvisor", "container_memory_working_set_bytes"), ("/probes", "")):
+            text = cluster.kubectl("get", "--raw", kubelet + "/metrics" + path)
+            assert family in text, (node, path, text[:2000])
 
 
 def test_data_stays(cluster):

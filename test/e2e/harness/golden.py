@@ -13,7 +13,7 @@ AT_ONCE = 6
 FLAGS = ["--service-cidr", "10.96.0.0/16", "--cluster-cidr", "10.244.0.0/16",
          "--token-auth-file", "{cases}/tokens.csv",
          # What that cluster had not.
-         "--disable-local-storage"]
+         "--disable-local-storage", "--disable-metrics-server"]
 API_FLAGS = FLAGS + ["--disable-agent", "--disable-scheduler", "--disable-controller-manager"]
 
 

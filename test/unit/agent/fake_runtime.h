@@ -95,9 +95,10 @@ class FakeRuntime final : public runtime::Runtime {
   void reopen_log(const std::string&, Done<void> done) override { done({}); }
   void stats(const std::string&, Done<runtime::ContainerStats> done) override {
     runtime::ContainerStats stats;
-    stats.memory_usage_bytes = stats.memory_working_set_bytes = memory_used;
+    stats.usage.memory_usage_bytes = stats.usage.memory_working_set_bytes = memory_used;
     done(stats);
   }
+  void usage(Done<runtime::UsageReport> done) override { done(used); }
   void exec_sync(const std::string&, std::vector<std::string>, int64_t,
                  Done<runtime::ExecResult> done) override {
     done(runtime::ExecResult());
@@ -169,6 +170,7 @@ class FakeRuntime final : public runtime::Runtime {
   std::vector<std::string> updated;  // names of containers, "group"
   std::map<std::string, runtime::Resources> groups;
   uint64_t memory_used = 0;
+  runtime::UsageReport used;
   std::string start_error, update_error;
   std::function<void(const runtime::ContainerStatus&)> on_exit;
   std::function<void(const std::string&)> on_sandbox_exit;

@@ -86,7 +86,7 @@ TEST_CASE("what is served here is registered") {
             "onstart"}},"spec":{"group":"apps","version":"v9","groupPriorityMinimum":1,
             "versionPriority":1}})");
   REQUIRE(c.status == 201);
-  ApiServices again(c.api.registry());
+  ApiServices again(c.api.registry(), true);
   again.start();
   CHECK(c.loop.run_until(
       [&] {

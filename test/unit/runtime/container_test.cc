@@ -168,9 +168,18 @@ TEST_CASE("limits are what the cgroup says, and the kernel keeps them", "[root]"
   std::string running = node.run(pod, quiet);
   auto stats = node.await<ContainerStats>([&](auto done) { node.runtime().stats(running, done); });
   REQUIRE(stats.ok());
-  CHECK(stats->memory_usage_bytes > 0);
-  CHECK(stats->memory_usage_bytes < 32 << 20);
-  CHECK(stats->cpu_usage_ns > 0);
+  CHECK(stats->usage.memory_usage_bytes > 0);
+  CHECK(stats->usage.memory_usage_bytes < 32 << 20);
+  CHECK(stats->usage.cpu_usage_ns > 0);
+  auto report = node.await<UsageReport>([&](auto done) { node.runtime().usage(done); });
+  REQUIRE(report.ok());
+  REQUIRE(report->sandboxes.size() == 1);
+  const SandboxUsage& all = report->sandboxes[0];
+  REQUIRE(all.containers.size() == 1);  // the other has ended
+  CHECK(all.containers.at(running).cpu_usage_ns >= stats->usage.cpu_usage_ns);
+  CHECK(all.usage.cpu_usage_ns >= all.containers.at(running).cpu_usage_ns);
+  CHECK(report->all.memory_usage_bytes >= all.usage.memory_usage_bytes);
+  CHECK(all.interfaces.empty());  // nobody attached it to a network
 }
 
 TEST_CASE("a pod's own group holds its containers, and can be changed while they run", "[root]") {

@@ -1,0 +1,225 @@
+#include "agent/metrics/sampler.h"
+
+#include <sys/statvfs.h>
+
+#include <utility>
+
+#include "api/view/volume.h"
+#include "runtime/image/files.h"
+
+namespace knarr::agent {
+
+namespace {
+
+constexpr int64_t kLeastRateNs = 100 * 1000000LL;
+constexpr int64_t kMostRateNs = 300 * 1000000000LL;
+
+std::optional<DiskUse> file_system(const std::string& path) {
+  struct statvfs st;
+  if (statvfs(path.c_str(), &st) != 0) return std::nullopt;
+  DiskUse use;
+  use.capacity_bytes = st.f_blocks * st.f_frsize;
+  use.available_bytes = st.f_bavail * st.f_frsize;
+  use.used_bytes = (st.f_blocks - st.f_bfree) * st.f_frsize;
+  use.inodes = st.f_files;
+  use.inodes_free = st.f_ffree;
+  use.inodes_used = st.f_files - st.f_ffree;
+  return use;
+}
+
+// What is used of it below the path alone.
+std::optional<DiskUse> files_below(const std::string& path) {
+  std::optional<DiskUse> use = file_system(path);
+  if (!use) return use;
+  use->used_bytes = use->inodes_used = 0;
+  runtime::add_tree_usage(path, use->used_bytes, use->inodes_used);
+  return use;
+}
+
+std::string claim_of(const Pod& pod, const json::Value& volume) {
+  if (volume.has("ephemeral")) return api::ephemeral_claim_name(pod.name(), volume);
+  return volume["persistentVolumeClaim"]["claimName"].text();
+}
+
+const char* state_text(runtime::ContainerState state) {
+  switch (state) {
+    case runtime::ContainerState::kCreated: return "created";
+    case runtime::ContainerState::kRunning: return "running";
+    case runtime::ContainerState::kExited: return "exited";
+    case runtime::ContainerState::kUnknown: break;
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+struct Sampler::Look {
+  Depth depth;
+  NodeSample sample;
+  std::string data_dir;
+  std::vector<std::string> log_folders;  // of the pods, in their order
+  size_t waiting = 1;
+};
+
+Sampler::Sampler(Agent& agent, Clock& clock) : agent_(agent), clock_(clock) {}
+
+Sampler::~Sampler() { *alive_ = false; }
+
+void Sampler::take(Depth depth, Done done) {
+  std::vector<Done>& waiting = waiting_[depth];
+  waiting.push_back(std::move(done));
+  if (waiting.size() > 1) return;
+  auto look = std::make_shared<Look>();
+  look->depth = depth;
+  agent_.runtime().usage(
+      [this, look, alive = std::weak_ptr<bool>(alive_)](const Result<runtime::UsageReport>& r) {
+        if (alive.expired()) return;
+        look->sample.failed = !r.ok();
+        measured(look, r.ok() ? *r : runtime::UsageReport());
+      });
+}
+
+void Sampler::measured(const LookRef& look, const runtime::UsageReport& report) {
+  NodeSample& sample = look->sample;
+  sample.node = agent_.node_name();
+  sample.now_us = clock_.now_us();
+  sample.all_pods = measure("pods", report.all);
+  sample.interfaces = report.interfaces;
+  sample.probes = agent_.probe_counts();
+  look->data_dir = agent_.data_dir();
+  for (const PodMachine* machine : agent_.pods()) {
+    for (const ContainerSpec& c : machine->pod()->containers()) {
+      const runtime::ContainerStatus* status = machine->container(c.name, false);
+      if (status != nullptr) sample.container_states[state_text(status->state)]++;
+    }
+    for (const runtime::SandboxUsage& usage : report.sandboxes) {
+      if (usage.sandbox_id != machine->sandbox_id()) continue;
+      add_pod(sample, *machine, usage);
+      look->log_folders.push_back(agent_.log_folder(*machine->pod()));
+    }
+  }
+  look_elsewhere(look);
+  if (look->depth == Depth::kFiles) look_at_files(look);
+  one_done(look);
+}
+
+void Sampler::add_pod(NodeSample& sample, const PodMachine& machine,
+                      const runtime::SandboxUsage& usage) {
+  PodSample p;
+  p.pod = machine.pod();
+  p.sandbox_id = usage.sandbox_id;
+  p.measured = measure(usage.sandbox_id, usage.usage);
+  p.interfaces = usage.interfaces;
+  for (const ContainerSpec& c : p.pod->containers()) {
+    const runtime::ContainerStatus* status = machine.container(c.name, false);
+    auto used = status == nullptr ? usage.containers.end() : usage.containers.find(status->id);
+    if (used == usage.containers.end()) continue;
+    p.containers.push_back({c.name, *status, measure(status->id, used->second), {}, {}});
+  }
+  for (const json::Value& volume : p.pod->spec()["volumes"].elements()) {
+    std::string name = volume["name"].text();
+    std::string path = volume.has("hostPath") ? "" : agent_.volume_path(p.pod->uid(), name);
+    if (!path.empty()) p.volumes.push_back({name, claim_of(*p.pod, volume), path, {}});
+  }
+  sample.pods.push_back(std::move(p));
+}
+
+// The machine, and what disks say or hold.
+void Sampler::look_elsewhere(const LookRef& look) {
+  auto work = [look]() -> Result<void> {
+    NodeSample& sample = look->sample;
+    read_machine_usage(sample);
+    if (look->depth == Depth::kUsage) return {};
+    sample.disk = file_system(look->data_dir);
+    bool files = look->depth == Depth::kFiles;
+    for (size_t i = 0; i < sample.pods.size(); i++) {
+      PodSample& pod = sample.pods[i];
+      for (VolumeSample& volume : pod.volumes) {
+        // A claim's file system is taken for its own.
+        if (!volume.claim.empty()) {
+          volume.disk = file_system(volume.path);
+        } else if (files) {
+          volume.disk = files_below(volume.path);
+        }
+      }
+      for (ContainerSample& c : pod.containers) {
+        if (files) c.logs = files_below(look->log_folders[i] + "/" + c.name);
+      }
+    }
+    return {};
+  };
+  look->waiting++;
+  agent_.offload().run("", work,
+                       [this, alive = std::weak_ptr<bool>(alive_), look](const Result<void>&) {
+                         if (!alive.expired()) one_done(look);
+                       });
+}
+
+// What the runtime keeps: images, and what containers have written.
+void Sampler::look_at_files(const LookRef& look) {
+  std::weak_ptr<bool> alive = alive_;
+  look->waiting++;
+  agent_.runtime().image_usage([this, alive, look](const Result<runtime::FilesystemUsage>& usage) {
+    if (alive.expired()) return;
+    if (usage.ok()) {
+      look->sample.images.emplace();
+      look->sample.images->used_bytes = usage->used_bytes;
+      look->sample.images->inodes_used = usage->inodes_used;
+    }
+    one_done(look);
+  });
+  for (size_t i = 0; i < look->sample.pods.size(); i++) {
+    for (size_t j = 0; j < look->sample.pods[i].containers.size(); j++) {
+      look->waiting++;
+      agent_.runtime().stats(
+          look->sample.pods[i].containers[j].status.id,
+          [this, alive, look, i, j](const Result<runtime::ContainerStats>& stats) {
+            if (alive.expired()) return;
+            if (stats.ok()) {
+              DiskUse& rootfs = look->sample.pods[i].containers[j].rootfs.emplace();
+              rootfs.used_bytes = stats->rootfs_used_bytes;
+              rootfs.inodes_used = stats->rootfs_inodes_used;
+            }
+            one_done(look);
+          });
+    }
+  }
+}
+
+void Sampler::one_done(const LookRef& look) {
+  if (--look->waiting > 0) return;
+  NodeSample& sample = look->sample;
+  sample.machine = measure("machine", sample.machine.usage);
+  // These lie on the node's own file system.
+  auto on_disk = [&](std::optional<DiskUse>& use) {
+    if (!use || !sample.disk) return;
+    uint64_t bytes = use->used_bytes, inodes = use->inodes_used;
+    use = sample.disk;
+    use->used_bytes = bytes;
+    use->inodes_used = inodes;
+  };
+  on_disk(sample.images);
+  for (PodSample& pod : sample.pods) {
+    for (ContainerSample& c : pod.containers) on_disk(c.rootfs);
+  }
+  // What was not seen this time is forgotten.
+  before_ = std::exchange(now_, {});
+  std::vector<Done> waiting = std::exchange(waiting_[look->depth], {});
+  for (Done& done : waiting) done(sample);
+}
+
+Measured Sampler::measure(const std::string& key, const runtime::Usage& usage) {
+  Measured m{usage, {}};
+  now_[key] = {usage.timestamp_ns, usage.cpu_usage_ns};
+  auto it = before_.find(key);
+  if (it == before_.end()) return m;
+  int64_t window_ns = usage.timestamp_ns - it->second.timestamp_ns;
+  if (window_ns < kLeastRateNs || window_ns > kMostRateNs) return m;
+  if (usage.cpu_usage_ns < it->second.cpu_ns) return m;  // another of the same name
+  uint64_t used = usage.cpu_usage_ns - it->second.cpu_ns;
+  m.nano_cores =
+      static_cast<uint64_t>(static_cast<double>(used) * 1e9 / static_cast<double>(window_ns));
+  return m;
+}
+
+}  // namespace knarr::agent

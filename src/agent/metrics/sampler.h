@@ -1,0 +1,55 @@
+// Looks at what the node and its pods use, when it is asked: nothing is measured unasked. What
+// blocks is done elsewhere; who asks while a look of the same depth is under way gets its answer.
+// Loop thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/metrics/node_sample.h"
+
+namespace knarr::agent {
+
+class Sampler {
+ public:
+  // Each with those before it.
+  enum class Depth {
+    kUsage,  // processors, memory, network
+    kDisks,  // how full the file systems are
+    kFiles,  // the files of pods, which are looked through
+  };
+  using Done = std::function<void(const NodeSample&)>;
+
+  Sampler(Agent& agent, Clock& clock);
+  ~Sampler();
+  void take(Depth depth, Done done);
+
+ private:
+  struct Look;
+  using LookRef = std::shared_ptr<Look>;
+  void measured(const LookRef& look, const runtime::UsageReport& report);
+  void add_pod(NodeSample& sample, const PodMachine& machine, const runtime::SandboxUsage& usage);
+  void look_elsewhere(const LookRef& look);
+  void look_at_files(const LookRef& look);
+  void one_done(const LookRef& look);
+  Measured measure(const std::string& key, const runtime::Usage& usage);
+
+  Agent& agent_;
+  Clock& clock_;
+  std::map<Depth, std::vector<Done>> waiting_;
+  struct Before {
+    int64_t timestamp_ns = 0;
+    uint64_t cpu_ns = 0;
+  };
+  std::map<std::string, Before> before_, now_;  // by what was looked at
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// The machine's own, out of /proc: memory, processors, processes. Blocking, short.
+void read_machine_usage(NodeSample& sample);
+
+}  // namespace knarr::agent

@@ -1,0 +1,214 @@
+#include "server/metrics/node_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+namespace knarr::server {
+
+namespace {
+
+constexpr int64_t kFreshMs = 1000;
+constexpr int64_t kWindowMs = 1000;
+constexpr int64_t kMostWindowMs = 60 * 1000;
+constexpr int64_t kAnswerMs = 5000;
+// What started less long ago has hardly used anything yet.
+constexpr double kLeastWindowSeconds = 0.1;
+
+const GroupResource kNodeKey{"", "nodes"};
+const GroupResource kPodKey{"", "pods"};
+
+std::string node_of(const Object& pod) {
+  const std::string* node = pod.field("spec.nodeName");
+  return node == nullptr ? "" : *node;
+}
+
+}  // namespace
+
+std::optional<UsageRate> usage_rate(const UsageCounter* before, const UsageCounter& after) {
+  if (!after.cpu_seconds || !after.memory_bytes || after.cpu_ms <= 0) return std::nullopt;
+  double end = static_cast<double>(after.cpu_ms) / 1e3;
+  double begin = after.started_seconds, used = *after.cpu_seconds;
+  bool same = before != nullptr && before->cpu_seconds && before->cpu_ms < after.cpu_ms &&
+              *before->cpu_seconds <= *after.cpu_seconds &&
+              before->started_seconds == after.started_seconds;
+  if (same) {
+    begin = static_cast<double>(before->cpu_ms) / 1e3;
+    used -= *before->cpu_seconds;
+  } else if (begin <= 0) {
+    return std::nullopt;
+  }
+  double window = end - begin;
+  if (window < kLeastWindowSeconds) return std::nullopt;
+  UsageRate rate;
+  rate.cpu_nano_cores = std::llround(std::min(used / window, 1e6) * 1e9);
+  rate.memory_bytes = *after.memory_bytes;
+  rate.timestamp_us = std::llround(std::min(end, 9e12) * 1e6);
+  rate.window_us = std::llround(std::min(window, 9e12) * 1e6);
+  return rate;
+}
+
+NodeMetrics::NodeMetrics(const Cache& cache, Clock& clock) : cache_(cache), clock_(clock) {}
+
+NodeMetrics::~NodeMetrics() { *alive_ = false; }
+
+void NodeMetrics::set_reader(NodeReader* reader) {
+  reader_ = reader;
+  for (auto& [name, node] : nodes_) node.reading.reset();
+}
+
+void NodeMetrics::nodes(std::vector<ObjectRef> nodes,
+                        std::function<void(std::vector<NodeUse>)> done) {
+  std::vector<std::string> names;
+  for (const ObjectRef& node : nodes) names.push_back(node->name.name);
+  measure(names, [this, nodes = std::move(nodes), done = std::move(done)] {
+    std::vector<NodeUse> uses;
+    for (const ObjectRef& node : nodes) {
+      auto it = nodes_.find(node->name.name);
+      if (it == nodes_.end() || !it->second.after) continue;
+      const auto& before = it->second.before;
+      auto rate = usage_rate(before ? &before->node : nullptr, it->second.after->node);
+      if (rate) uses.push_back({node, *rate});
+    }
+    done(std::move(uses));
+  });
+}
+
+void NodeMetrics::pods(std::vector<ObjectRef> pods, std::function<void(std::vector<PodUse>)> done) {
+  std::set<std::string> names;
+  for (const ObjectRef& pod : pods) names.insert(node_of(*pod));
+  names.erase("");
+  measure({names.begin(), names.end()}, [this, pods = std::move(pods), done = std::move(done)] {
+    std::vector<PodUse> uses;
+    for (const ObjectRef& pod : pods) {
+      if (auto use = use_of(pod)) uses.push_back(*std::move(use));
+    }
+    done(std::move(uses));
+  });
+}
+
+std::optional<NodeMetrics::PodUse> NodeMetrics::use_of(const ObjectRef& pod) const {
+  auto it = nodes_.find(node_of(*pod));
+  if (it == nodes_.end() || !it->second.after) return std::nullopt;
+  const Node& node = it->second;
+  auto after = node.after->pods.find(pod->name);
+  if (after == node.after->pods.end()) return std::nullopt;
+  PodUse use{pod, {}};
+  for (const auto& [name, counter] : after->second) {
+    const UsageCounter* earlier = nullptr;
+    if (node.before) {
+      auto p = node.before->pods.find(pod->name);
+      if (p != node.before->pods.end()) {
+        auto c = p->second.find(name);
+        if (c != p->second.end()) earlier = &c->second;
+      }
+    }
+    auto rate = usage_rate(earlier, counter);
+    if (!rate) return std::nullopt;  // what is known of a pod in part is not told
+    use.containers[name] = *rate;
+  }
+  return use;
+}
+
+void NodeMetrics::pod_metrics(const std::string& ns, const api::LabelSelector& selector,
+                              Done done) {
+  std::vector<ObjectRef> chosen;
+  cache_.for_each(kPodKey, ns, [&](const ObjectRef& pod) {
+    if (selector.matches(*pod)) chosen.push_back(pod);
+    return true;
+  });
+  pods(std::move(chosen), [done = std::move(done)](const std::vector<PodUse>& uses) {
+    std::vector<PodSample> samples;
+    for (const PodUse& use : uses) {
+      PodSample sample;
+      sample.pod = use.pod->name.name;
+      for (const auto& [name, rate] : use.containers) {
+        sample.timestamp_us = std::max(sample.timestamp_us, rate.timestamp_us);
+        sample.window_us = rate.window_us;
+        sample.containers[name] = {
+            {"cpu", api::Quantity::milli((rate.cpu_nano_cores + 999999) / 1000000)},
+            {"memory", api::Quantity(rate.memory_bytes)}};
+      }
+      samples.push_back(std::move(sample));
+    }
+    done(std::move(samples));
+  });
+}
+
+void NodeMetrics::measure(const std::vector<std::string>& nodes, std::function<void()> done) {
+  auto left = std::make_shared<size_t>(nodes.size() + 1);
+  auto one = [left, done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+  for (const std::string& name : nodes) refresh(name, one);
+  one();
+}
+
+void NodeMetrics::refresh(const std::string& name, std::function<void()> done) {
+  Node& node = nodes_[name];
+  bool busy = !node.waiting.empty();
+  int64_t age_ms = clock_.monotonic_ms() - node.read_ms;
+  bool fresh = node.before && node.after && age_ms < kFreshMs;
+  if (!busy && fresh) return done();
+  node.waiting.push_back(std::move(done));
+  if (busy) return;
+  node.first = !node.after || age_ms < kFreshMs || age_ms > kMostWindowMs;
+  if (!node.timer) node.timer = clock_.timer([this, name] { due(name); });
+  read(name);
+}
+
+void NodeMetrics::read(const std::string& name) {
+  Node& node = nodes_[name];
+  node.asked = true;
+  ObjectRef object = cache_.get({kNodeKey, {"", name}});
+  if (object == nullptr || reader_ == nullptr) {
+    return answered(name, make_error(Code::kServiceUnavailable, "no node can be reached"));
+  }
+  node.timer->start(kAnswerMs);
+  auto reading = reader_->read(
+      object, "/metrics/resource",
+      [this, name, alive = std::weak_ptr<bool>(alive_)](const Result<std::string>& text) {
+        if (!alive.expired()) answered(name, text);
+      });
+  // It may have been answered within the call.
+  auto it = nodes_.find(name);
+  if (it != nodes_.end() && it->second.asked) it->second.reading = std::move(reading);
+}
+
+void NodeMetrics::due(const std::string& name) {
+  if (!nodes_[name].asked) return read(name);
+  answered(name, make_error(Code::kTimeout, "the node does not answer"));
+}
+
+void NodeMetrics::answered(const std::string& name, const Result<std::string>& text) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end() || !it->second.asked) return;
+  Node& node = it->second;
+  node.asked = false;
+  // Destroyed later: this may be its own call.
+  if (node.reading) clock_.defer([old = std::shared_ptr(std::move(node.reading))] {});
+  if (!text.ok()) {
+    node.before.reset();
+    node.after.reset();
+    return finish(name);
+  }
+  node.before = node.first ? std::nullopt : std::exchange(node.after, std::nullopt);
+  node.after = parse_resource_metrics(*text);
+  node.read_ms = clock_.monotonic_ms();
+  if (!std::exchange(node.first, false)) return finish(name);
+  node.timer->start(kWindowMs);
+}
+
+void NodeMetrics::finish(const std::string& name) {
+  Node& node = nodes_[name];
+  node.timer->stop();
+  std::vector<std::function<void()>> waiting = std::exchange(node.waiting, {});
+  bool gone = cache_.get({kNodeKey, {"", name}}) == nullptr;
+  for (const auto& done : waiting) done();
+  // Whoever asked may have asked again.
+  auto it = nodes_.find(name);
+  if (gone && it != nodes_.end() && it->second.waiting.empty()) nodes_.erase(it);
+}
+
+}  // namespace knarr::server
