@@ -1,5 +1,5 @@
 // The verbs that tell of the server and the client: version, cluster-info, api-resources,
-// api-versions, config; and top, which needs an API that is not there.
+// api-versions, config.
 #include <algorithm>
 #include <tuple>
 
@@ -178,15 +178,6 @@ Result<int> api_versions_verb(Session& session, const Flags&) {
   versions.erase(std::unique(versions.begin(), versions.end()), versions.end());
   for (const std::string& version : versions) print(version + "\n");
   return 0;
-}
-
-Result<int> top_verb(Session& session, const Flags& flags) {
-  std::string what = flags.words.empty() ? "" : flags.words[0];
-  bool nodes = what == "node" || what == "nodes" || what == "no";
-  bool pods = what == "pod" || what == "pods" || what == "po";
-  if (!nodes && !pods) return usage_error("top", "expected 'top node' or 'top pod'");
-  TRY(session.catalogue());  // a server that can't be reached is another error
-  return bad("Metrics API not available");
 }
 
 Result<int> config_verb(Session&, const Flags& flags) {

@@ -61,7 +61,7 @@ const Verb kVerbs[] = {
     {"api-resources", api_resources_verb, kApiResourcesFlags, "api-resources",
      "resources of the server"},
     {"api-versions", api_versions_verb, kNoFlags, "api-versions", "API versions of the server"},
-    {"top", top_verb, kNoFlags, "top node|pod", "use of resources"},
+    {"top", top_verb, kTopFlags, "top node|pod [NAME]", "use of resources"},
     {"config", config_verb, kConfigFlags, "config view|current-context|get-contexts",
      "the kubeconfig in use"},
 };

@@ -23,7 +23,7 @@ extern const std::span<const FlagSpec> kNoFlags;
 extern const std::span<const FlagSpec> kGetFlags, kDescribeFlags, kApplyFlags, kCreateFlags,
     kDeleteFlags, kLogsFlags, kExecFlags, kAttachFlags, kScaleFlags, kRolloutFlags, kWaitFlags,
     kLabelFlags, kPatchFlags, kRunFlags, kExposeFlags, kVersionFlags, kApiResourcesFlags,
-    kConfigFlags, kSetFlags, kExplainFlags, kCordonFlags, kDrainFlags;
+    kConfigFlags, kSetFlags, kExplainFlags, kCordonFlags, kDrainFlags, kTopFlags;
 
 Result<int> get_verb(Session& session, const Flags& flags);
 Result<int> describe_verb(Session& session, const Flags& flags);
