@@ -69,7 +69,9 @@ Result<void> set_attributes(int fd, const char* path, unsigned flags, uint64_t a
 
 Result<base::UniqueFd> new_mount(const char* type, unsigned attributes) {
   base::UniqueFd context(fsopen(type, FSOPEN_CLOEXEC));
-  if (!context.valid() || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+  // With the name that programs look for in /proc/mounts.
+  if (!context.valid() || fsconfig(context.get(), FSCONFIG_SET_STRING, "source", type, 0) != 0 ||
+      fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return mount_error("make", type);
   }
   base::UniqueFd made(fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
