@@ -29,6 +29,7 @@
 namespace knarr::runtime {
 
 class ProcessStream;
+class SyncExec;
 
 inline constexpr char kPodsGroup[] = "kubepods";  // of all pods, below the cgroup root
 
@@ -95,6 +96,7 @@ class NativeRuntime final : public Runtime {
 
  private:
   friend class ProcessStream;
+  friend class SyncExec;
 
   struct Sandbox {
     SandboxRecord record;
@@ -160,6 +162,7 @@ class NativeRuntime final : public Runtime {
   std::map<std::string, Sandbox> sandboxes_;
   std::map<std::string, Container> containers_;
   std::map<std::string, ProcessStream*> execs_;  // by exec id
+  std::set<std::shared_ptr<SyncExec>> sync_execs_;
   std::set<ProcessStream*> attached_;
   std::mutex seccomp_mutex_;
   std::map<std::string, std::string> seccomp_cache_;            // guarded by seccomp_mutex_

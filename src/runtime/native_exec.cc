@@ -33,10 +33,14 @@ base::UniqueFd duplicate(const base::UniqueFd& fd) {
   return base::UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
 }
 
-// exec_sync: one run, its output collected up to the cap, a clock beside it.
+}  // namespace
+
+// exec_sync: one run, its output collected up to the cap, a clock beside it. The runtime's, until
+// it is over.
 class SyncExec final : public StreamListener, public std::enable_shared_from_this<SyncExec> {
  public:
-  SyncExec(base::Loop& loop, Callback<ExecResult> done) : loop_(loop), done_(std::move(done)) {}
+  SyncExec(NativeRuntime& runtime, Callback<ExecResult> done)
+      : runtime_(runtime), done_(std::move(done)) {}
 
   void on_stdout(std::string_view bytes) override {
     size_t room = kMaxSyncOutput - std::min(kMaxSyncOutput, result_.output.size());
@@ -50,9 +54,9 @@ class SyncExec final : public StreamListener, public std::enable_shared_from_thi
   }
 
   void begin(const std::vector<std::string>& argv, int64_t timeout_ms) {
-    self_ = shared_from_this();
+    runtime_.sync_execs_.insert(shared_from_this());
     if (timeout_ms <= 0) return;
-    timer_ = loop_.timer([this, text = exec_timeout_text(argv, timeout_ms)] {
+    timer_ = runtime_.loop_.timer([this, text = exec_timeout_text(argv, timeout_ms)] {
       finish(make_error(Code::kTimeout, text));
     });
     timer_->start(timeout_ms);
@@ -68,19 +72,17 @@ class SyncExec final : public StreamListener, public std::enable_shared_from_thi
     Callback<ExecResult> done = std::exchange(done_, nullptr);
     timer_.reset();
     // Not from within the stream's own call.
-    loop_.defer([self = std::move(self_)] { self->stream_.reset(); });
+    runtime_.loop_.defer([self = shared_from_this()] { self->stream_.reset(); });
+    runtime_.sync_execs_.erase(shared_from_this());
     done(std::move(result));
   }
 
-  base::Loop& loop_;
+  NativeRuntime& runtime_;
   Callback<ExecResult> done_;
   ExecResult result_;
   std::unique_ptr<Timer> timer_;
   std::unique_ptr<Stream> stream_;
-  std::shared_ptr<SyncExec> self_;
 };
-
-}  // namespace
 
 void NativeRuntime::exec(const std::string& id, ExecOptions options, StreamListener& listener,
                          Callback<std::unique_ptr<Stream>> done) {
@@ -139,7 +141,7 @@ void NativeRuntime::exec(const std::string& id, ExecOptions options, StreamListe
 
 void NativeRuntime::exec_sync(const std::string& id, std::vector<std::string> argv,
                               int64_t timeout_ms, Callback<ExecResult> done) {
-  auto run = std::make_shared<SyncExec>(loop_, std::move(done));
+  auto run = std::make_shared<SyncExec>(*this, std::move(done));
   run->begin(argv, timeout_ms);
   ExecOptions options;
   options.argv = std::move(argv);

@@ -219,6 +219,19 @@ TEST_CASE("an exec whose helper is killed before it can report fails", "[root]")
         std::string::npos);
 }
 
+TEST_CASE("a run that is under way when the runtime ends is answered by nobody", "[root]") {
+  TestNode node;
+  std::string id = node.run(node.sandbox(), node.shell("sleep 1000"));
+  bool answered = false;
+  node.runtime().exec_sync(id, {"sleep", "1000"}, 300,
+                           [&](const Result<ExecResult>&) { answered = true; });
+  node.loop.run_until([] { return false; }, 100);
+  node.stop_runtime();
+  node.loop.run_until([] { return false; }, 400);
+  CHECK_FALSE(answered);
+  node.start_runtime();
+}
+
 TEST_CASE("a container in the pid namespace of another sees its processes, and ends with it",
           "[root]") {
   TestNode node;
