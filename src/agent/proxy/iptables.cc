@@ -92,8 +92,9 @@ Iptables::Iptables(base::Loop& loop, IptablesOptions options)
     base::log(base::Level::kInfo, "proxy", "removed rules come back late: {}",
               listening.error().message);
   }
-  parts_[RulePart::kBase] = base_rules(options_.prefix, masquerade_mark(),
-                                       fmt::format("{:#x}", 1U << options_.masquerade_bit));
+  std::string bit = fmt::format("{:#x}", 1U << options_.masquerade_bit);
+  book_.put({static_cast<int>(RulePart::kBase), ""},
+            base_rules(options_.prefix, masquerade_mark(), bit));
 }
 
 Iptables::~Iptables() = default;
@@ -107,19 +108,20 @@ std::string Iptables::policy_mark() const {
 }
 
 void Iptables::set(RulePart part, RuleSet rules, Done done) {
-  parts_[part] = std::move(rules);
+  Pieces one;
+  one[""] = std::move(rules);
+  change(part, std::move(one), std::move(done));
+}
+
+void Iptables::change(RulePart part, Pieces pieces, Done done) {
+  spoken_.insert(part);
+  for (auto& [name, rules] : pieces) book_.put({static_cast<int>(part), name}, std::move(rules));
   if (done) waiting_.push_back(std::move(done));
   if (changed_) return;  // and so a step is to come
   changed_ = true;
   loop_.defer([this, alive = std::weak_ptr<bool>(alive_)] {
     if (!alive.expired()) step();
   });
-}
-
-RuleSet Iptables::desired() const {
-  RuleSet all;
-  for (const auto& [part, rules] : parts_) all.add(rules);
-  return all;
 }
 
 void Iptables::step() {
@@ -143,7 +145,7 @@ void Iptables::read() {
     if (!result.ok()) return failed(result.error());
     told_ = listening_ && *nftables;
     kernel_ = confirmed(kernel_, *std::move(result));
-    known_ = true;
+    known_ = whole_ = true;
     read_ms_ = loop_.monotonic_ms();
     state_ = State::kIdle;
     step();
@@ -152,10 +154,15 @@ void Iptables::read() {
 
 void Iptables::apply() {
   bool keep_unknown = !std::all_of(options_.expected.begin(), options_.expected.end(),
-                                   [this](RulePart part) { return parts_.count(part) > 0; });
-  RuleSet rules = desired();
-  std::string text = transaction(rules, kernel_, keep_unknown);
-  KernelRules after = after_transaction(rules, kernel_, keep_unknown);
+                                   [this](RulePart part) { return spoken_.count(part) > 0; });
+  RuleBook::Change change = book_.take_change();
+  bool whole = whole_ || keep_unknown != kept_unknown_;
+  whole_ = false;
+  kept_unknown_ = keep_unknown;
+  RuleSet rules = whole ? book_.all() : std::move(change.rules);
+  KernelRules before = whole ? kernel_ : known_of(kernel_, change.chains);
+  std::string text = transaction(rules, before, keep_unknown);
+  KernelRules after = after_transaction(rules, before, keep_unknown);
   std::vector<Done> told = std::exchange(waiting_, {});
   changed_ = false;
   if (text.empty()) {
@@ -163,11 +170,16 @@ void Iptables::apply() {
     return;
   }
   state_ = State::kApplying;
-  auto done = [this, told = std::move(told), after = std::move(after)](Result<int> process) {
+  auto done = [this, whole, told = std::move(told), after = std::move(after),
+               chains = std::move(change.chains)](Result<int> process) {
     Result<void> result;
     if (!process.ok()) result = process.error();
     if (result.ok()) {
-      kernel_ = after;
+      if (whole) {
+        kernel_ = after;
+      } else {
+        learn(kernel_, chains, after);
+      }
       // Their messages may come later than their end.
       ours_.push_back(static_cast<uint32_t>(*process));
       if (ours_.size() > kOwnProcesses) ours_.pop_front();

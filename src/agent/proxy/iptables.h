@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/proxy/rule_book.h"
 #include "agent/proxy/rule_monitor.h"
 #include "agent/proxy/rule_set.h"
 #include "base/worker.h"
@@ -58,6 +59,9 @@ class Iptables {
   // they will be tried again).
   using Done = std::function<void(Result<void>)>;
   void set(RulePart part, RuleSet rules, Done done = {});
+  // The same of some pieces of a part, by their names, in whose order their rules stand.
+  using Pieces = std::map<std::string, RuleSet>;
+  void change(RulePart part, Pieces pieces, Done done = {});
 
  private:
   enum class State { kIdle, kReading, kApplying, kWaiting };
@@ -67,7 +71,6 @@ class Iptables {
   void failed(const Error& error);
   void removed_by(uint32_t port);
   void judge_removals();
-  RuleSet desired() const;
 
   base::Loop& loop_;
   IptablesOptions options_;
@@ -76,7 +79,10 @@ class Iptables {
   bool known_ = false;    // kernel_ is what the kernel has
   bool changed_ = false;  // since the transaction that is under way began
   KernelRules kernel_;
-  std::map<RulePart, RuleSet> parts_;
+  bool whole_ = true;          // nothing tells yet that the kernel has what did not change
+  bool kept_unknown_ = true;   // in the last transaction
+  std::set<RulePart> spoken_;  // who has said what they want
+  RuleBook book_;
   std::vector<Done> waiting_;  // for the next transaction
   RuleMonitor monitor_;
   bool listening_ = false;

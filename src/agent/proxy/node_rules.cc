@@ -6,6 +6,16 @@ namespace knarr::agent {
 
 void NodeRules::set(RulePart part, const std::function<RuleSet(bool v6)>& render,
                     Iptables::Done done) const {
+  auto one = [&render](bool v6) {
+    Iptables::Pieces pieces;
+    pieces[""] = render(v6);
+    return pieces;
+  };
+  change(part, one, std::move(done));
+}
+
+void NodeRules::change(RulePart part, const std::function<Iptables::Pieces(bool v6)>& render,
+                       Iptables::Done done) const {
   struct Wait {
     size_t left;
     Result<void> result;
@@ -20,7 +30,7 @@ void NodeRules::set(RulePart part, const std::function<RuleSet(bool v6)>& render
         if (--wait->left == 0) wait->done(wait->result);
       };
     }
-    iptables->set(part, render(iptables->v6()), std::move(one));
+    iptables->change(part, render(iptables->v6()), std::move(one));
   }
 }
 

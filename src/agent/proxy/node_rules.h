@@ -23,6 +23,9 @@ class NodeRules {
   // `done` when the kernel has the rules of all families, or with the first error.
   void set(RulePart part, const std::function<RuleSet(bool v6)>& render,
            Iptables::Done done = {}) const;
+  // The same of some pieces of the part.
+  void change(RulePart part, const std::function<Iptables::Pieces(bool v6)>& render,
+              Iptables::Done done = {}) const;
   // The families, in their order: whether each is IPv6.
   std::vector<bool> families() const;
 

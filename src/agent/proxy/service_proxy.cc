@@ -1,6 +1,7 @@
 #include "agent/proxy/service_proxy.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "api/ip_list.h"
 #include "base/log.h"
@@ -29,19 +30,34 @@ void ServiceProxy::changed() {
 void ServiceProxy::set_node(ProxyNode node) {
   if (config_.node == node) return;
   config_.node = std::move(node);
+  all_ = true;
   if (services_.synced()) changed();
 }
 
-RuleSet ServiceProxy::rules_of(bool v6) {
+// Names of services have a "/", and none begins with one.
+Iptables::Pieces ServiceProxy::pieces_of(bool v6, const std::set<NamespacedName>& services) {
   config_.v6 = v6;
-  return service_rules(services_.state(), config_);
+  Iptables::Pieces pieces;
+  pieces["/"] = first_rules(services_.state(), config_, by_net_);
+  for (const NamespacedName& name : services) {
+    pieces[name.text()] = rules_of_service(services_.state(), config_, by_net_, name);
+  }
+  pieces["~"] = last_rules(config_);
+  return pieces;
 }
 
 void ServiceProxy::render() {
   last_ms_ = loop_.monotonic_ms();
   health_checks_.update();
-  rules_.set(
-      RulePart::kServices, [this](bool v6) { return rules_of(v6); },
+  std::set<NamespacedName> changed = services_.take_changed();
+  bool nets = by_net(services_.state());
+  all_ |= by_net_ != nets;
+  by_net_ = nets;
+  if (std::exchange(all_, false)) {
+    for (const auto& [name, service] : services_.state().services) changed.insert(name);
+  }
+  rules_.change(
+      RulePart::kServices, [&](bool v6) { return pieces_of(v6, changed); },
       [this, alive = std::weak_ptr<bool>(alive_)](const Result<void>& result) {
         if (!alive.expired() && result.ok()) applied();
       });

@@ -1,6 +1,7 @@
 // kube-proxy's part of a node: keeps the rules of services true to the services and endpoints of
 // the cluster. A first change is rendered at the end of the loop's turn; those that follow within
-// kSpacingMs of it together. No timer runs while nothing changes. Loop thread.
+// kSpacingMs of it together. Only services that have changed are rendered. No timer runs while
+// nothing changes. Loop thread.
 #pragma once
 
 #include <memory>
@@ -31,7 +32,7 @@ class ServiceProxy {
  private:
   void render();
   void applied();
-  RuleSet rules_of(bool v6);
+  Iptables::Pieces pieces_of(bool v6, const std::set<NamespacedName>& services);
   void forget_changed(bool v6);
 
   base::Loop& loop_;
@@ -39,6 +40,8 @@ class ServiceProxy {
   NodeRules rules_;
   ServiceRulesConfig config_;
   HealthChecks health_checks_;
+  bool all_ = true;      // services are to be rendered, not only those that changed
+  bool by_net_ = false;  // as they are rendered
   std::unique_ptr<Timer> timer_;
   int64_t last_ms_ = -kSpacingMs;
   std::map<bool, UdpBackends> udp_;       // by family, as they were when flows were looked at last

@@ -1,6 +1,7 @@
 #include "agent/proxy/service_rules.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "agent/proxy/service_endpoints.h"
@@ -20,20 +21,25 @@ struct Refusal {
 
 class Renderer {
  public:
-  Renderer(const ServiceState& state, const ServiceRulesConfig& config)
+  Renderer(const ServiceState& state, const ServiceRulesConfig& config, bool by_net)
       : state_(state),
         config_(config),
-        cluster_cidr_(api::of_family(config.cluster_cidr, config.v6)) {}
+        cluster_cidr_(api::of_family(config.cluster_cidr, config.v6)),
+        by_net_(by_net) {}
 
-  RuleSet render() {
+  RuleSet first() {
     frame();
-    size_t addresses = 0;
-    for (const auto& [name, service] : state_.services) addresses += service.cluster_ips.size();
-    by_net_ = addresses > kMostInOneChain;
-    for (const auto& [name, service] : state_.services) {
-      for (const ServicePort& port : service.ports) add_port(service, port);
-    }
-    // Last: an address of this node is a node port's only when no service has it.
+    if (by_net_) add_nets();
+    return std::move(rules_);
+  }
+
+  RuleSet of_service(const ServiceView& service) {
+    for (const ServicePort& port : service.ports) add_port(service, port);
+    return std::move(rules_);
+  }
+
+  // An address of this node is a node port's only when no service has it.
+  RuleSet last() {
     nat(chain("SERVICES"),
         comment("service node ports") + " -m addrtype --dst-type LOCAL -j " + chain("NODEPORTS"));
     return std::move(rules_);
@@ -138,16 +144,35 @@ class Renderer {
   std::string services_chain(const std::string& ip) {
     auto address = api::IpAddress::parse(ip);
     if (!by_net_ || !address) return chain("SERVICES");
-    api::Cidr range{*address, address->bits() - 8};
+    return net_chain(*address);
+  }
+
+  std::string net_chain(const api::IpAddress& address) const {
+    const auto& b = address.bytes;
+    return config_.v6 ? hashed_chain(config_.prefix, "NET", net_of(address).text())
+                      : fmt::format("{}-NET-{:02X}{:02X}{:02X}", config_.prefix, b[0], b[1], b[2]);
+  }
+
+  static api::Cidr net_of(const api::IpAddress& address) {
+    api::Cidr range{address, address.bits() - 8};
     range.address = range.network();
-    const auto& b = address->bytes;
-    std::string net =
-        config_.v6 ? hashed_chain(config_.prefix, "NET", range.text())
-                   : fmt::format("{}-NET-{:02X}{:02X}{:02X}", config_.prefix, b[0], b[1], b[2]);
-    if (rules_.tables["nat"].chains.try_emplace(net).second) {
-      nat(chain("SERVICES"), fmt::format("-d {} -j {}", range.text(), net));
+    return range;
+  }
+
+  void add_nets() {
+    std::set<std::array<uint8_t, 16>> known;
+    for (const auto& [name, service] : state_.services) {
+      for (const std::string& ip : service.cluster_ips) {
+        auto address = api::IpAddress::parse(ip);
+        if (!address || address->v6 != config_.v6) continue;
+        auto net = address->bytes;
+        net[config_.v6 ? 15 : 3] = 0;
+        if (!known.insert(net).second) continue;
+        rules_.chain("nat", net_chain(*address));
+        nat(chain("SERVICES"),
+            fmt::format("-d {} -j {}", net_of(*address).text(), net_chain(*address)));
+      }
     }
-    return net;
   }
 
   void add_outside(PortContext& c) {
@@ -317,7 +342,7 @@ class Renderer {
   const ServiceState& state_;
   const ServiceRulesConfig& config_;
   std::string cluster_cidr_;
-  bool by_net_ = false;
+  const bool by_net_;
   RuleSet rules_;
 };
 
@@ -343,8 +368,36 @@ ProxyNode parse_proxy_node(const json::Value& node) {
   return out;
 }
 
+bool by_net(const ServiceState& state) {
+  size_t addresses = 0;
+  for (const auto& [name, service] : state.services) addresses += service.cluster_ips.size();
+  return addresses > kMostInOneChain;
+}
+
+RuleSet first_rules(const ServiceState& state, const ServiceRulesConfig& config, bool by_net) {
+  return Renderer(state, config, by_net).first();
+}
+
+RuleSet rules_of_service(const ServiceState& state, const ServiceRulesConfig& config, bool by_net,
+                         const NamespacedName& service) {
+  auto at = state.services.find(service);
+  if (at == state.services.end()) return {};
+  return Renderer(state, config, by_net).of_service(at->second);
+}
+
+RuleSet last_rules(const ServiceRulesConfig& config) {
+  static const ServiceState kNone;
+  return Renderer(kNone, config, false).last();
+}
+
 RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config) {
-  return Renderer(state, config).render();
+  bool nets = by_net(state);
+  RuleSet all = first_rules(state, config, nets);
+  for (const auto& [name, service] : state.services) {
+    all.add(rules_of_service(state, config, nets, name));
+  }
+  all.add(last_rules(config));
+  return all;
 }
 
 }  // namespace knarr::agent

@@ -31,6 +31,7 @@ struct ProxyNode {
 ProxyNode parse_proxy_node(const json::Value& node);
 
 inline constexpr size_t kMostInOneChain = 128;
+bool by_net(const ServiceState& state);  // whether there are so many
 
 struct ServiceRulesConfig {
   std::string prefix = "KNARR";
@@ -44,5 +45,12 @@ struct ServiceRulesConfig {
 
 // Of the IP family that the config says.
 RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config);
+
+// The same in pieces: what is there whatever services there are, what one service adds (nothing
+// when there is no such service), and what comes after all of them.
+RuleSet first_rules(const ServiceState& state, const ServiceRulesConfig& config, bool by_net);
+RuleSet rules_of_service(const ServiceState& state, const ServiceRulesConfig& config, bool by_net,
+                         const NamespacedName& service);
+RuleSet last_rules(const ServiceRulesConfig& config);
 
 }  // namespace knarr::agent

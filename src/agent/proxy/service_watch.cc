@@ -15,50 +15,54 @@ class ServiceWatch::Handler final : public client::WatchHandler {
                 parsed.error().message);
       return;
     }
-    if (slices_ ? put_slice(object->name, *parsed) : put_service(object, *parsed)) {
-      watch_.changed();
+    if (slices_) {
+      put_slice(object->name, *parsed);
+    } else {
+      put_service(object, *parsed);
     }
   }
 
   void on_delete(const ObjectRef& last) override {
     if (slices_) {
       forget_slice(last->name);
+      watch_.told();
     } else {
       watch_.state_.services.erase(last->name);
       watch_.objects_.erase(last->name);
+      watch_.changed(last->name);
     }
-    watch_.changed();
   }
 
   void on_synced() override {
     (slices_ ? watch_.slices_synced_ : watch_.services_synced_) = true;
-    watch_.changed();
+    watch_.told();
   }
 
  private:
-  bool put_service(const ObjectRef& object, const json::Value& json) {
+  void put_service(const ObjectRef& object, const json::Value& json) {
     watch_.objects_[object->name] = object;
     ServiceView view = parse_service(json);
     auto [it, added] = watch_.state_.services.try_emplace(object->name);
-    if (!added && it->second == view) return false;
+    if (!added && it->second == view) return;
     it->second = std::move(view);
-    return true;
+    watch_.changed(object->name);
   }
 
-  bool put_slice(const NamespacedName& name, const json::Value& json) {
+  void put_slice(const NamespacedName& name, const json::Value& json) {
     SliceView view = parse_slice(json);
     auto owner = watch_.slice_owner_.find(name);
     if (owner != watch_.slice_owner_.end() && owner->second != view.service) forget_slice(name);
     watch_.slice_owner_[name] = view.service;
     SliceView& slot = watch_.state_.slices[{name.ns, view.service}][name.name];
-    if (slot == view) return false;
+    if (slot == view) return;
     slot = std::move(view);
-    return true;
+    watch_.changed({name.ns, slot.service});
   }
 
   void forget_slice(const NamespacedName& name) {
     auto owner = watch_.slice_owner_.find(name);
     if (owner == watch_.slice_owner_.end()) return;
+    watch_.changed_.insert({name.ns, owner->second});
     auto of_service = watch_.state_.slices.find({name.ns, owner->second});
     if (of_service != watch_.state_.slices.end()) {
       of_service->second.erase(name.name);
@@ -83,7 +87,12 @@ void ServiceWatch::start() {
       client_.watch({"discovery.k8s.io", "v1", "endpointslices", "", "", ""}, *slice_handler_);
 }
 
-void ServiceWatch::changed() {
+void ServiceWatch::changed(const NamespacedName& service) {
+  changed_.insert(service);
+  told();
+}
+
+void ServiceWatch::told() {
   if (synced() && change_fn_) change_fn_();
 }
 

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/proxy/service_view.h"
@@ -26,18 +28,23 @@ class ServiceWatch {
   // names. Once only, before start().
   void on_change(std::function<void()> fn) { change_fn_ = std::move(fn); }
 
+  // The services that have changed, or whose slices have, since this was asked last.
+  std::set<NamespacedName> take_changed() { return std::exchange(changed_, {}); }
+
   // The services whose variables a pod of the namespace gets: its own, and default/kubernetes. Fits
   // Configurer::Services.
   std::vector<json::Value> services(const std::string& ns) const;
 
  private:
   class Handler;
-  void changed();
+  void changed(const NamespacedName& service);
+  void told();
 
   client::Client& client_;
   ServiceState state_;
   std::map<NamespacedName, ObjectRef> objects_;        // of the services
   std::map<NamespacedName, std::string> slice_owner_;  // slice -> service
+  std::set<NamespacedName> changed_;
   bool services_synced_ = false, slices_synced_ = false;
   std::function<void()> change_fn_;
   std::unique_ptr<Handler> service_handler_, slice_handler_;

@@ -39,13 +39,18 @@ TEST_CASE("services and slices are told once both lists are complete, and then w
   CHECK(changes == 1);
   client.put("services", service("a", "web", "10.43.0.3"));
   CHECK(changes == 2);
+  using Names = std::set<NamespacedName>;
+  CHECK(watch.take_changed() == Names{{"a", "web"}});
+  CHECK(watch.take_changed().empty());
   client.put("endpointslices", slice("web-1", "other"));  // now another service's
   CHECK(changes == 3);
+  CHECK(watch.take_changed() == Names{{"a", "other"}, {"a", "web"}});
   CHECK(watch.state().slices.count({"a", "web"}) == 0);
   CHECK(watch.state().slices.at({"a", "other"}).size() == 1);
   client.remove("endpointslices", slice("web-1", "other"));
   client.remove("services", service("a", "web", "10.43.0.3"));
   CHECK(changes == 5);
+  CHECK(watch.take_changed() == Names{{"a", "other"}, {"a", "web"}});
   CHECK(watch.state().slices.empty());
   CHECK(watch.state().services.empty());
 }
