@@ -1,6 +1,7 @@
 #include "agent/local_storage.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/volumes/local_folder.h"
 #include "base/file.h"
@@ -22,6 +23,7 @@ constexpr mode_t kRootMode = 0701;
 bool may_go(const Value& volume) {
   const Value& meta = volume["metadata"];
   if (meta["deletionTimestamp"].is_null()) return false;
+  if (volume["status"]["phase"].as_string() == "Bound") return false;
   if (volume["spec"]["persistentVolumeReclaimPolicy"].as_string() != "Delete") return false;
   bool ours = false, held = false;
   for (const Value& finalizer : meta["finalizers"].elements()) {
@@ -53,8 +55,11 @@ void LocalStorage::start() {
 
 void LocalStorage::on_upsert(const ObjectRef& object) {
   auto volume = json::parse(object->json);
-  if (!volume.ok() || !may_go(*volume) || !is_local_folder(*volume, node_)) return;
   const std::string& name = object->name.name;
+  if (!volume.ok() || !may_go(*volume) || !is_local_folder(*volume, node_)) {
+    removals_.erase(name);
+    return;
+  }
   Removal& removal = removals_[name];
   removal.volume = *std::move(volume);
   if (!removal.busy) remove(name);
@@ -64,10 +69,27 @@ void LocalStorage::on_delete(const ObjectRef& last) { removals_.erase(last->name
 
 void LocalStorage::remove(const std::string& name) {
   Removal& removal = removals_[name];
-  removal.busy = true;
   auto entry = local_folder_name(removal.volume, root_);
-  if (!entry.ok()) return removed(name, entry.error());
-  auto work = [root = root_, entry = *entry] { return remove_local_folder(root, entry); };
+  // A retry changes nothing about that: the volume does, or the next start.
+  if (!entry.ok()) return failed(name, entry.error());
+  removal.busy = true;
+  client::Request request = release_request(name);
+  request.query = "dryRun=All";
+  deps_.client.call(std::move(request),
+                    [this, name, entry = *entry,
+                     alive = std::weak_ptr<bool>(alive_)](const Result<ObjectRef>& reply) {
+                      if (alive.expired() || removals_.count(name) == 0) return;
+                      if (reply.ok()) return confirmed(name, entry);
+                      if (reply.error().code == Code::kNotFound) {
+                        removals_.erase(name);
+                      } else {
+                        again_later(name);
+                      }
+                    });
+}
+
+void LocalStorage::confirmed(const std::string& name, const std::string& entry) {
+  auto work = [root = root_, entry] { return remove_local_folder(root, entry); };
   deps_.offload.run("local-storage", work,
                     [this, name, alive = std::weak_ptr<bool>(alive_)](const Result<void>& result) {
                       if (!alive.expired()) removed(name, result);
@@ -78,16 +100,26 @@ void LocalStorage::removed(const std::string& name, const Result<void>& result) 
   auto it = removals_.find(name);
   if (it == removals_.end()) return;
   if (result.ok()) return release(name);
+  failed(name, result.error());
+  again_later(name);
+}
+
+void LocalStorage::failed(const std::string& name, const Error& error) {
+  base::log(base::Level::kWarning, "agent", "volume {}: {}", name, error.message);
+  recorder_.record(removals_[name].volume, api::EventType::kWarning, "VolumeFailedDelete",
+                   error.message);
+}
+
+void LocalStorage::again_later(const std::string& name) {
+  auto it = removals_.find(name);
+  if (it == removals_.end()) return;
   it->second.busy = false;
-  const std::string& why = result.error().message;
-  base::log(base::Level::kWarning, "agent", "volume {}: {}", name, why);
-  recorder_.record(it->second.volume, api::EventType::kWarning, "VolumeFailedDelete", why);
-  retry_ms_ = std::clamp(retry_ms_ * 2, kFirstRetryMs, kMostRetryMs);
-  retry_->start(retry_ms_);
+  it->second.again = true;
+  if (!retry_->active()) retry_->start(std::max(retry_ms_, kFirstRetryMs));
 }
 
 // A version that is not the newest is refused: the watch brings the newest.
-void LocalStorage::release(const std::string& name) {
+client::Request LocalStorage::release_request(const std::string& name) {
   const Value& meta = removals_[name].volume["metadata"];
   Value rest = Value::array();
   for (const Value& finalizer : meta["finalizers"].elements()) {
@@ -102,25 +134,27 @@ void LocalStorage::release(const std::string& name) {
   request.patch_type = client::PatchType::kMerge;
   request.target = {"", "v1", "persistentvolumes", "", name, ""};
   request.body = json::write(patch);
-  deps_.client.call(std::move(request), [this, name, alive = std::weak_ptr<bool>(alive_)](
-                                            const Result<ObjectRef>& reply) {
-    if (alive.expired()) return;
+  return request;
+}
+
+void LocalStorage::release(const std::string& name) {
+  deps_.client.call(release_request(name), [this, name, alive = std::weak_ptr<bool>(alive_)](
+                                               const Result<ObjectRef>& reply) {
+    if (alive.expired() || removals_.count(name) == 0) return;
     if (reply.ok() || reply.error().code == Code::kNotFound) {
       removals_.erase(name);
       retry_ms_ = 0;
-    } else if (reply.error().code == Code::kConflict) {
-      removals_[name].busy = false;
-      retry_->start(kFirstRetryMs);
     } else {
-      removed(name, reply.error());
+      again_later(name);
     }
   });
 }
 
 void LocalStorage::try_again() {
   std::vector<std::string> names;
-  for (const auto& [name, removal] : removals_) {
-    if (!removal.busy) names.push_back(name);
+  retry_ms_ = std::clamp(retry_ms_ * 2, kFirstRetryMs, kMostRetryMs);
+  for (auto& [name, removal] : removals_) {
+    if (!removal.busy && std::exchange(removal.again, false)) names.push_back(name);
   }
   for (const std::string& name : names) remove(name);
 }

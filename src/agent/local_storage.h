@@ -1,8 +1,11 @@
 // The node's part of local volumes: keeps the folder that they are directories of, and when one of
 // its volumes is deleted, removes the directory, then the volume's finalizer.
 //
-//   volume is being deleted, nothing else holds it -> directory (elsewhere) -> finalizer; what
-//   fails is told as an event of the volume, and tried again
+//   volume is being deleted, nothing else holds it -> the server confirms that -> directory
+//   (elsewhere) -> finalizer; what fails is told as an event of the volume, and tried again
+//
+// The watch may tell what is remembered of a server that is away: so the server is asked, by a dry
+// run of what follows, before anything is removed.
 //
 // Watches the volumes that are labelled as this node's. Loop thread.
 #pragma once
@@ -39,8 +42,13 @@ class LocalStorage final : public client::WatchHandler {
   struct Removal {
     json::Value volume;  // the newest
     bool busy = false;
+    bool again = false;  // when the timer says so
   };
   void remove(const std::string& name);
+  void confirmed(const std::string& name, const std::string& entry);
+  client::Request release_request(const std::string& name);
+  void failed(const std::string& name, const Error& error);
+  void again_later(const std::string& name);
   void removed(const std::string& name, const Result<void>& result);
   void release(const std::string& name);
   void try_again();

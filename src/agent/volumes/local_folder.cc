@@ -83,7 +83,17 @@ Result<void> remove_local_folder(const std::string& root, const std::string& nam
       openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder.valid() && errno == ENOENT) return {};
   // A link or a file in its place: that alone.
-  if (!folder.valid()) return runtime::remove_tree_at(parent.get(), name);
+  bool other = !folder.valid() && (errno == ENOTDIR || errno == ELOOP);
+  if (other) return runtime::remove_tree_at(parent.get(), name);
+  if (!folder.valid()) return errno_error(errno, "open " + path);
+  struct statx info {};
+  if (statx(folder.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &info) != 0) {
+    return errno_error(errno, "stat " + path);
+  }
+  // By whatever links the folder is reached.
+  if ((info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) {
+    return make_error(Code::kConflict, "something is mounted at " + path);
+  }
   // What lies too deep is moved up meanwhile: within the directory.
   TRY_ASSIGN(std::vector<std::string> entries, entries_of(folder.get(), path));
   for (const std::string& entry : entries) TRY(runtime::remove_tree_at(folder.get(), entry));

@@ -39,7 +39,8 @@ constexpr const char* kDeleted =
 struct FakeApi final : client::Client {
   void call(client::Request request, client::Reply reply) override {
     bool event = request.target.resource == "events";
-    (event ? events : writes).push_back(*json::parse(request.body));
+    bool dry = request.query == "dryRun=All";
+    (event ? events : dry ? asked : writes).push_back(*json::parse(request.body));
     if (event || !refusal) return reply(ObjectRef(std::make_shared<Object>()));
     reply(make_error(*refusal, "refused"));
   }
@@ -49,7 +50,7 @@ struct FakeApi final : client::Client {
   }
   std::string selector;
   std::optional<Code> refusal;
-  std::vector<Value> events, writes;
+  std::vector<Value> events, asked, writes;
 };
 
 struct Storage {
@@ -138,6 +139,11 @@ TEST_CASE("what is mounted in a directory is not removed with it", "[root]") {
   REQUIRE(base::write_file(kept + "/file", "x").ok());
   REQUIRE(bind_mount(kept, root + "/v/at").ok());
   CHECK_FALSE(remove_local_folder(root, "v").ok());
+  // On the directory itself, and by a root that a link leads to.
+  REQUIRE(unmount_below(root).ok());
+  REQUIRE(bind_mount(kept, root + "/v").ok());
+  fs::create_directory_symlink(root, dir.path() + "/by-link");
+  CHECK_FALSE(remove_local_folder(dir.path() + "/by-link", "v").ok());
   REQUIRE(unmount_below(root).ok());
   CHECK(fs::exists(kept + "/file"));
   CHECK(remove_local_folder(root, "v").ok());
@@ -194,14 +200,42 @@ TEST_CASE("what could not be removed is told, and tried again") {
   s.tell(volume(s.folder, kDeleted));  // put right by someone
   CHECK_FALSE(fs::exists(s.folder));
   CHECK(s.api.writes.size() == 1);
+}
 
-  Storage down;
+TEST_CASE("nothing is removed before the server says that it is so") {
+  Storage down;  // and the volume is told from memory
   down.api.refusal = Code::kServiceUnavailable;
   down.tell(volume(down.folder, kDeleted));
-  CHECK(down.api.writes.size() == 1);
+  CHECK(down.api.asked.size() == 1);
+  CHECK(fs::exists(down.folder));
   down.api.refusal.reset();
   down.clock.advance(1000);
-  CHECK(down.api.writes.size() == 2);
+  CHECK_FALSE(fs::exists(down.folder));
+  CHECK(down.api.writes.size() == 1);
   down.clock.advance(3600 * 1000);
-  CHECK(down.api.writes.size() == 2);
+  CHECK(down.api.asked.size() == 2);
+
+  Storage gone;
+  gone.api.refusal = Code::kNotFound;
+  gone.tell(volume(gone.folder, kDeleted));
+  gone.api.refusal.reset();
+  gone.clock.advance(3600 * 1000);
+  CHECK(fs::exists(gone.folder));
+  CHECK(gone.api.asked.size() == 1);
+
+  Storage kept;
+  kept.api.refusal = Code::kConflict;
+  kept.tell(volume(kept.folder, kDeleted));
+  kept.api.refusal.reset();
+  kept.tell(volume(kept.folder, kDeleted, "Retain"));
+  kept.clock.advance(3600 * 1000);
+  CHECK(fs::exists(kept.folder));
+  CHECK(kept.api.writes.empty());
+
+  Storage used;
+  Value bound = volume(used.folder, kDeleted);
+  bound.set("status", Value::object({{"phase", "Bound"}}));
+  used.tell(bound);
+  CHECK(fs::exists(used.folder));
+  CHECK(used.api.asked.empty());
 }
