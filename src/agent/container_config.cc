@@ -1,6 +1,7 @@
 #include "agent/container_config.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -97,9 +98,15 @@ std::string end_of(const std::string& path, int64_t most_bytes) {
 }  // namespace
 
 Result<void> write_shared_file(const std::string& path, std::string_view text) {
-  auto before = base::read_file(path);
-  if (before.ok() && *before == text) return {};
-  if (!before.ok()) return base::write_file(path, text, 0644, base::Durability::kPlain);
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) {
+    return base::write_file(path, text, 0644, base::Durability::kPlain);
+  }
+  // Containers may write it: it is read only when it can be what it should.
+  if (info.st_size == static_cast<off_t>(text.size())) {
+    auto before = base::read_file(path);
+    if (before.ok() && *before == text) return {};
+  }
   base::UniqueFd fd(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
   if (!fd.valid() ||
       write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {

@@ -78,6 +78,14 @@ void replace_addresses(Value& addresses, const Value& node) {
   addresses.push_back(Value::object({{"$patch", "replace"}}));
 }
 
+bool has_two_addresses(const Value& node) {
+  int own = 0;
+  for (const Value& address : node["status"]["addresses"].elements()) {
+    own += address["type"].as_string() == "InternalIP" ? 1 : 0;
+  }
+  return own > 1;
+}
+
 Value addresses_of(const NodeOptions& options) {
   Value list = Value::array();
   for (const std::string& ip : options.ips) {
@@ -293,7 +301,9 @@ void NodeObject::write_status() {
     }
   }
   if (!images_.is_null()) status.set("images", images_);
-  if (options_.ips.size() > 1) replace_addresses(status.member("addresses"), node_);
+  // Of one that it had, and has no more, a patch by types would leave it.
+  if (options_.ips.size() > 1 || has_two_addresses(node_))
+    replace_addresses(status.member("addresses"), node_);
   client::Request request;
   request.verb = client::Verb::kPatch;
   request.patch_type = client::PatchType::kStrategicMerge;

@@ -285,7 +285,7 @@ void PodMachine::attach_network() {
                                return;
                              }
                              if (self.sandbox_alive_) {
-                               self.pod_ips_ = *std::move(result);
+                               self.pod_ips_ = shown_ips(*result, self.services_.host_ips);
                                self.move(State::kRunning);
                              } else {
                                self.lose_sandbox();

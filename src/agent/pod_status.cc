@@ -1,6 +1,9 @@
 #include "agent/pod_status.h"
 
+#include <algorithm>
+
 #include "agent/pod_resources.h"
+#include "api/ip_list.h"
 #include "base/time.h"
 
 namespace knarr::agent {
@@ -372,6 +375,18 @@ Value make_status(const Pod& pod, const Observation& seen) {
     if (phase == Phase::kRunning) status.set("resources", pod_resources(pod));
   }
   return status;
+}
+
+std::vector<std::string> shown_ips(const std::vector<std::string>& all,
+                                   const std::vector<std::string>& host_ips) {
+  bool v6 = !host_ips.empty() && api::is_v6(host_ips[0]);
+  std::vector<std::string> out;
+  for (bool family : {v6, !v6}) {
+    auto first = std::find_if(all.begin(), all.end(),
+                              [&](const std::string& ip) { return api::is_v6(ip) == family; });
+    if (first != all.end()) out.push_back(*first);
+  }
+  return out;
 }
 
 }  // namespace knarr::agent

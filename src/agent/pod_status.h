@@ -62,4 +62,9 @@ json::Value make_status(const Pod& pod, const Observation& seen);
 ContainerFacts facts_of(const ContainerSpec& spec, const ContainerRecord& record);
 std::vector<ContainerFacts> facts_of(const Pod& pod, const std::vector<ContainerRecord>& records);
 
+// Of a pod's addresses what its status has: the first of the node's own family, then the first of
+// the other one. A network may give more.
+std::vector<std::string> shown_ips(const std::vector<std::string>& all,
+                                   const std::vector<std::string>& host_ips);
+
 }  // namespace knarr::agent

@@ -13,9 +13,10 @@ namespace {
 
 constexpr int kDnsHost = 10;
 
-// A machine that is known by IPv6 alone has no use for the ranges that are there by default.
+// A machine that is said to have IPv6 alone has no use for the ranges that are there by default.
+// One that only seems so may be before its DHCP, and a cluster keeps its ranges.
 void fill_in_ranges(ServerOptions& o) {
-  if (api::has_family(o.node_ip, false)) return;
+  if (!o.node_ip_given || api::has_family(o.node_ip, false)) return;
   const ServerOptions open;
   if (o.cluster_cidr == open.cluster_cidr && o.service_cidr == open.service_cidr) {
     o.cluster_cidr = "fd00:42::/56";

@@ -47,6 +47,11 @@ std::map<std::string, CniRecord> AttachmentFiles::load() const {
   std::map<std::string, CniRecord> records;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, failed)) {
+    std::error_code ignored;
+    if (entry.path().extension() == ".new") {  // half written when the machine stopped
+      std::filesystem::remove(entry.path(), ignored);
+      continue;
+    }
     auto read = [&]() -> Result<CniRecord> {
       TRY_ASSIGN(std::string text, base::read_file(entry.path()));
       TRY_ASSIGN(Value value, json::parse(text));
@@ -60,7 +65,6 @@ std::map<std::string, CniRecord> AttachmentFiles::load() const {
     }
     base::log(base::Level::kWarning, "cni", "{}: {}", entry.path().string(),
               record.error().message);
-    std::error_code ignored;
     std::filesystem::remove(entry.path(), ignored);
   }
   return records;
@@ -69,7 +73,7 @@ std::map<std::string, CniRecord> AttachmentFiles::load() const {
 Result<void> AttachmentFiles::keep(const CniRecord& record) const {
   TRY(base::make_dirs(folder_, 0700));
   return base::write_file(folder_ + "/" + record.attachment.sandbox_id,
-                          json::write(write_record(record)), 0600, base::Durability::kPlain);
+                          json::write(write_record(record)), 0600);
 }
 
 void AttachmentFiles::forget(const std::string& sandbox_id) const {

@@ -19,6 +19,7 @@ class DnsCache {
  public:
   static constexpr uint32_t kMostSeconds = 30;
   static constexpr size_t kMostRecords = 64;  // of one answer
+  static constexpr size_t kMostBytes = 4096;  // of one answer, as it came
 
   explicit DnsCache(size_t most_entries) : most_entries_(most_entries) {}
 

@@ -14,7 +14,8 @@ namespace {
 
 constexpr int kDatagramsAtOnce = 64;
 constexpr size_t kMaxConnections = 128;
-constexpr size_t kMaxUnanswered = 32;  // of one connection; then it is not read
+constexpr size_t kMostUnread = 64 * 1024;  // bytes of answers
+constexpr size_t kMaxUnanswered = 32;      // of one connection; then it is not read
 constexpr int64_t kIdleMs = 10'000;
 
 }  // namespace
@@ -35,7 +36,10 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
 
   void ready(int events) {
     auto keep = shared_from_this();
-    if ((events & UV_WRITABLE) != 0 && !flush()) return close();
+    if ((events & UV_WRITABLE) != 0) {
+      if (!flush()) return close();
+      take_queries();
+    }
     if ((events & UV_READABLE) != 0 && !read()) return close();
     listen();
   }
@@ -47,20 +51,30 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
     if (n == 0) return false;
     idle_->start(kIdleMs);
     in_.append(buffer, static_cast<size_t>(n));
+    take_queries();
+    return true;
+  }
+
+  // As many as may wait for answers, or for the client to read them; the others when it has.
+  void take_queries() {
+    if (taking_) return;  // an answer that came at once
+    taking_ = true;
     std::string query;
-    while (take_frame(in_, query)) {
+    while (unanswered_ < kMaxUnanswered && out_.size() < kMostUnread && take_frame(in_, query)) {
       unanswered_++;
       server_.resolver_.handle(query, true, [weak = weak_from_this()](const std::string& answer) {
         if (auto self = weak.lock()) self->answer(answer);
       });
     }
-    return true;
+    taking_ = false;
   }
 
   void answer(const std::string& message) {
+    auto keep = shared_from_this();
     unanswered_--;
     out_ += framed(message);
     if (!flush()) return close();
+    take_queries();
     listen();
   }
 
@@ -84,6 +98,7 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Timer> idle_;
   std::string in_, out_;
   size_t unanswered_ = 0;
+  bool taking_ = false;
 };
 
 DnsServer::DnsServer(base::Loop& loop, ServiceWatch& services, Random& random, DnsOptions options)

@@ -234,7 +234,8 @@ void Resolver::pass_on(const Query& query, const Found& found, std::string_view 
                          return query.finish(failure(query.message, dns::kServFail));
                        }
                        auto parsed = dns::parse(upstream);
-                       if (plain && parsed.ok()) cache_.put(key, *parsed, loop_.monotonic_ms());
+                       if (plain && parsed.ok() && upstream.size() <= DnsCache::kMostBytes)
+                         cache_.put(key, *parsed, loop_.monotonic_ms());
                        query.send(upstream);
                      });
 }
@@ -254,7 +255,8 @@ void Resolver::ask_upstream(const dns::Question& question, const Found& found, b
                        if (parsed.ok() && parsed->truncated && !tcp) {
                          return ask_upstream(question, found, true, done);
                        }
-                       if (parsed.ok()) cache_.put(key, *parsed, loop_.monotonic_ms());
+                       if (parsed.ok() && bytes.size() <= DnsCache::kMostBytes)
+                         cache_.put(key, *parsed, loop_.monotonic_ms());
                        done(std::move(parsed));
                      });
 }

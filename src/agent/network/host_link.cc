@@ -15,6 +15,7 @@ namespace knarr::agent {
 namespace {
 
 constexpr char kBridgedPackets[] = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+constexpr char kBridgedPackets6[] = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
 
 // Else the answer of a pod on the bridge of the one that asked would go past the connection
 // tracking that has to translate it back.
@@ -23,10 +24,15 @@ void let_rules_see_bridged_packets() {
     std::string modprobe = find_program("modprobe");
     if (!modprobe.empty()) static_cast<void>(run_process({modprobe, "br_netfilter"}, "").ok());
   }
-  base::UniqueFd fd(open(kBridgedPackets, O_WRONLY | O_CLOEXEC));
-  if (fd.valid() && write(fd.get(), "1", 1) == 1) return;
-  base::log(base::Level::kWarning, "network",
-            "no br_netfilter in this kernel: services fail between pods of one bridge");
+  bool all = true;
+  for (const char* path : {kBridgedPackets, kBridgedPackets6}) {
+    base::UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+    all &= fd.valid() && write(fd.get(), "1", 1) == 1;
+  }
+  if (all) return;
+  base::log(
+      base::Level::kWarning, "network",
+      "no br_netfilter in this kernel: services and policies fail between pods of one bridge");
 }
 
 // "10.43.0.10/32"

@@ -23,7 +23,13 @@ std::optional<std::string> changed_by(const nlmsghdr& head, std::string_view bod
   if (head.nlmsg_type == RTM_NEWADDR && body.size() >= sizeof(ifaddrmsg)) {
     ifaddrmsg address;
     memcpy(&address, body.data(), sizeof address);
-    return address.ifa_scope == RT_SCOPE_UNIVERSE ? std::optional<std::string>("") : std::nullopt;
+    // One that is there already, with new lifetimes: a router says so every few seconds.
+    ifa_cacheinfo times{};
+    std::string_view told = attribute(body.substr(sizeof address), IFA_CACHEINFO);
+    if (told.size() >= sizeof times) memcpy(&times, told.data(), sizeof times);
+    bool is_new = times.tstamp == times.cstamp;
+    return is_new && address.ifa_scope == RT_SCOPE_UNIVERSE ? std::optional<std::string>("")
+                                                            : std::nullopt;
   }
   bool added = head.nlmsg_type == RTM_NEWLINK, removed = head.nlmsg_type == RTM_DELLINK;
   if ((!added && !removed) || body.size() < sizeof(ifinfomsg)) return std::nullopt;

@@ -14,6 +14,7 @@
 #include "agent/network/routes.h"
 #include "agent/network/rtnetlink.h"
 #include "api/ip_list.h"
+#include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
@@ -62,7 +63,9 @@ Result<void> settings_inside(bool v6) {
   for (const char* name : {"all", kPodInterface}) {
     TRY(write_setting(fmt::format("/proc/sys/net/ipv4/conf/{}/accept_redirects", name), "0"));
   }
-  if (!v6) return {};
+  // Without addresses of its own IPv6 is a way to other pods that no policy knows.
+  std::string disabled = fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", kPodInterface);
+  if (!v6) return base::file_exists(disabled) ? write_setting(disabled, "1") : Result<void>();
   for (const char* name : {"disable_ipv6", "accept_ra", "accept_redirects", "accept_dad"}) {
     TRY(write_setting(fmt::format("/proc/sys/net/ipv6/conf/{}/{}", kPodInterface, name), "0"));
   }

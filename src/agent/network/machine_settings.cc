@@ -69,9 +69,10 @@ Result<void> bridge_settings(const std::string& bridge, const std::string& state
   std::string conf = "/proc/sys/net/ipv4/conf/" + bridge;
   TRY(write_setting(conf + "/route_localnet", "1"));
   TRY(write_setting(conf + "/send_redirects", "0"));
+  // Pods are no routers, and the machine has IPv6 whether the cluster does or not.
+  if (v6 || base::file_exists(accept_ra(bridge))) TRY(write_setting(accept_ra(bridge), "0"));
   if (v6) {
     TRY(write_setting(kIpv6 + bridge + "/disable_ipv6", "0"));
-    TRY(write_setting(accept_ra(bridge), "0"));  // pods are no routers
     TRY(write_setting(kIpv6 + bridge + "/keep_addr_on_down", "1"));
   }
   for (const Setting& setting : kMachineSettings) {

@@ -7,6 +7,7 @@
 #include "agent/network/rtnetlink.h"
 #include "agent/network/vxlan.h"
 #include "api/ip_list.h"
+#include "base/file.h"
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -45,9 +46,9 @@ bool is_ours(const Route& route, int device, const std::optional<api::Cidr>& clu
 // a rule keeps all else from 127.0.0.0/8.
 Result<void> device_settings(const std::string& device, bool v6) {
   TRY(write_setting("/proc/sys/net/ipv4/conf/" + device + "/route_localnet", "1"));
-  if (!v6) return {};
   std::string conf = "/proc/sys/net/ipv6/conf/" + device;
-  TRY(write_setting(conf + "/disable_ipv6", "0"));
+  if (v6) TRY(write_setting(conf + "/disable_ipv6", "0"));
+  if (!v6 && !base::file_exists(conf)) return {};
   return write_setting(conf + "/accept_ra", "0");
 }
 

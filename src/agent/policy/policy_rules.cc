@@ -59,6 +59,13 @@ class Renderer {
     chains()[top_chain()].insert(
         0,
         fmt::format("-A {} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN\n", top_chain()));
+    // A bridge shows rules what it carries: how neighbours find each other is no connection.
+    for (int type : {135, 136}) {
+      if (!config_.v6) break;
+      chains()[top_chain()].insert(
+          0, fmt::format("-A {} -p ipv6-icmp -m icmp6 --icmpv6-type {} -j RETURN\n", top_chain(),
+                         type));
+    }
     rule(top_chain(), clear());
     rules_.jump("filter", "FORWARD", comment("knarr network policies") + " -j " + top_chain());
     return std::move(rules_);

@@ -8,7 +8,7 @@ namespace knarr::server {
 
 namespace {
 
-constexpr size_t kMostBytes = 16 << 20;
+constexpr size_t kMostBytes = 4 << 20;
 
 }  // namespace
 

@@ -15,6 +15,7 @@ constexpr int64_t kMostWindowMs = 60 * 1000;
 constexpr int64_t kAnswerMs = 5000;
 // What started less long ago has hardly used anything yet.
 constexpr double kLeastWindowSeconds = 0.1;
+constexpr double kMostSeconds = 1e11;  // since the epoch; a node may say anything
 
 const GroupResource kNodeKey{"", "nodes"};
 const GroupResource kPodKey{"", "pods"};
@@ -40,12 +41,14 @@ std::optional<UsageRate> usage_rate(const UsageCounter* before, const UsageCount
     return std::nullopt;
   }
   double window = end - begin;
-  if (window < kLeastWindowSeconds) return std::nullopt;
+  if (window < kLeastWindowSeconds || window > kMostSeconds || end > kMostSeconds) {
+    return std::nullopt;
+  }
   UsageRate rate;
   rate.cpu_nano_cores = std::llround(std::min(used / window, 1e6) * 1e9);
   rate.memory_bytes = *after.memory_bytes;
-  rate.timestamp_us = std::llround(std::min(end, 9e12) * 1e6);
-  rate.window_us = std::llround(std::min(window, 9e12) * 1e6);
+  rate.timestamp_us = std::llround(end * 1e6);
+  rate.window_us = std::llround(window * 1e6);
   return rate;
 }
 

@@ -194,6 +194,39 @@ TEST_CASE("cluster names, by UDP and TCP") {
   CHECK(f.upstream.asked == 0);
 }
 
+TEST_CASE("many queries of one client at once are all answered, a bounded number at a time") {
+  Fixture f;
+  f.client.sync();
+  constexpr int kMany = 300;
+  dns::Message query;
+  query.questions.push_back({"many.default.svc.cluster.local", dns::kA, dns::kClassIn});
+  std::string out, in, message;
+  for (int i = 0; i < kMany; i++) {
+    query.id = static_cast<uint16_t>(i);
+    out += framed(dns::write(query));
+  }
+  base::UniqueFd fd = *connect_dns_socket(true, "127.0.0.2", f.server->port());
+  int answered = 0;
+  bool all = f.loop.run_until(
+      [&] {
+        if (!out.empty()) {
+          ssize_t n = send(fd.get(), out.data(), out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+          if (n > 0) out.erase(0, static_cast<size_t>(n));
+          return false;  // reads nothing before it has said all
+        }
+        char buffer[65536];
+        ssize_t n = 0;
+        while ((n = recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0) {
+          in.append(buffer, static_cast<size_t>(n));
+        }
+        while (take_frame(in, message)) answered++;
+        return answered == kMany;
+      },
+      kLimitMs);
+  INFO(answered);
+  CHECK(all);
+}
+
 TEST_CASE("long answers are truncated for UDP, by what the client can take") {
   Fixture f;
   f.client.sync();

@@ -1,6 +1,10 @@
 #include "agent/network/overlay_plan.h"
 
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
+#include <string>
 
 #include "agent/network/link_monitor.h"
 #include "agent/network/peer_check.h"
@@ -114,6 +118,35 @@ TEST_CASE("messages about links that are cut short say nothing") {
   CHECK(links_changed_by("").empty());
   CHECK(links_changed_by(std::string(15, '\0')).empty());
   CHECK(links_changed_by(std::string(64, '\xff')).empty());
+}
+
+TEST_CASE("an address is news when it is new, not when its time is made longer") {
+  auto message = [](uint32_t created, uint32_t told, uint8_t scope) {
+    nlmsghdr head{};
+    ifaddrmsg address{};
+    rtattr attribute{};
+    ifa_cacheinfo times{};
+    head.nlmsg_len = sizeof head + sizeof address + sizeof attribute + sizeof times;
+    head.nlmsg_type = RTM_NEWADDR;
+    address.ifa_family = AF_INET6;
+    address.ifa_scope = scope;
+    attribute.rta_len = sizeof attribute + sizeof times;
+    attribute.rta_type = IFA_CACHEINFO;
+    times.cstamp = created;
+    times.tstamp = told;
+    std::string out;
+    auto add = [&out](const auto& part) {
+      out.append(reinterpret_cast<const char*>(&part), sizeof part);
+    };
+    add(head);
+    add(address);
+    add(attribute);
+    add(times);
+    return links_changed_by(out).size();
+  };
+  CHECK(message(7, 7, RT_SCOPE_UNIVERSE) == 1);
+  CHECK(message(7, 9, RT_SCOPE_UNIVERSE) == 0);
+  CHECK(message(7, 7, RT_SCOPE_LINK) == 0);
 }
 
 TEST_CASE("echoes: what is asked, and what answers it") {
