@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include "agent/proxy/process.h"
 #include "api/names.h"
@@ -100,11 +101,31 @@ Result<DevCluster> known_or_new(const DevOptions& o) {
   return c;
 }
 
+// Ports of the machine, "8080/tcp", that other clusters of this user have or will want again.
+std::map<std::string, std::string> ports_of_others(const DevCluster& c) {
+  std::map<std::string, std::string> out;
+  for (const DevCluster& other : list_dev_clusters(c.place)) {
+    if (other.name == c.name) continue;
+    if (other.api_port != 0) out[fmt::format("{}/tcp", other.api_port)] = other.name;
+    for (const std::string& text : other.publish) {
+      auto p = parse_published(text);
+      if (p.ok()) out[p->host_port + "/" + p->protocol] = other.name;
+    }
+  }
+  return out;
+}
+
 // Ports of the machine, from where its network is not ours.
 Result<void> forward_ports(DevCluster& c) {
   DevSlirp slirp(c.place.run_root);
+  auto taken = ports_of_others(c);
   for (const std::string& text : c.publish) {
     TRY_ASSIGN(Published p, parse_published(text));
+    auto other = taken.find(p.host_port + "/" + p.protocol);
+    if (other != taken.end()) {
+      return make_error(Code::kConflict,
+                        "port " + other->first + " is cluster " + other->second + "'s");
+    }
     TRY(slirp.unforward(std::stoi(p.host_port), p.protocol));
     TRY(slirp.forward("0.0.0.0", std::stoi(p.host_port), p.protocol));
   }
@@ -114,6 +135,7 @@ Result<void> forward_ports(DevCluster& c) {
   }
   Result<void> done;
   for (int port = kFirstApiPort; port < kFirstApiPort + kApiPorts; port++) {
+    if (taken.count(fmt::format("{}/tcp", port)) > 0) continue;
     done = slirp.forward("127.0.0.1", port, "tcp");
     if (done.ok()) c.api_port = port;
     if (done.ok()) return save_dev_cluster(c);
@@ -297,12 +319,10 @@ Result<void> change_without_root(const DevOptions& o, const std::string& verb) {
     std::fputs("knarr: no cgroups of one's own here: pods have no limits of memory and CPU\n",
                stderr);
   }
-  TRY(space.ensure());
-  TRY(space.enter(verb == "up"));
-  auto done = change(o, verb);
-  for (const DevCluster& c : list_dev_clusters(o.place)) {
-    if (count_running(c) > 0) return done;
-  }
+  TRY(space.ensure(verb == "up"));
+  auto done = space.enter(verb == "up");
+  if (done.ok()) done = change(o, verb);
+  if (any_dev_node_runs(o.place.run_root)) return done;
   TRY(space.end());
   return done;
 }

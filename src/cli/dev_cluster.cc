@@ -12,12 +12,20 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "cli/dev_process.h"
 
 namespace knarr::cli {
 
 namespace {
 
 constexpr char kRootsData[] = "/var/lib/knarr/dev";
+
+// As the kernel's table of mounts names it: what is mounted below must be found.
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  auto real = std::filesystem::weakly_canonical(path, error);
+  return error ? path : real.string();
+}
 
 std::string variable(const char* name) {
   const char* value = getenv(name);
@@ -35,12 +43,15 @@ DevPlace DevPlace::of_caller(const std::string& dev_dir) {
   p.dev_dir = kRootsData;
   if (p.rootless) {
     std::string run = variable("XDG_RUNTIME_DIR"), data = variable("XDG_DATA_HOME");
-    bool own = !run.empty() && access(run.c_str(), W_OK) == 0;
-    p.run_root = own ? run + "/knarr-dev" : fmt::format("/tmp/knarr-dev-{}", geteuid());
+    if (run.empty()) run = fmt::format("/run/user/{}", geteuid());
+    bool own = access(run.c_str(), W_OK) == 0;
+    // Below /tmp a link would be another's.
+    p.run_root = own ? real_path(run) + "/knarr-dev" : fmt::format("/tmp/knarr-dev-{}", geteuid());
     p.dev_dir = (data.empty() ? variable("HOME") + "/.local/share" : data) + "/knarr/dev";
   }
   // Absolute: the command goes to other mounts.
   if (!dev_dir.empty()) p.dev_dir = std::filesystem::absolute(dev_dir).lexically_normal();
+  p.dev_dir = real_path(p.dev_dir);
   return p;
 }
 
@@ -87,6 +98,11 @@ Result<DevCluster> load_dev_cluster(const DevPlace& place, const std::string& na
   c.subnet = static_cast<int>(v["subnet"].as_int());
   for (const json::Value& p : v["publish"].elements()) c.publish.push_back(p.text());
   c.api_port = static_cast<int>(v["apiPort"].as_int());
+  std::string run_root = v["runRoot"].text();
+  if (!run_root.empty() && run_root != place.run_root && base::file_exists(run_root + "/" + name)) {
+    return make_error(Code::kForbidden, "cluster " + name + " runs below " + run_root +
+                                            ": set XDG_RUNTIME_DIR as it was for `up`");
+  }
   c.kubeconfig = v["kubeconfig"].text();
   c.previous_context = v["previousContext"].text();
   c.made_kubeconfig = v["madeKubeconfig"].as_bool();
@@ -102,6 +118,7 @@ Result<void> save_dev_cluster(const DevCluster& c) {
                                        {"cgroupRoot", c.cgroup_root},
                                        {"publish", std::move(publish)},
                                        {"apiPort", c.api_port},
+                                       {"runRoot", c.place.run_root},
                                        {"kubeconfig", c.kubeconfig},
                                        {"previousContext", c.previous_context},
                                        {"madeKubeconfig", c.made_kubeconfig},
@@ -120,6 +137,19 @@ std::vector<DevCluster> list_dev_clusters(const DevPlace& place) {
   std::sort(out.begin(), out.end(),
             [](const DevCluster& a, const DevCluster& b) { return a.name < b.name; });
   return out;
+}
+
+bool any_dev_node_runs(const std::string& run_root) {
+  std::error_code error;
+  for (const auto& cluster : std::filesystem::directory_iterator(run_root, error)) {
+    if (!cluster.is_directory(error)) continue;
+    for (const auto& file : std::filesystem::directory_iterator(cluster.path(), error)) {
+      if (file.path().extension() != ".pid") continue;
+      auto record = base::read_file(file.path());
+      if (record.ok() && process_of_record(*record) != 0) return true;
+    }
+  }
+  return false;
 }
 
 Result<void> remove_dev_files(const DevCluster& c) {

@@ -59,6 +59,8 @@ Result<DevCluster> load_dev_cluster(const DevPlace& place, const std::string& na
 Result<void> save_dev_cluster(const DevCluster& cluster);
 std::vector<DevCluster> list_dev_clusters(const DevPlace& place);
 
+// Of any cluster, wherever it is kept.
+bool any_dev_node_runs(const std::string& run_root);
 // Whether the node's process runs; its pid, or 0.
 int pid_of_dev_node(const DevCluster& cluster, int node);
 // Starts those nodes that do not run, the server first, and returns when all are ready. The error

@@ -35,6 +35,20 @@ bool belongs(const std::string& arguments, const std::string& run) {
          arguments.find('\0' + run + '/') != std::string::npos;
 }
 
+// mountinfo writes a space as \040.
+std::string unescaped(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); i++) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 // Containers by their root, an overlay or a bind mount of what lies in the cluster's data. Those of
 // the namespace that we are in see all clusters'.
 bool has_root_below(const std::string& process, const std::string& data) {
@@ -43,7 +57,7 @@ bool has_root_below(const std::string& process, const std::string& data) {
   auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
   if (error || theirs == ours) return false;
   auto mounts = base::read_file(process + "/mountinfo");
-  return mounts.ok() && mounts->find(data + "/") != std::string::npos;
+  return mounts.ok() && unescaped(*mounts).find(data + "/") != std::string::npos;
 }
 
 using Chooser = std::function<bool(const std::string& process)>;  // "/proc/PID"
@@ -89,20 +103,6 @@ void kill_processes(const DevCluster& cluster) {
   auto left =
       processes_that([&](const std::string& p) { return has_root_below(p, cluster.data()); });
   kill_all(left, [](int) { return true; });
-}
-
-// mountinfo writes a space as \040.
-std::string unescaped(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); i++) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
 }
 
 std::vector<std::string> mounts_below(const std::string& folder) {

@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/unique_fd.h"
+#include "cli/dev_cluster.h"
 #include "cli/dev_process.h"
 #include "cli/dev_slirp.h"
 #include "cli/dev_user.h"
@@ -115,6 +116,7 @@ bool wait_for(int fd) {
   if (!done.ok()) give_up(done.error().message);
   if (chdir("/") != 0) _exit(1);
   close(said);
+  if (!wait_for(go)) _exit(1);  // the command ended before it wrote us down
   dup2(life, 3);
   close_range(4, ~0U, 0);
   int null = open("/dev/null", O_RDWR);
@@ -214,8 +216,13 @@ Result<void> DevUserSpace::start(pid_t keeper, int go, int said) const {
   return make_error(Code::kForbidden, "knarr dev without root: " + why + "; or say it with sudo");
 }
 
-Result<void> DevUserSpace::ensure() const {
-  if (read_record().keeper != 0) return {};
+Result<void> DevUserSpace::ensure(bool to_start) const {
+  Record record = read_record();
+  if (record.keeper != 0 && (record.slirp != 0 || !to_start)) return {};
+  if (record.keeper != 0 && any_dev_node_runs(run_root_)) {
+    return make_error(Code::kUnknown, "slirp4netns has ended: `knarr dev stop --all`, then up");
+  }
+  if (record.keeper != 0) TRY(end());
   TRY(program("slirp4netns", "slirp4netns"));
   TRY_ASSIGN(Pipe go, Pipe::open());
   TRY_ASSIGN(Pipe said, Pipe::open());
@@ -231,6 +238,8 @@ Result<void> DevUserSpace::ensure() const {
   life.write.reset();
   auto started = start(keeper, go.write.get(), said.read.get());
   if (started.ok()) {
+    // Out of the group above the keeper's: one with processes passes no controllers on.
+    if (only_v2()) move_to(cgroup_of(fmt::format("{}", keeper)));
     auto slirp = DevSlirp(run_root_).start(keeper, life.read);
     if (slirp.ok()) {
       std::string search;
@@ -242,8 +251,10 @@ Result<void> DevUserSpace::ensure() const {
       TRY(base::write_file(dev_resolv_conf(run_root_),
                            fmt::format("nameserver {}\n{}", DevSlirp::kNameServer, search), 0644,
                            base::Durability::kPlain));
-      return base::write_file(record_path(), process_record(keeper) + process_record(*slirp), 0600,
-                              base::Durability::kPlain);
+      TRY(base::write_file(record_path(), process_record(keeper) + process_record(*slirp), 0600,
+                           base::Durability::kPlain));
+      if (write(go.write.get(), "-", 1) != 1) return errno_error(errno, "wake the keeper");
+      return {};
     }
     started = slirp.error();
   }
@@ -285,8 +296,8 @@ Result<void> DevUserSpace::end() const {
   }
   // It sees that the keeper is gone.
   if (r.slirp != 0 && !await_end(r.slirp, kMostEndMs)) kill(r.slirp, SIGKILL);
-  for (const char* name :
-       {"/namespaces", "/resolv.conf", "/slirp.sock", "/slirp.log", "/xtables.lock"}) {
+  for (const char* name : {"/namespaces", "/resolv.conf", "/slirp.sock", "/slirp.log",
+                           "/xtables.lock", "/.ip_forward"}) {
     unlink((run_root_ + name).c_str());
   }
   return {};

@@ -19,8 +19,9 @@ class DevUserSpace {
   // `run_root`: the user's folder for what ends with the machine; it is there.
   explicit DevUserSpace(std::string run_root) : run_root_(std::move(run_root)) {}
 
-  // Makes the namespaces if there are none. An error says what the machine lacks.
-  Result<void> ensure() const;
+  // Makes the namespaces if there are none, or to start in them none with a network. An error says
+  // what the machine lacks.
+  Result<void> ensure(bool to_start) const;
   // Into them, for good, to start nodes there (then cgroups as well) or only to look and remove.
   Result<void> enter(bool to_start) const;
   // Ends the keeper and slirp4netns, and so, with the last process in them, the namespaces.

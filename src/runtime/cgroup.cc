@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "runtime/cgroup_usage.h"
+#include "runtime/image/user_namespace.h"
 
 namespace knarr::runtime {
 
@@ -187,7 +188,8 @@ Result<void> Cgroups::enable_controllers(const std::string& path) const {
 
 Result<void> Cgroups::create(const std::string& path, const Resources& resources, bool leaf) const {
   for_each_folder(path, [](const std::string& group) {
-    if (!make_path(group)) log_once("folder", errno_error(errno, "mkdir " + group));
+    if (!make_path(group))
+      log_once(in_user_namespace() ? "folder" : group, errno_error(errno, "mkdir " + group));
   });
   TRY(enable_controllers(path));
   TRY(update(path, resources));

@@ -71,9 +71,11 @@ class SyncExec final : public StreamListener, public std::enable_shared_from_thi
     if (!done_) return;
     Callback<ExecResult> done = std::exchange(done_, nullptr);
     timer_.reset();
-    // Not from within the stream's own call.
-    runtime_.loop_.defer([self = shared_from_this()] { self->stream_.reset(); });
-    runtime_.sync_execs_.erase(shared_from_this());
+    // Not from within the stream's own call; till then it is the runtime's.
+    runtime_.loop_.defer([alive = std::weak_ptr<bool>(runtime_.alive_), self = weak_from_this()] {
+      std::shared_ptr<SyncExec> run = self.lock();
+      if (!alive.expired() && run) run->runtime_.sync_execs_.erase(run);
+    });
     done(std::move(result));
   }
 

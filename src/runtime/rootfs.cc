@@ -177,9 +177,13 @@ Result<void> Rootfs::gather() {
 // the node's own processes, which a pod may ask for, a user has no other view than the host's.
 Result<void> Rootfs::gather_views() {
   constexpr unsigned kInert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV;
-  Result<base::UniqueFd> proc = new_mount("proc", kInert);
-  if (!proc.ok() && in_user_namespace()) proc = copy_tree("/proc", true);
-  TRY_ASSIGN(proc_, std::move(proc));
+  if (!user_mounts("/proc")) {
+    Result<base::UniqueFd> proc = new_mount("proc", kInert);
+    bool of_node = spec_.pid == NamespaceMode::kNode && in_user_namespace();
+    if (!proc.ok() && of_node) proc = copy_tree("/proc", true);
+    TRY_ASSIGN(proc_, std::move(proc));
+  }
+  if (user_mounts("/sys")) return {};
   unsigned read_only = spec_.security.privileged ? 0 : MOUNT_ATTR_RDONLY;
   TRY_ASSIGN(sys_, new_mount("sysfs", kInert | read_only));
   return {};

@@ -8,7 +8,9 @@ import importlib
 import inspect
 import json
 import os
+import pwd
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -155,6 +157,36 @@ def works(cluster, node, name):
     assert cluster.kubectl("exec", name, "--", "echo", "here", timeout=PATIENCE) == "here\n"
 
 
+def test_dev_without_root():
+    """As an ordinary user whom systemd gives cgroups to divide: pods have limits. All ends with it."""
+    entry = pwd.getpwnam("dora")
+    process.run(["loginctl", "enable-linger", entry.pw_name])
+    runtime = "/run/user/%d" % entry.pw_uid
+    wait.until("the user's systemd runs", lambda: os.path.exists(runtime + "/systemd/private"), PATIENCE)
+
+    def as_user(*argv):
+        return process.run(["runuser", "-u", entry.pw_name, "--", "env", "HOME=" + entry.pw_dir,
+                            "XDG_RUNTIME_DIR=" + runtime, *argv], timeout=PATIENCE)
+    try:
+        out, said, _ = as_user("/usr/local/bin/knarr", "dev", "up")
+        assert "cluster dev is up" in out and "no cgroups" not in said, out + said
+        os.chmod(FOLDER, 0o755)
+        as_user("/usr/local/bin/knarr", "dev", "load", FOLDER + "/busybox.tar")
+        as_user("kubectl", "run", "limited", "--image=localhost/busybox:1", "--image-pull-policy=Never",
+                "--overrides", json.dumps({"spec": {"containers": [{
+                    "name": "limited", "image": "localhost/busybox:1", "imagePullPolicy": "Never",
+                    "command": ["sleep", "1000000"], "resources": {"limits": {"memory": "64Mi"}}}]}}))
+        as_user("kubectl", "wait", "pod/limited", "--for=condition=Ready", "--timeout=%ds" % PATIENCE)
+        out = as_user("kubectl", "exec", "limited", "--", "cat", "/sys/fs/cgroup/memory.max")[0]
+        assert out == "%d\n" % (64 << 20), out
+    finally:
+        as_user("/usr/local/bin/knarr", "dev", "down")
+    running = process.run(["pgrep", "-u", entry.pw_name, "-a", "knarr|slirp|sleep"], ok=False)[0]
+    assert not running and not os.path.exists(runtime + "/knarr-dev"), running
+    shutil.rmtree(entry.pw_dir + "/.kube")
+    process.run(["loginctl", "disable-linger", entry.pw_name])
+
+
 class Dev(Installed):
     """The server of `knarr dev`, by the kubeconfig that it keeps."""
 
@@ -208,7 +240,7 @@ def test_uninstall():
 
 TESTS = [test_machine, test_install, test_install_again, test_everyday_case,
          test_limits_are_in_the_cgroup, test_restart_of_the_service, test_a_crash_is_mended, test_reboot,
-         test_after_the_reboot, test_clock_ahead, test_uninstall]
+         test_after_the_reboot, test_dev_without_root, test_clock_ahead, test_uninstall]
 
 
 def main():
