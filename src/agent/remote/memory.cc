@@ -146,8 +146,10 @@ const Memory::Files& Memory::now() const {
 
 void Memory::keep(const client::WatchTarget& watch, const ObjectRef& object) {
   later([folder = folder_of(watch), object](Files& files) {
-    bool kept = files.write(folder + file_of(object->name), object->json);
-    if (!kept) files.remove(folder + kWhole);
+    std::string file = folder + file_of(object->name);
+    if (files.write(file, object->json)) return;
+    files.remove(folder + kWhole);
+    files.remove(file);  // its older version would pass for it
   });
 }
 
