@@ -70,6 +70,9 @@ def test_attach(cluster, registry):
         terminal.expect("to be copied\r\nto be copied")
     finally:
         terminal.close()
+    # `kubectl run -i` asks for a standard input that ends with who is attached first, and so does cat.
+    wait.until("it is started again", lambda: all(
+        c["restartCount"] == 1 and c["ready"] for c in cluster.pod("talker")["status"]["containerStatuses"]))
 
 
 def test_copy(cluster, registry):
