@@ -71,6 +71,22 @@ bool move_to(const std::string& cgroup) {
   return fd.valid() && write(fd.get(), "0", 1) == 1;
 }
 
+// From the namespace's root on, in front of the machine's. mount(2) refuses a file system upon
+// itself.
+Result<void> show_own_cgroups() {
+  base::UniqueFd context(fsopen("cgroup2", FSOPEN_CLOEXEC));
+  if (!context.valid() || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return errno_error(errno, "open cgroups");
+  }
+  base::UniqueFd made(fsmount(context.get(), FSMOUNT_CLOEXEC,
+                              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!made.valid() ||
+      move_mount(made.get(), "", AT_FDCWD, kCgroups, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return errno_error(errno, "mount cgroups");
+  }
+  return {};
+}
+
 // The keeper's own cgroup is below the one that it shows as the root: only groups without processes
 // pass controllers on.
 Result<void> set_up_namespaces() {
@@ -79,11 +95,7 @@ Result<void> set_up_namespaces() {
   }
   TRY_ASSIGN(agent::Netlink netlink, agent::Netlink::open());
   TRY(agent::set_link_up(netlink, 1));  // 1: loopback
-  if (only_v2() &&
-      mount("cgroup2", kCgroups, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-    return errno_error(errno, "mount cgroups");
-  }
-  return {};
+  return only_v2() ? show_own_cgroups() : Result<void>();
 }
 
 // One byte; false at the end of what can come.
