@@ -8,10 +8,10 @@
 #include <cstdlib>
 #include <map>
 
-#include "agent/proxy/process.h"
 #include "api/names.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/run_process.h"
 #include "cli/command.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
@@ -258,11 +258,11 @@ Result<void> import(const DevCluster& c, const std::string& path) {
 Result<void> import_named(const DevCluster& c, const std::string& image) {
   std::string why = "no such file, and neither docker nor podman is installed to ask for an image";
   for (const char* name : {"docker", "podman"}) {
-    std::string program = agent::find_program(name);
+    std::string program = base::find_program(name);
     if (program.empty()) continue;
     std::string path = c.data() + "/image.tar";
     unlink(path.c_str());
-    TRY_ASSIGN(auto saved, agent::run_process({program, "save", "-o", path, image}, ""));
+    TRY_ASSIGN(auto saved, base::run_process({program, "save", "-o", path, image}, ""));
     if (saved.exit_code == 0) {
       auto done = import(c, path);
       unlink(path.c_str());
@@ -276,11 +276,11 @@ Result<void> import_named(const DevCluster& c, const std::string& image) {
 
 // Nodes take files: a folder goes through one.
 Result<void> import_folder(const DevCluster& c, const std::string& folder) {
-  std::string program = agent::find_program("tar");
+  std::string program = base::find_program("tar");
   if (program.empty()) return make_error(Code::kUnknown, "tar is not installed: give a file");
   std::string path = c.data() + "/image.tar";
   TRY_ASSIGN(auto packed,
-             agent::run_process(
+             base::run_process(
                  {program, "-C", folder, "-cf", path, "oci-layout", "index.json", "blobs"}, ""));
   auto done = packed.exit_code == 0 ? import(c, path)
                                     : make_error(Code::kUnknown, folder + ": " + packed.err);

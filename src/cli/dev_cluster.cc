@@ -13,6 +13,7 @@
 #include "base/format.h"
 #include "base/json.h"
 #include "cli/dev_process.h"
+#include "cli/dev_user.h"
 
 namespace knarr::cli {
 
@@ -25,11 +26,6 @@ std::string real_path(const std::string& path) {
   std::error_code error;
   auto real = std::filesystem::weakly_canonical(path, error);
   return error ? path : real.string();
-}
-
-std::string variable(const char* name) {
-  const char* value = getenv(name);
-  return value != nullptr ? value : "";
 }
 
 std::string short_name(int node) { return node == 0 ? "server" : "agent-" + std::to_string(node); }

@@ -19,11 +19,6 @@ namespace {
 
 constexpr const char* kLists[] = {"clusters", "users", "contexts"};
 
-std::string variable(const char* name) {
-  const char* value = getenv(name);
-  return value != nullptr ? value : "";
-}
-
 std::string home_of(const std::string& user) {
   auto passwd = base::read_file("/etc/passwd");
   auto entry = find_user(passwd.ok() ? *passwd : "", user);

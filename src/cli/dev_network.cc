@@ -11,12 +11,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "agent/network/in_namespace.h"
+#include "agent/network/machine_settings.h"
 #include "agent/network/routes.h"
 #include "agent/network/rtnetlink.h"
 #include "agent/proxy/iptables.h"
-#include "agent/proxy/process.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/run_process.h"
 
 namespace knarr::cli {
 
@@ -28,22 +30,6 @@ constexpr int kBridgeHost = 254;  // its share in the bridge's hardware address
 constexpr char kForward[] = "/proc/sys/net/ipv4/ip_forward";
 constexpr char kBridge[] = "lan";
 
-class InNamespace {
- public:
-  explicit InNamespace(int target) : home_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
-    CHECK(home_.valid());
-    entered_ = setns(target, CLONE_NEWNET) == 0;
-  }
-  ~InNamespace() {
-    if (entered_) CHECK(setns(home_.get(), CLONE_NEWNET) == 0);
-  }
-  bool entered() const { return entered_; }
-
- private:
-  base::UniqueFd home_;
-  bool entered_ = false;
-};
-
 Result<base::UniqueFd> open_namespace(const std::string& path) {
   base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return errno_error(errno, "open " + path);
@@ -51,8 +37,7 @@ Result<base::UniqueFd> open_namespace(const std::string& path) {
 }
 
 Result<agent::Netlink> netlink_in(int target) {
-  InNamespace inside(target);
-  if (!inside.entered()) return errno_error(errno, "enter a network namespace");
+  TRY_ASSIGN(auto inside, agent::InNamespace::enter(target, "a network namespace"));
   return agent::Netlink::open();
 }
 
@@ -61,20 +46,12 @@ bool is_namespace(const std::string& path) {
   return statfs(path.c_str(), &fs) == 0 && fs.f_type == NSFS_MAGIC;
 }
 
-Result<void> write_setting(const char* path, std::string_view value) {
-  base::UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
-  if (!fd.valid() || write(fd.get(), value.data(), value.size()) < 0) {
-    return errno_error(errno, std::string("write ") + path);
-  }
-  return {};
-}
-
 // In a child, as a namespace can be left for good only by ending.
 int make_namespace_here(const std::string& path) {
   if (unshare(CLONE_NEWNET) != 0) return errno;
   auto netlink = agent::Netlink::open();
   if (!netlink.ok() || !agent::set_link_up(*netlink, 1).ok()) return EIO;  // 1: loopback
-  if (!write_setting(kForward, "1").ok()) return EIO;
+  if (!agent::write_setting(kForward, "1").ok()) return EIO;
   return mount("/proc/self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) == 0 ? 0 : errno;
 }
 
@@ -172,7 +149,7 @@ Result<void> DevNetwork::make_switch(int mtu) const {
   TRY(bring_up(host, host_link(), ip(subnet_, 1)));
   // For who asks a published port on 127.0.0.1.
   std::string local = "/proc/sys/net/ipv4/conf/" + host_link() + "/route_localnet";
-  return write_setting(local.c_str(), "1");
+  return agent::write_setting(local, "1");
 }
 
 Result<void> DevNetwork::make_node(int node, int mtu) const {
@@ -216,9 +193,9 @@ Result<void> DevNetwork::set_rules(const std::vector<std::string>& publish) cons
       "-A {0}-FORWARD -i {1} -j ACCEPT\n"
       "-A {0}-FORWARD -o {1} -m conntrack --ctstate DNAT,RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n",
       p, host_link());
-  std::string program = agent::find_program("iptables-restore");
+  std::string program = base::find_program("iptables-restore");
   if (program.empty()) return make_error(Code::kUnknown, "iptables-restore is not installed");
-  TRY_ASSIGN(auto done, agent::run_process({program, "--wait", "10", "--noflush"}, text));
+  TRY_ASSIGN(auto done, base::run_process({program, "--wait", "10", "--noflush"}, text));
   if (done.exit_code != 0) return make_error(Code::kUnknown, "iptables-restore: " + done.err);
   return {};
 }
@@ -228,7 +205,7 @@ Result<void> DevNetwork::ensure(int nodes, const std::vector<std::string>& publi
   TRY_ASSIGN(std::string forward, base::read_file(kForward));
   if (forward[0] != '1') {
     TRY(base::write_file(forward_before(), forward));
-    TRY(write_setting(kForward, "1"));
+    TRY(agent::write_setting(kForward, "1"));
   }
   int mtu = 1500;
   TRY_ASSIGN(agent::Netlink host, agent::Netlink::open());
@@ -246,7 +223,7 @@ Result<void> DevNetwork::remove(bool last) const {
   TRY(agent::delete_link(host, host_link()));
   TRY(agent::remove_rules(prefix()));
   if (last && base::file_exists(forward_before())) {
-    if (!others_forward(host)) TRY(write_setting(kForward, "0"));
+    if (!others_forward(host)) TRY(agent::write_setting(kForward, "0"));
     unlink(forward_before().c_str());
   }
   return {};

@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "agent/proxy/process.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "base/run_process.h"
 
 namespace knarr::cli {
 
@@ -75,7 +75,7 @@ Result<json::Value> ask(const std::string& path, const char* verb, json::Value a
 }  // namespace
 
 Result<int> DevSlirp::start(int pid, const base::UniqueFd& life) const {
-  std::string program = agent::find_program("slirp4netns");
+  std::string program = base::find_program("slirp4netns");
   if (program.empty()) return make_error(Code::kUnknown, "slirp4netns is not installed");
   unlink(socket_path().c_str());
   base::UniqueFd log(open(log_path().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));

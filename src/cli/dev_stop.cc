@@ -1,15 +1,14 @@
 // Ends what belongs to a `knarr dev` cluster. It is found by what the kernel knows, not by what a
 // process remembers: pid files and arguments of processes, cgroups, the table of mounts.
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <sstream>
 
+#include "agent/volumes/mount_point.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/unique_fd.h"
@@ -35,20 +34,6 @@ bool belongs(const std::string& arguments, const std::string& run) {
          arguments.find('\0' + run + '/') != std::string::npos;
 }
 
-// mountinfo writes a space as \040.
-std::string unescaped(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); i++) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 // Containers by their root, an overlay or a bind mount of what lies in the cluster's data. Those of
 // the namespace that we are in see all clusters'.
 bool has_root_below(const std::string& process, const std::string& data) {
@@ -57,7 +42,7 @@ bool has_root_below(const std::string& process, const std::string& data) {
   auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
   if (error || theirs == ours) return false;
   auto mounts = base::read_file(process + "/mountinfo");
-  return mounts.ok() && unescaped(*mounts).find(data + "/") != std::string::npos;
+  return mounts.ok() && agent::unescape_mountinfo(*mounts).find(data + "/") != std::string::npos;
 }
 
 using Chooser = std::function<bool(const std::string& process)>;  // "/proc/PID"
@@ -105,29 +90,11 @@ void kill_processes(const DevCluster& cluster) {
   kill_all(left, [](int) { return true; });
 }
 
-std::vector<std::string> mounts_below(const std::string& folder) {
-  std::vector<std::string> out;
-  auto table = base::read_file("/proc/self/mountinfo");
-  if (!table.ok()) return out;
-  std::istringstream lines(*table);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string word;
-    for (int i = 0; i < 5; i++) words >> word;
-    word = unescaped(word);
-    if (word.starts_with(folder + "/")) out.push_back(word);
-  }
-  return out;
-}
-
-Result<void> unmount_below(const std::string& folder) {
-  std::vector<std::string> points = mounts_below(folder);
-  for (auto point = points.rbegin(); point != points.rend(); ++point) {
-    if (umount2(point->c_str(), UMOUNT_NOFOLLOW) != 0) {
-      umount2(point->c_str(), UMOUNT_NOFOLLOW | MNT_DETACH);
-    }
-  }
-  if (mounts_below(folder).empty()) return {};
+// Of files below a mount that stays, nothing may be removed.
+Result<void> unmount_all(const std::string& folder) {
+  TRY(agent::unmount_below(folder));
+  TRY_ASSIGN(std::vector<std::string> left, agent::mounts_below(folder));
+  if (left.empty()) return {};
   return make_error(Code::kUnknown, "cannot unmount what is below " + folder);
 }
 
@@ -138,9 +105,8 @@ Result<void> stop_dev_cluster(const DevCluster& cluster) {
   for (int node = 0; node < cluster.nodes; node++) {
     runtime::Cgroups::of_this_machine(cluster.cgroup_of(node)).remove_all();
   }
-  // Of files below a mount that stays, nothing may be removed.
-  TRY(unmount_below(cluster.run()));
-  TRY(unmount_below(cluster.data()));
+  TRY(unmount_all(cluster.run()));
+  TRY(unmount_all(cluster.data()));
   std::error_code error;
   std::filesystem::remove_all(cluster.run(), error);
   bool last = true;

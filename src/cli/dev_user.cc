@@ -1,6 +1,7 @@
 #include "cli/dev_user.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <vector>
 
 namespace knarr::cli {
@@ -32,6 +33,11 @@ std::optional<uint64_t> number(std::string_view text) {
 }
 
 }  // namespace
+
+std::string variable(const char* name) {
+  const char* value = getenv(name);
+  return value != nullptr ? value : "";
+}
 
 std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name_or_uid) {
   std::optional<PasswdEntry> found;

@@ -13,6 +13,9 @@ struct PasswdEntry {
   std::string name, uid, home;
 };
 
+// Of the environment; empty when it is not set.
+std::string variable(const char* name);
+
 // The first entry with that name, or with that number in decimal.
 std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name_or_uid);
 

@@ -19,9 +19,9 @@
 #include <sstream>
 
 #include "agent/network/rtnetlink.h"
-#include "agent/proxy/process.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/run_process.h"
 #include "base/unique_fd.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_process.h"
@@ -137,7 +137,7 @@ bool wait_for(int fd) {
 }
 
 Result<std::string> program(const char* name, const char* package) {
-  std::string path = agent::find_program(name);
+  std::string path = base::find_program(name);
   if (!path.empty()) return path;
   return make_error(Code::kForbidden,
                     fmt::format("knarr dev without root wants {} (Debian's package {}); "
@@ -155,7 +155,7 @@ Result<void> run_map(const char* name, pid_t keeper, uint64_t own, const IdRange
                                    "1",
                                    fmt::format("{}", more.first),
                                    fmt::format("{}", more.count)};
-  TRY_ASSIGN(auto done, agent::run_process(argv, ""));
+  TRY_ASSIGN(auto done, base::run_process(argv, ""));
   if (done.exit_code == 0) return {};
   return make_error(Code::kUnknown, fmt::format("{}: {}", name, done.err));
 }
@@ -175,11 +175,11 @@ Result<IdRange> further_ids(const char* file, const PasswdEntry& user) {
 std::string dev_resolv_conf(const std::string& run_root) { return run_root + "/resolv.conf"; }
 
 bool enter_delegated_cgroup() {
-  std::string before = cgroup_of("self"), busctl = agent::find_program("busctl");
+  std::string before = cgroup_of("self"), busctl = base::find_program("busctl");
   if (!only_v2() || busctl.empty()) return false;
   // As systemd-run --scope does, for this process.
   std::string unit = fmt::format("knarr-dev-{}.scope", getpid());
-  auto asked = agent::run_process(
+  auto asked = base::run_process(
       {busctl, "--user", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
        "org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail",
        "2", "PIDs", "au", "1", fmt::format("{}", getpid()), "Delegate", "b", "true", "0"},

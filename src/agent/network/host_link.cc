@@ -1,14 +1,11 @@
 #include "agent/network/host_link.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "agent/proxy/process.h"
+#include "agent/network/machine_settings.h"
 #include "api/ip_list.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
-#include "base/unique_fd.h"
+#include "base/run_process.h"
 
 namespace knarr::agent {
 
@@ -21,13 +18,13 @@ constexpr char kBridgedPackets6[] = "/proc/sys/net/bridge/bridge-nf-call-ip6tabl
 // tracking that has to translate it back.
 void let_rules_see_bridged_packets() {
   if (!base::file_exists(kBridgedPackets)) {
-    std::string modprobe = find_program("modprobe");
-    if (!modprobe.empty()) static_cast<void>(run_process({modprobe, "br_netfilter"}, "").ok());
+    std::string modprobe = base::find_program("modprobe");
+    if (!modprobe.empty())
+      static_cast<void>(base::run_process({modprobe, "br_netfilter"}, "").ok());
   }
   bool all = true;
   for (const char* path : {kBridgedPackets, kBridgedPackets6}) {
-    base::UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
-    all &= fd.valid() && write(fd.get(), "1", 1) == 1;
+    all &= write_setting(path, "1").ok();
   }
   if (all) return;
   base::log(

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "agent/network/in_namespace.h"
 #include "agent/network/link_entries.h"
 #include "agent/network/machine_settings.h"
 #include "agent/network/routes.h"
@@ -27,25 +28,6 @@ namespace {
 constexpr int kDefaultMtu = 1500;
 constexpr char kPodInterface[] = "eth0";
 constexpr char kLinkPrefix[] = "knarr";
-
-// The thread is in another network namespace while this lives.
-class InNamespace {
- public:
-  static Result<std::unique_ptr<InNamespace>> enter(int target, const std::string& path) {
-    base::UniqueFd home(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (!home.valid()) return errno_error(errno, "open the own network namespace");
-    if (setns(target, CLONE_NEWNET) != 0) return errno_error(errno, "enter " + path);
-    return std::unique_ptr<InNamespace>(new InNamespace(std::move(home)));
-  }
-  // A thread that can't come home would change the pod instead of the host.
-  ~InNamespace() { CHECK(setns(home_.get(), CLONE_NEWNET) == 0); }
-  InNamespace(const InNamespace&) = delete;
-  InNamespace& operator=(const InNamespace&) = delete;
-
- private:
-  explicit InNamespace(base::UniqueFd home) : home_(std::move(home)) {}
-  base::UniqueFd home_;
-};
 
 // The path names a process. If that has ended, its number may be one of the machine's own by now.
 Result<void> refuse_own_namespace(int target, const std::string& path) {

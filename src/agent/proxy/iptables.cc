@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "agent/proxy/process.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "base/run_process.h"
 
 namespace knarr::agent {
 
@@ -21,12 +21,12 @@ constexpr int64_t kCalmMs = 60'000;
 constexpr int64_t kBelievedMs = 30'000;
 constexpr size_t kOwnProcesses = 4;
 
-Result<ProcessResult> run(const std::string& program, std::vector<std::string> args,
-                          std::string_view input) {
-  std::string path = find_program(program);
+Result<base::ProcessResult> run(const std::string& program, std::vector<std::string> args,
+                                std::string_view input) {
+  std::string path = base::find_program(program);
   if (path.empty()) return make_error(Code::kNotFound, program + " is not in PATH");
   args.insert(args.begin(), path);
-  TRY_ASSIGN(ProcessResult result, run_process(args, input));
+  TRY_ASSIGN(base::ProcessResult result, base::run_process(args, input));
   if (result.exit_code != 0) {
     while (!result.err.empty() && result.err.back() == '\n') result.err.pop_back();
     return make_error(Code::kInternalError,
@@ -41,7 +41,7 @@ std::string program(bool v6, const char* verb) {
 }
 
 Result<KernelRules> read_kernel(const std::string& prefix, bool v6) {
-  TRY_ASSIGN(ProcessResult saved, run(program(v6, "save"), {}, {}));
+  TRY_ASSIGN(base::ProcessResult saved, run(program(v6, "save"), {}, {}));
   return read_saved(saved.out, prefix);
 }
 
@@ -53,7 +53,8 @@ bool uses_nftables(bool v6) {
 
 // The lock of iptables-legacy is waited for; iptables-nft needs none. Answers who did it.
 Result<int> restore(const std::string& text, bool v6) {
-  TRY_ASSIGN(ProcessResult result, run(program(v6, "restore"), {"-w", "5", "--noflush"}, text));
+  TRY_ASSIGN(base::ProcessResult result,
+             run(program(v6, "restore"), {"-w", "5", "--noflush"}, text));
   return result.pid;
 }
 

@@ -26,8 +26,9 @@ int open_in_root(int root, const std::string& path, uint64_t flags) {
   return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
 }
 
-// mountinfo writes blanks and the like as three octal digits.
-std::string unescape(const std::string& text) {
+}  // namespace
+
+std::string unescape_mountinfo(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); i++) {
     if (text[i] == '\\' && i + 3 < text.size()) {
@@ -40,8 +41,6 @@ std::string unescape(const std::string& text) {
   }
   return out;
 }
-
-}  // namespace
 
 Result<void> mount_tmpfs(const std::string& folder, int64_t size_bytes) {
   if (is_mount_point(folder)) return {};
@@ -73,7 +72,7 @@ Result<std::vector<std::string>> mounts_below(const std::string& folder) {
     std::istringstream fields(line);
     std::string skip, point;
     fields >> skip >> skip >> skip >> skip >> point;
-    point = unescape(point);
+    point = unescape_mountinfo(point);
     if (point == folder || point.rfind(folder + "/", 0) == 0) points.push_back(point);
   }
   return points;

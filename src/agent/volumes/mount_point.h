@@ -15,6 +15,8 @@ namespace knarr::agent {
 Result<void> mount_tmpfs(const std::string& folder, int64_t size_bytes);
 Result<void> bind_mount(const std::string& from, const std::string& to);
 bool is_mount_point(const std::string& path);
+// mountinfo(5) writes blanks and the like as three octal digits.
+std::string unescape_mountinfo(const std::string& text);
 // Everything mounted at or below the folder, the outermost first.
 Result<std::vector<std::string>> mounts_below(const std::string& folder);
 // Of everything mounted at or below the folder, innermost first; nothing mounted is fine.

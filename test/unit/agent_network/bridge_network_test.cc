@@ -14,11 +14,11 @@
 
 #include "agent/dns/dns_server.h"
 #include "agent/network/rtnetlink.h"
-#include "agent/proxy/process.h"
 #include "agent/proxy/service_proxy.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/random.h"
+#include "base/run_process.h"
 #include "net/dns.h"
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
@@ -180,7 +180,7 @@ TEST_CASE("after a restart pods keep their addresses; what is gone is freed", "[
     CHECK(*node.attach("box-b", b) == "10.42.0.3");
     CHECK(*node.attach("box-c", c) == "10.42.0.4");
     node.settle();
-    std::string rules = run_process({find_program("iptables-save")}, {})->out;
+    std::string rules = base::run_process({base::find_program("iptables-save")}, {})->out;
     CHECK(rules.find("8080") == std::string::npos);
     UniqueFd listener;
     c.inside([&] { listener = listen_on(80); });
@@ -246,8 +246,8 @@ TEST_CASE("services and names, from pods and from the host", "[root]") {
     client.sync();
     REQUIRE(node.loop.run_until(
         [&] {
-          return run_process({find_program("iptables-save")}, {})->out.find("10.42.0.2:8080") !=
-                 std::string::npos;
+          return base::run_process({base::find_program("iptables-save")}, {})
+                     ->out.find("10.42.0.2:8080") != std::string::npos;
         },
         kLimitMs));
     UniqueFd listener;
@@ -337,7 +337,7 @@ TEST_CASE("in dual stack pods have an address of each family, at once", "[root]"
     bool done = false;
     network.detach("box-a", [&](const Result<void>& r) { done = r.ok(); });
     CHECK(loop.run_until([&] { return done; }, kLimitMs));
-    std::string neighbours = run_process({find_program("ip"), "-6", "neigh"}, {})->out;
+    std::string neighbours = base::run_process({base::find_program("ip"), "-6", "neigh"}, {})->out;
     CHECK(neighbours.find("fd00:42::2 ") == std::string::npos);
     CHECK(neighbours.find("fd00:42::3 dev knarrt0 lladdr") != std::string::npos);
     REQUIRE(remove_bridge_network(options).ok());

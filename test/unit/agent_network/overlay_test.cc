@@ -10,8 +10,8 @@
 #include "agent/network/bridge_network.h"
 #include "agent/network/routes.h"
 #include "agent/network/vxlan.h"
-#include "agent/proxy/process.h"
 #include "base/format.h"
+#include "base/run_process.h"
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
 #include "unit/agent_proxy/fake_watch_client.h"
@@ -282,9 +282,9 @@ TEST_CASE("a firewall between nodes is told of", "[root]") {
       CHECK(node->overlay->silent().empty());
     }
     nodes.b.inside([] {
-      auto blocked = run_process(
-          {find_program("iptables"), "-I", "INPUT", "-p", "udp", "--dport", "8472", "-j", "DROP"},
-          {});
+      auto blocked = base::run_process({base::find_program("iptables"), "-I", "INPUT", "-p", "udp",
+                                        "--dport", "8472", "-j", "DROP"},
+                                       {});
       REQUIRE(blocked->exit_code == 0);
     });
     nodes.a.client.requests.clear();

@@ -4,9 +4,9 @@
 
 #include "agent/network/bridge_network.h"
 #include "agent/network/routes.h"
-#include "agent/proxy/process.h"
 #include "agent/proxy/service_proxy.h"
 #include "base/format.h"
+#include "base/run_process.h"
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
 #include "unit/agent_proxy/fake_watch_client.h"
@@ -188,7 +188,7 @@ TEST_CASE("services from outside, from pods and from the node", "[root]") {
 }
 
 TEST_CASE("services by iptables-legacy", "[root]") {
-  if (find_program("iptables-legacy-restore").empty()) return;
+  if (base::find_program("iptables-legacy-restore").empty()) return;
   LegacyIptables legacy;
   in_new_netns(services_from_outside);
 }

@@ -5,7 +5,7 @@
 
 #include "agent/network/bridge_network.h"
 #include "agent/network/rtnetlink.h"
-#include "agent/proxy/process.h"
+#include "base/run_process.h"
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
 #include "unit/agent_proxy/fake_watch_client.h"
@@ -96,7 +96,7 @@ bool reaches(const FakePod& from, const std::string& ip) {
   return ok;
 }
 
-std::string saved() { return run_process({find_program("iptables-save")}, {})->out; }
+std::string saved() { return base::run_process({base::find_program("iptables-save")}, {})->out; }
 
 // A pod whose object went before its sandbox leaves no rules.
 void gone_while_attached(PolicyNode& node) {
@@ -205,7 +205,7 @@ TEST_CASE("a pod that is attached waits until the policies are known") {
 }
 
 TEST_CASE("policies by iptables-legacy", "[root]") {
-  if (find_program("iptables-legacy-restore").empty()) return;
+  if (base::find_program("iptables-legacy-restore").empty()) return;
   LegacyIptables legacy;
   in_new_netns(blocked_and_let_through);
 }

@@ -3,9 +3,9 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 
-#include "agent/proxy/process.h"
 #include "agent/proxy/service_proxy.h"
 #include "base/format.h"
+#include "base/run_process.h"
 #include "unit/agent_proxy/fake_watch_client.h"
 #include "unit/agent_proxy/net_sandbox.h"
 
@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kLimitMs = 20'000;
 
 std::string saved() {
-  std::string text = run_process({find_program("iptables-save")}, {}).value().out;
+  std::string text = base::run_process({base::find_program("iptables-save")}, {}).value().out;
   std::string out;  // without comments and counters
   for (size_t at = 0; at < text.size();) {
     size_t end = text.find('\n', at);
@@ -45,10 +45,11 @@ RuleSet small_rules(const std::string& target) {
 }
 
 // Waits for all parts; returns how long it took, in milliseconds.
-double put(base::Loop& loop, Iptables& iptables, RulePart part, RuleSet rules, bool& ok) {
+double put_pieces(base::Loop& loop, Iptables& iptables, RulePart part, Iptables::Pieces pieces,
+                  bool& ok) {
   bool done = false;
   auto begin = std::chrono::steady_clock::now();
-  iptables.set(part, std::move(rules), [&](const Result<void>& r) {
+  iptables.change(part, std::move(pieces), [&](const Result<void>& r) {
     done = true;
     ok = r.ok();
     if (!r.ok()) UNSCOPED_INFO(r.error().message);
@@ -56,6 +57,12 @@ double put(base::Loop& loop, Iptables& iptables, RulePart part, RuleSet rules, b
   ok = loop.run_until([&] { return done; }, kLimitMs) && ok;
   std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
   return took.count();
+}
+
+double put(base::Loop& loop, Iptables& iptables, RulePart part, RuleSet rules, bool& ok) {
+  Iptables::Pieces one;
+  one[""] = std::move(rules);
+  return put_pieces(loop, iptables, part, std::move(one), ok);
 }
 
 std::string service(int i) {
@@ -76,22 +83,23 @@ std::string slice(int i, int last) {
 }  // namespace
 
 TEST_CASE("programs are found and run") {
-  CHECK(find_program("no-such-program-here").empty());
-  auto result = run_process({find_program("cat")}, "hello");
+  CHECK(base::find_program("no-such-program-here").empty());
+  auto result = base::run_process({base::find_program("cat")}, "hello");
   REQUIRE(result.ok());
   CHECK(result->out == "hello");
-  result = run_process({find_program("sh"), "-c", "echo bad >&2; exit 3"}, "");
+  result = base::run_process({base::find_program("sh"), "-c", "echo bad >&2; exit 3"}, "");
   REQUIRE(result.ok());
   CHECK(result->exit_code == 3);
   CHECK(result->err == "bad\n");
-  CHECK(!run_process({"/nowhere/program"}, "").ok());
+  CHECK(!base::run_process({"/nowhere/program"}, "").ok());
 }
 
 TEST_CASE("rules come, change, survive a restart without duplicates, and go", "[root]") {
   in_new_netns([] {
-    REQUIRE(run_process(
-                {find_program("iptables"), "-A", "FORWARD", "-s", "192.0.2.77", "-j", "DROP"}, {})
-                ->exit_code == 0);
+    REQUIRE(
+        base::run_process(
+            {base::find_program("iptables"), "-A", "FORWARD", "-s", "192.0.2.77", "-j", "DROP"}, {})
+            ->exit_code == 0);
     std::string before = saved();
     IptablesOptions options{"KT", 14, {RulePart::kServices}};
     bool ok = false;
@@ -157,15 +165,15 @@ TEST_CASE("rules that somebody else removes come back", "[root]") {
     put(loop, iptables, RulePart::kServices, small_rules("RETURN"), ok);
     REQUIRE(ok);
     std::string before = saved();
-    if (run_process({find_program("iptables"), "-V"}, {})->out.find("nf_tables") ==
+    if (base::run_process({base::find_program("iptables"), "-V"}, {})->out.find("nf_tables") ==
         std::string::npos) {
       return;  // nobody tells
     }
     using Line = std::vector<std::string>;
     for (Line harm : {Line{"-F", "KT-X"}, Line{"-F"}, Line{"-D", "OUTPUT", "1"}}) {
       harm.insert(harm.begin(), {"-t", "nat"});
-      harm.insert(harm.begin(), find_program("iptables"));
-      REQUIRE(run_process(harm, {})->exit_code == 0);
+      harm.insert(harm.begin(), base::find_program("iptables"));
+      REQUIRE(base::run_process(harm, {})->exit_code == 0);
       CHECK(saved() != before);
       CHECK(loop.run_until([&] { return saved() == before; }, kLimitMs));
     }
@@ -196,11 +204,11 @@ TEST_CASE("a hundred services, and a change of one", "[root]") {
     double best = 1e9;
     for (int i = 0; i < 20; i++) {
       client.put("endpointslices", slice(7, 100 + i));
-      best = std::min(
-          best, put(loop, iptables, RulePart::kServices,
-                    service_rules(watch.state(),
-                                  {"KT", "n1", "10.42.0.0/16", iptables.masquerade_mark(), {}}),
-                    ok));
+      Iptables::Pieces piece;  // as the proxy does, which is about to
+      piece["default/s7"] = rules_of_service(
+          watch.state(), {"KT", "n1", "10.42.0.0/16", iptables.masquerade_mark(), {}}, false,
+          {"default", "s7"});
+      best = std::min(best, put_pieces(loop, iptables, RulePart::kServices, std::move(piece), ok));
       REQUIRE(ok);
     }
     CHECK(count(saved(), "10.42.1.119:8080") >= 1);

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "agent/proxy/process.h"
+#include "base/run_process.h"
 #include "temp_dir.h"
 
 namespace knarr::agent {
@@ -17,7 +17,7 @@ class LegacyIptables {
     for (const char* name : {"iptables-save", "iptables-restore"}) {
       std::string legacy = name;
       legacy.insert(legacy.find('-'), "-legacy");
-      std::filesystem::create_symlink(find_program(legacy), folder_.path() + "/" + name);
+      std::filesystem::create_symlink(base::find_program(legacy), folder_.path() + "/" + name);
     }
     setenv("PATH", (folder_.path() + ":" + before_).c_str(), 1);
   }

@@ -7,7 +7,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "agent/proxy/process.h"
+#include "base/run_process.h"
 #include "base/unique_fd.h"
 #include "unit/agent_proxy/net_sandbox.h"
 
@@ -42,13 +42,13 @@ bool reaches(const UniqueFd& client, const UniqueFd& server) {
 }
 
 void lead_to(const std::string& where) {
-  std::string iptables = find_program("iptables");
+  std::string iptables = base::find_program("iptables");
   for (std::vector<std::string> args :
        std::vector<std::vector<std::string>>{{"-F", "OUTPUT"},
                                              {"-A", "OUTPUT", "-d", "127.0.0.5", "-p", "udp", "-j",
                                               "DNAT", "--to-destination", where}}) {
     args.insert(args.begin(), {iptables, "-t", "nat"});
-    REQUIRE(run_process(args, {})->exit_code == 0);
+    REQUIRE(base::run_process(args, {})->exit_code == 0);
   }
 }
 
@@ -84,7 +84,9 @@ TEST_CASE("UDP ports of services") {
 
 TEST_CASE("a flow follows its service to another endpoint", "[root]") {
   in_new_netns([] {
-    REQUIRE(run_process({find_program("ip"), "link", "set", "lo", "up"}, {})->exit_code == 0);
+    REQUIRE(
+        base::run_process({base::find_program("ip"), "link", "set", "lo", "up"}, {})->exit_code ==
+        0);
     UniqueFd one = bound("127.0.0.1"), two = bound("127.0.0.2");
     UniqueFd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     lead_to("127.0.0.1:5300");

@@ -8,7 +8,7 @@
 
 #include "knarr/result.h"
 
-namespace knarr::agent {
+namespace knarr::base {
 
 struct ProcessResult {
   int pid = 0;        // that it had
@@ -23,4 +23,4 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::str
 // The path of a program, from PATH and the system's sbin folders; empty when there is none.
 std::string find_program(std::string_view name);
 
-}  // namespace knarr::agent
+}  // namespace knarr::base

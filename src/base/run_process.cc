@@ -1,4 +1,4 @@
-#include "agent/proxy/process.h"
+#include "base/run_process.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,13 +15,13 @@
 
 extern char** environ;
 
-namespace knarr::agent {
+namespace knarr::base {
 
 namespace {
 
 // Input and output are files in memory: no pipe can fill up, so nothing has to be pumped.
-Result<base::UniqueFd> memory_file(std::string_view content) {
-  base::UniqueFd fd(memfd_create("knarr-process", MFD_CLOEXEC));
+Result<UniqueFd> memory_file(std::string_view content) {
+  UniqueFd fd(memfd_create("knarr-process", MFD_CLOEXEC));
   if (!fd.valid()) return errno_error(errno, "memfd_create");
   while (!content.empty()) {
     ssize_t n = write(fd.get(), content.data(), content.size());
@@ -32,7 +32,7 @@ Result<base::UniqueFd> memory_file(std::string_view content) {
   return fd;
 }
 
-std::string content_of(const base::UniqueFd& fd) {
+std::string content_of(const UniqueFd& fd) {
   std::string out;
   char buffer[8192];
   ssize_t n;
@@ -74,9 +74,9 @@ class SpawnSettings {
 }  // namespace
 
 Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::string_view input) {
-  TRY_ASSIGN(base::UniqueFd in, memory_file(input));
-  TRY_ASSIGN(base::UniqueFd out, memory_file({}));
-  TRY_ASSIGN(base::UniqueFd err, memory_file({}));
+  TRY_ASSIGN(UniqueFd in, memory_file(input));
+  TRY_ASSIGN(UniqueFd out, memory_file({}));
+  TRY_ASSIGN(UniqueFd err, memory_file({}));
   SpawnSettings settings(in.get(), out.get(), err.get());
   std::vector<char*> arguments;
   for (const std::string& a : argv) arguments.push_back(const_cast<char*>(a.c_str()));
@@ -111,4 +111,4 @@ std::string find_program(std::string_view name) {
   return {};
 }
 
-}  // namespace knarr::agent
+}  // namespace knarr::base
