@@ -55,8 +55,8 @@ class Iptables {
   std::string masquerade_mark() const;
   std::string policy_mark() const;  // of what a network policy lets pass
 
-  // Replaces the rules of a part. `done` comes when the kernel has them (an error: it has not, and
-  // they will be tried again).
+  // Replaces the rules of a part that is one piece. `done` comes when the kernel has them (an
+  // error: it has not, and they will be tried again).
   using Done = std::function<void(Result<void>)>;
   void set(RulePart part, RuleSet rules, Done done = {});
   // The same of some pieces of a part, by their names, in whose order their rules stand.

@@ -127,14 +127,6 @@ void RuleSet::rule(const std::string& table, const std::string& chain, std::stri
   rules += '\n';
 }
 
-void RuleSet::add(const RuleSet& other) {
-  for (const auto& [name, table] : other.tables) {
-    TableRules& mine = tables[name];
-    for (const auto& [chain, rules] : table.chains) mine.chains[chain] += rules;
-    mine.jumps.insert(mine.jumps.end(), table.jumps.begin(), table.jumps.end());
-  }
-}
-
 KernelRules read_saved(std::string_view text, std::string_view prefix) {
   KernelRules out;
   KernelTable* table = nullptr;

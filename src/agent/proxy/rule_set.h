@@ -35,8 +35,6 @@ struct RuleSet {
   void jump(const std::string& table, const std::string& from, std::string_view rule) {
     tables[table].jumps.push_back({from, std::string(rule)});
   }
-  // Chains of both get their rules one after the other.
-  void add(const RuleSet& other);
 };
 
 // What the kernel has of ours. A chain whose content is not known has the digest 0.

@@ -390,14 +390,4 @@ RuleSet last_rules(const ServiceRulesConfig& config) {
   return Renderer(kNone, config, false).last();
 }
 
-RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config) {
-  bool nets = by_net(state);
-  RuleSet all = first_rules(state, config, nets);
-  for (const auto& [name, service] : state.services) {
-    all.add(rules_of_service(state, config, nets, name));
-  }
-  all.add(last_rules(config));
-  return all;
-}
-
 }  // namespace knarr::agent

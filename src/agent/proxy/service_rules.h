@@ -43,11 +43,8 @@ struct ServiceRulesConfig {
   bool v6 = false;
 };
 
-// Of the IP family that the config says.
-RuleSet service_rules(const ServiceState& state, const ServiceRulesConfig& config);
-
-// The same in pieces: what is there whatever services there are, what one service adds (nothing
-// when there is no such service), and what comes after all of them.
+// In pieces, of the IP family that the config says: what is there whatever services there are, what
+// one service adds (nothing when there is no such service), and what comes after all of them.
 RuleSet first_rules(const ServiceState& state, const ServiceRulesConfig& config, bool by_net);
 RuleSet rules_of_service(const ServiceState& state, const ServiceRulesConfig& config, bool by_net,
                          const NamespacedName& service);

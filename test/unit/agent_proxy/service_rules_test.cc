@@ -6,6 +6,7 @@
 #include "agent/proxy/service_endpoints.h"
 #include "base/format.h"
 #include "knarr/check.h"
+#include "unit/agent_proxy/all_service_rules.h"
 
 using namespace knarr;
 using namespace knarr::agent;
@@ -82,7 +83,7 @@ std::string spec(const std::string& more) {
 }  // namespace
 
 TEST_CASE("a cluster IP leads to its ready endpoints, by chance") {
-  RuleSet r = service_rules(state_of(service(spec("")), slice(kTwo)), config());
+  RuleSet r = all_service_rules(state_of(service(spec("")), slice(kTwo)), config());
   CHECK(chain_of(r, "nat", "K-SERVICES") ==
         "-A K-SERVICES -d 10.43.1.1/32 -p tcp -m tcp --dport 80 -m comment --comment "
         "\"default/web:http cluster IP\" -j K-SVC\n"
@@ -122,7 +123,7 @@ TEST_CASE("the same in IPv6, from endpoints of that family alone") {
   ServiceRulesConfig c = config();
   c.cluster_cidr = "10.42.0.0/16,fd00:42::/56";
   c.v6 = true;
-  RuleSet r = service_rules(state, c);
+  RuleSet r = all_service_rules(state, c);
   CHECK(chain_of(r, "nat", "K-SERVICES") ==
         "-A K-SERVICES -d fd00:43::1/128 -p tcp -m tcp --dport 80 -m comment --comment "
         "\"default/web:http cluster IP\" -j K-SVC\n"
@@ -147,18 +148,18 @@ TEST_CASE("the same in IPv6, from endpoints of that family alone") {
     for (const auto& [chain, rules] : table.chains) CHECK(rules.find("10.4") == rules.npos);
   }
   c.v6 = false;
-  r = service_rules(state, c);
+  r = all_service_rules(state, c);
   for (const auto& [name, table] : r.tables) {
     for (const auto& [chain, rules] : table.chains) CHECK(rules.find("fd00") == rules.npos);
   }
 }
 
 TEST_CASE("session affinity remembers the endpoint") {
-  RuleSet r =
-      service_rules(state_of(service(spec(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":
+  RuleSet r = all_service_rules(
+      state_of(service(spec(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":
         {"clientIP":{"timeoutSeconds":60}},)")),
-                             slice(kTwo)),
-                    config());
+               slice(kTwo)),
+      config());
   CHECK(chain_of(r, "nat", "K-SVC").find("-m recent --rcheck --seconds 60 --reap --name K-SEP") !=
         std::string::npos);
   CHECK(chain_of(r, "nat", "K-SEP").find("-p tcp -m recent --set --name K-SEP") !=
@@ -167,7 +168,7 @@ TEST_CASE("session affinity remembers the endpoint") {
 
 TEST_CASE("a service without endpoints refuses") {
   RuleSet r =
-      service_rules(state_of(service(spec(R"("externalIPs":["192.0.2.9"],)")), ""), config());
+      all_service_rules(state_of(service(spec(R"("externalIPs":["192.0.2.9"],)")), ""), config());
   CHECK(chain_of(r, "filter", "K-SERVICES") ==
         "-A K-SERVICES -d 10.43.1.1/32 -p tcp -m tcp --dport 80 -m comment --comment "
         "\"default/web:http has no endpoints\" -j REJECT\n");
@@ -184,7 +185,7 @@ TEST_CASE("policy Local keeps to this node") {
   auto state = state_of(service(spec(R"("externalTrafficPolicy":"Local",
       "internalTrafficPolicy":"Local",)")),
                         slice(kTwo));
-  RuleSet r = service_rules(state, config());
+  RuleSet r = all_service_rules(state, config());
   CHECK(chain_of(r, "nat", "K-SVL") ==
         "-A K-SVL ! -s 10.42.0.0/16 -d 10.43.1.1/32 -p tcp -m tcp --dport 80 -j K-MARK-MASQ\n"
         "-A K-SVL -m comment --comment \"default/web:http -> 10.42.0.5:8080\" -j K-SEP\n");
@@ -197,7 +198,7 @@ TEST_CASE("policy Local keeps to this node") {
         "-A K-EXT -j K-SVL\n");
   ServiceRulesConfig elsewhere = config();
   elsewhere.node_name = "n3";
-  r = service_rules(state, elsewhere);
+  r = all_service_rules(state, elsewhere);
   CHECK(chain_of(r, "filter", "K-SERVICES").find("has no local endpoints\" -j DROP") !=
         std::string::npos);
   // Those of others are for pods and for the node itself.
@@ -210,7 +211,7 @@ TEST_CASE("load balancer addresses, with source ranges") {
   std::string status = R"({"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}})";
   auto make = [&](const char* more) {
     std::string s = spec(std::string(R"("type":"LoadBalancer",)") + more);
-    return service_rules(state_of(service(s, status), slice(kTwo)), config());
+    return all_service_rules(state_of(service(s, status), slice(kTwo)), config());
   };
   CHECK(chain_of(make(""), "nat", "K-SERVICES").find("load balancer IP\" -j K-EXT") !=
         std::string::npos);
@@ -226,7 +227,7 @@ TEST_CASE("what has no rules: headless, external names, what knarr answers itsel
                         R"({"clusterIP":"10.43.0.10 -j ACCEPT","ports":[{"port":80}]})",
                         R"({"clusterIP":"fd00::1","ports":[{"name":"http","port":80}]})"}) {
     INFO(s);
-    RuleSet r = service_rules(state_of(service(s), slice(kTwo)), config());
+    RuleSet r = all_service_rules(state_of(service(s), slice(kTwo)), config());
     CHECK(chain_of(r, "nat", "K-SVC").empty());
     CHECK(chain_of(r, "filter", "K-SERVICES").empty());
   }
@@ -306,7 +307,7 @@ TEST_CASE("a load balancer's address that is this node's outside one") {
   auto state = state_of(service(spec(R"("type":"LoadBalancer",)"),
                                 R"({"loadBalancer":{"ingress":[{"ip":"198.51.100.1"}]}})"),
                         slice(kTwo));
-  std::string rules = chain_of(service_rules(state, c), "nat", "K-SERVICES");
+  std::string rules = chain_of(all_service_rules(state, c), "nat", "K-SERVICES");
   CHECK(rules.find("-d 198.51.100.1/32") != std::string::npos);
   CHECK(rules.find("-d 192.0.2.1/32") != std::string::npos);
 }
@@ -321,7 +322,7 @@ TEST_CASE("many cluster IPs are found by their network, and one that changes cos
     SliceView e = parse_slice(*json::parse(slice(kTwo)));
     state.slices[s.name]["x"] = e;
   }
-  RuleSet before = service_rules(state, config());
+  RuleSet before = all_service_rules(state, config());
   CHECK(chain_of(before, "nat", "K-SERVICES") ==
         "-A K-SERVICES -d 10.43.0.0/24 -j K-NET-0A2B00\n"
         "-A K-SERVICES -d 10.43.1.0/24 -j K-NET-0A2B01\n"
@@ -333,7 +334,7 @@ TEST_CASE("many cluster IPs are found by their network, and one that changes cos
   CHECK(std::count(net.begin(), net.end(), '\n') == 100);
   KernelRules kernel = after_transaction(before, {}, false);
   state.services.erase({"default", "s250"});
-  std::string text = transaction(service_rules(state, config()), kernel, false);
+  std::string text = transaction(all_service_rules(state, config()), kernel, false);
   CHECK(text.find("K-SERVICES") == std::string::npos);
   CHECK(text.find("K-NET-0A2B01") == std::string::npos);
   CHECK(text.find(":K-NET-0A2B02 - [0:0]\n") != std::string::npos);
