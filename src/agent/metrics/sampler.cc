@@ -58,6 +58,7 @@ struct Sampler::Look {
   NodeSample sample;
   std::string data_dir;
   std::vector<std::string> log_folders;  // of the pods, in their order
+  Readings readings;
   size_t waiting = 1;
 };
 
@@ -83,7 +84,7 @@ void Sampler::measured(const LookRef& look, const runtime::UsageReport& report) 
   NodeSample& sample = look->sample;
   sample.node = agent_.node_name();
   sample.now_us = clock_.now_us();
-  sample.all_pods = measure("pods", report.all);
+  sample.all_pods = measure(*look, "pods", report.all);
   sample.interfaces = report.interfaces;
   sample.probes = agent_.probe_counts();
   look->data_dir = agent_.data_dir();
@@ -94,7 +95,7 @@ void Sampler::measured(const LookRef& look, const runtime::UsageReport& report) 
     }
     for (const runtime::SandboxUsage& usage : report.sandboxes) {
       if (usage.sandbox_id != machine->sandbox_id()) continue;
-      add_pod(sample, *machine, usage);
+      add_pod(*look, *machine, usage);
       look->log_folders.push_back(agent_.log_folder(*machine->pod()));
     }
   }
@@ -103,25 +104,24 @@ void Sampler::measured(const LookRef& look, const runtime::UsageReport& report) 
   one_done(look);
 }
 
-void Sampler::add_pod(NodeSample& sample, const PodMachine& machine,
-                      const runtime::SandboxUsage& usage) {
+void Sampler::add_pod(Look& look, const PodMachine& machine, const runtime::SandboxUsage& usage) {
   PodSample p;
   p.pod = machine.pod();
   p.sandbox_id = usage.sandbox_id;
-  p.measured = measure(usage.sandbox_id, usage.usage);
+  p.measured = measure(look, usage.sandbox_id, usage.usage);
   p.interfaces = usage.interfaces;
   for (const ContainerSpec& c : p.pod->containers()) {
     const runtime::ContainerStatus* status = machine.container(c.name, false);
     auto used = status == nullptr ? usage.containers.end() : usage.containers.find(status->id);
     if (used == usage.containers.end()) continue;
-    p.containers.push_back({c.name, *status, measure(status->id, used->second), {}, {}});
+    p.containers.push_back({c.name, *status, measure(look, status->id, used->second), {}, {}});
   }
   for (const json::Value& volume : p.pod->spec()["volumes"].elements()) {
     std::string name = volume["name"].text();
     std::string path = volume.has("hostPath") ? "" : agent_.volume_path(p.pod->uid(), name);
     if (!path.empty()) p.volumes.push_back({name, claim_of(*p.pod, volume), path, {}});
   }
-  sample.pods.push_back(std::move(p));
+  look.sample.pods.push_back(std::move(p));
 }
 
 // The machine, and what disks say or hold.
@@ -189,7 +189,7 @@ void Sampler::look_at_files(const LookRef& look) {
 void Sampler::one_done(const LookRef& look) {
   if (--look->waiting > 0) return;
   NodeSample& sample = look->sample;
-  sample.machine = measure("machine", sample.machine.usage);
+  sample.machine = measure(*look, "machine", sample.machine.usage);
   // These lie on the node's own file system.
   auto on_disk = [&](std::optional<DiskUse>& use) {
     if (!use || !sample.disk) return;
@@ -203,16 +203,17 @@ void Sampler::one_done(const LookRef& look) {
     for (ContainerSample& c : pod.containers) on_disk(c.rootfs);
   }
   // What was not seen this time is forgotten.
-  before_ = std::exchange(now_, {});
+  before_[look->depth] = std::move(look->readings);
   std::vector<Done> waiting = std::exchange(waiting_[look->depth], {});
   for (Done& done : waiting) done(sample);
 }
 
-Measured Sampler::measure(const std::string& key, const runtime::Usage& usage) {
+Measured Sampler::measure(Look& look, const std::string& key, const runtime::Usage& usage) {
   Measured m{usage, {}};
-  now_[key] = {usage.timestamp_ns, usage.cpu_usage_ns};
-  auto it = before_.find(key);
-  if (it == before_.end()) return m;
+  look.readings[key] = {usage.timestamp_ns, usage.cpu_usage_ns};
+  const Readings& before = before_[look.depth];
+  auto it = before.find(key);
+  if (it == before.end()) return m;
   int64_t window_ns = usage.timestamp_ns - it->second.timestamp_ns;
   if (window_ns < kLeastRateNs || window_ns > kMostRateNs) return m;
   if (usage.cpu_usage_ns < it->second.cpu_ns) return m;  // another of the same name

@@ -32,11 +32,11 @@ class Sampler {
   struct Look;
   using LookRef = std::shared_ptr<Look>;
   void measured(const LookRef& look, const runtime::UsageReport& report);
-  void add_pod(NodeSample& sample, const PodMachine& machine, const runtime::SandboxUsage& usage);
+  void add_pod(Look& look, const PodMachine& machine, const runtime::SandboxUsage& usage);
   void look_elsewhere(const LookRef& look);
   void look_at_files(const LookRef& look);
   void one_done(const LookRef& look);
-  Measured measure(const std::string& key, const runtime::Usage& usage);
+  Measured measure(Look& look, const std::string& key, const runtime::Usage& usage);
 
   Agent& agent_;
   Clock& clock_;
@@ -45,7 +45,8 @@ class Sampler {
     int64_t timestamp_ns = 0;
     uint64_t cpu_ns = 0;
   };
-  std::map<std::string, Before> before_, now_;  // by what was looked at
+  using Readings = std::map<std::string, Before>;  // by what was looked at
+  std::map<Depth, Readings> before_;               // looks of several depths go on at once
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
