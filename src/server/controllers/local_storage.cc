@@ -120,6 +120,7 @@ std::vector<GroupResource> LocalStorageController::watches() const {
 }
 
 void LocalStorageController::on_started() {
+  started_ = true;
   if (context_.get(kStorageClasses, {"", kClassName}) != nullptr) return;
   bool another = false;
   context_.cache.for_each(kStorageClasses.key(), "", [&](const ObjectRef& object) {
@@ -150,6 +151,7 @@ void LocalStorageController::on_change(const GroupResource& resource, const Obje
   }
   // A node's status changes often, its coming and going and its folder seldom.
   bool is_node = resource == kNodes.key();
+  if (is_node && !started_) return;  // each claim comes by itself
   auto path = [](const ObjectRef& node) {
     return api::decode(*node)["metadata"]["annotations"][kLocalStoragePathAnnotation].text();
   };

@@ -40,6 +40,8 @@ class LocalStorageController final : public Controller {
   void provision(const PassRef& pass, const json::Value& claim);
   void schedule_again(const PassRef& pass, const json::Value& claim);
   void reclaim(const PassRef& pass, const json::Value& volume);
+
+  bool started_ = false;  // every claim has been told
 };
 
 }  // namespace knarr::server
