@@ -107,8 +107,10 @@ DnsServer::DnsServer(base::Loop& loop, ServiceWatch& services, Random& random, D
 DnsServer::~DnsServer() = default;
 
 Result<void> DnsServer::start() {
-  TRY_ASSIGN(udp_, bind_dns_socket(false, options_.address, options_.port));
-  TRY_ASSIGN(tcp_, bind_dns_socket(true, options_.address, options_.port));
+  TRY_ASSIGN(DnsSockets sockets, bind_dns_sockets(options_.address, options_.port));
+  udp_ = std::move(sockets.udp);
+  tcp_ = std::move(sockets.tcp);
+  options_.port = sockets.port;
   udp_watch_ = std::make_unique<base::FdWatch>(loop_, udp_.get(), UV_READABLE,
                                                [this](int) { read_datagrams(); });
   tcp_watch_ = std::make_unique<base::FdWatch>(loop_, tcp_.get(), UV_READABLE,

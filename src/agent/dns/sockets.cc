@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "base/format.h"
 
@@ -14,6 +15,7 @@ namespace knarr::agent {
 namespace {
 
 constexpr int kBacklog = 128;
+constexpr size_t kPortsToTry = 32;
 
 // The length of the address, 0 when the text is none.
 socklen_t make_address(const std::string& text, uint16_t port, sockaddr_storage& out) {
@@ -40,9 +42,8 @@ Result<base::UniqueFd> make_socket(bool tcp, int family) {
   return fd;
 }
 
-}  // namespace
-
-Result<base::UniqueFd> bind_dns_socket(bool tcp, const std::string& address, uint16_t& port) {
+// port 0 is set to the one that the kernel chose.
+Result<base::UniqueFd> bind_socket(bool tcp, const std::string& address, uint16_t& port) {
   std::string what = fmt::format("bind {} {}:{}", tcp ? "tcp" : "udp", address, port);
   sockaddr_storage to;
   socklen_t size = make_address(address, port, to);
@@ -60,6 +61,25 @@ Result<base::UniqueFd> bind_dns_socket(bool tcp, const std::string& address, uin
                     : reinterpret_cast<sockaddr_in*>(&to)->sin_port);
   }
   return fd;
+}
+
+}  // namespace
+
+Result<DnsSockets> bind_dns_sockets(const std::string& address, uint16_t port) {
+  std::vector<base::UniqueFd> refused;  // held, so that the kernel chooses another port
+  while (true) {
+    DnsSockets out;
+    out.port = port;
+    TRY_ASSIGN(out.tcp, bind_socket(true, address, out.port));
+    // What the kernel chose for TCP may be somebody's for UDP.
+    auto udp = bind_socket(false, address, out.port);
+    if (udp.ok()) {
+      out.udp = std::move(*udp);
+      return out;
+    }
+    refused.push_back(std::move(out.tcp));
+    if (port != 0 || refused.size() == kPortsToTry) return udp.error();
+  }
 }
 
 Result<base::UniqueFd> connect_dns_socket(bool tcp, const std::string& address, uint16_t port) {

@@ -30,8 +30,10 @@ constexpr uint16_t kHinfo = 13;
 class Upstream {
  public:
   explicit Upstream(base::Loop& loop) {
-    udp = *bind_dns_socket(false, "127.0.0.1", port);
-    tcp = *bind_dns_socket(true, "127.0.0.1", port);
+    DnsSockets sockets = *bind_dns_sockets("127.0.0.1", 0);
+    udp = std::move(sockets.udp);
+    tcp = std::move(sockets.tcp);
+    port = sockets.port;
     udp_watch = std::make_unique<base::FdWatch>(loop, udp.get(), UV_READABLE, [this](int) {
       char buffer[4096];
       sockaddr_storage from;
