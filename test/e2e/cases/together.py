@@ -103,6 +103,16 @@ def test_verbs_for_every_node(cluster):
             forward.stdout.close()
 
 
+def test_top_for_every_node(cluster):
+    """Each by the same way that logs go, also where nobody can dial."""
+    for what, names in (("nodes", [NODE, *agents]), ("pods", pods)):
+        said = {line.split()[0]: line.split()[1:] for line in
+                cluster.kubectl("top", what, "--no-headers").splitlines()}
+        assert sorted(said) == sorted(names), said
+        for words in said.values():
+            assert words[0].endswith("m") and words[2 if what == "nodes" else 1].endswith("Mi"), said
+
+
 class Traffic:
     """Requests one after another, each on a connection of its own, from one machine."""
 
