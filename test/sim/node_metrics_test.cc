@@ -119,6 +119,31 @@ TEST_CASE("nodes are asked when somebody wants to know, and only then") {
   CHECK(uses[0].rate.window_us == 1000000);
 }
 
+TEST_CASE("who asks all the time does not shorten others' windows") {
+  Measured m;
+  m.ask();
+  for (int second = 2; second < 40; second++) {
+    m.c.clock.run_for(1000);
+    auto uses = m.ask(0);
+    REQUIRE(uses.size() == 2);
+    CHECK(uses[0].rate.window_us >= std::min(second - 1, 14) * 1000000LL);
+    CHECK(uses[0].rate.window_us < 25000000);
+  }
+  // A burst within the last second hardly moves what is said of a quarter of a minute.
+  m.nodes.milli = 1000;
+  m.c.clock.run_for(1000);
+  CHECK(m.ask(0)[0].rate.cpu_nano_cores < 150000000);
+  // One answer that did not come takes no earlier ones away.
+  m.nodes.silent = "n1";
+  m.c.clock.run_for(1000);
+  CHECK(m.ask().size() == 1);
+  m.nodes.silent.clear();
+  m.c.clock.run_for(1000);
+  auto uses = m.ask(0);
+  REQUIRE(uses.size() == 2);
+  CHECK(uses[0].rate.window_us >= 14000000);
+}
+
 TEST_CASE("a node that does not answer holds nobody up for long") {
   Measured m;
   m.nodes.silent = "n1";

@@ -11,7 +11,10 @@ namespace {
 
 constexpr int64_t kFreshMs = 1000;
 constexpr int64_t kWindowMs = 1000;
-constexpr int64_t kMostWindowMs = 60 * 1000;
+constexpr int64_t kMostIdleMs = 60 * 1000;
+// Upstream's windows are 15 s; who asks every 15 s asks a little early at times.
+constexpr int64_t kGoodWindowMs = 14 * 1000;
+constexpr int64_t kApartMs = 5 * 1000;
 constexpr int64_t kAnswerMs = 5000;
 // What started less long ago has hardly used anything yet.
 constexpr double kLeastWindowSeconds = 0.1;
@@ -52,6 +55,17 @@ std::optional<UsageRate> usage_rate(const UsageCounter* before, const UsageCount
   return rate;
 }
 
+void Readings::add(int64_t ms, NodeCounters counters) {
+  auto used = [](const NodeCounters& c) { return c.node.cpu_seconds.value_or(0); };
+  if (!empty() && used(counters) < used(last().counters)) clear();
+  size_t n = readings_.size();
+  if (n > 1 && readings_[n - 1].ms - readings_[n - 2].ms < kApartMs) readings_.pop_back();
+  readings_.push_back({ms, std::move(counters)});
+  while (readings_.size() > 2 && readings_[1].ms <= ms - kGoodWindowMs) {
+    readings_.erase(readings_.begin());
+  }
+}
+
 NodeMetrics::NodeMetrics(const Cache& cache, Clock& clock) : cache_(cache), clock_(clock) {}
 
 NodeMetrics::~NodeMetrics() { *alive_ = false; }
@@ -68,10 +82,9 @@ void NodeMetrics::nodes(std::vector<ObjectRef> nodes,
   measure(names, [this, nodes = std::move(nodes), done = std::move(done)] {
     std::vector<NodeUse> uses;
     for (const ObjectRef& node : nodes) {
-      auto it = nodes_.find(node->name.name);
-      if (it == nodes_.end() || !it->second.after) continue;
-      const auto& before = it->second.before;
-      auto rate = usage_rate(before ? &before->node : nullptr, it->second.after->node);
+      const Readings* readings = known(node->name.name);
+      if (readings == nullptr) continue;
+      auto rate = usage_rate(&readings->first().counters.node, readings->last().counters.node);
       if (rate) uses.push_back({node, *rate});
     }
     done(std::move(uses));
@@ -91,21 +104,25 @@ void NodeMetrics::pods(std::vector<ObjectRef> pods, std::function<void(std::vect
   });
 }
 
+const Readings* NodeMetrics::known(const std::string& node) const {
+  auto it = nodes_.find(node);
+  bool told = it != nodes_.end() && it->second.answers && it->second.readings.has_window();
+  return told ? &it->second.readings : nullptr;
+}
+
 std::optional<NodeMetrics::PodUse> NodeMetrics::use_of(const ObjectRef& pod) const {
-  auto it = nodes_.find(node_of(*pod));
-  if (it == nodes_.end() || !it->second.after) return std::nullopt;
-  const Node& node = it->second;
-  auto after = node.after->pods.find(pod->name);
-  if (after == node.after->pods.end()) return std::nullopt;
+  const Readings* readings = known(node_of(*pod));
+  if (readings == nullptr) return std::nullopt;
+  const auto &before = readings->first().counters.pods, &now = readings->last().counters.pods;
+  auto after = now.find(pod->name);
+  if (after == now.end()) return std::nullopt;
+  auto then = before.find(pod->name);
   PodUse use{pod, {}};
   for (const auto& [name, counter] : after->second) {
     const UsageCounter* earlier = nullptr;
-    if (node.before) {
-      auto p = node.before->pods.find(pod->name);
-      if (p != node.before->pods.end()) {
-        auto c = p->second.find(name);
-        if (c != p->second.end()) earlier = &c->second;
-      }
+    if (then != before.end()) {
+      auto c = then->second.find(name);
+      if (c != then->second.end()) earlier = &c->second;
     }
     auto rate = usage_rate(earlier, counter);
     if (!rate) return std::nullopt;  // what is known of a pod in part is not told
@@ -151,12 +168,14 @@ void NodeMetrics::measure(const std::vector<std::string>& nodes, std::function<v
 void NodeMetrics::refresh(const std::string& name, std::function<void()> done) {
   Node& node = nodes_[name];
   bool busy = !node.waiting.empty();
-  int64_t age_ms = clock_.monotonic_ms() - node.read_ms;
-  bool fresh = node.before && node.after && age_ms < kFreshMs;
+  Readings& readings = node.readings;
+  int64_t now_ms = clock_.monotonic_ms();
+  bool fresh = node.answers && readings.has_window() && now_ms - readings.last().ms < kFreshMs;
   if (!busy && fresh) return done();
   node.waiting.push_back(std::move(done));
   if (busy) return;
-  node.first = !node.after || age_ms < kFreshMs || age_ms > kMostWindowMs;
+  if (!readings.empty() && now_ms - readings.last().ms > kMostIdleMs) readings.clear();
+  node.second = false;
   if (!node.timer) node.timer = clock_.timer([this, name] { due(name); });
   read(name);
 }
@@ -191,15 +210,11 @@ void NodeMetrics::answered(const std::string& name, const Result<std::string>& t
   node.asked = false;
   // Destroyed later: this may be its own call.
   if (node.reading) clock_.defer([old = std::shared_ptr(std::move(node.reading))] {});
-  if (!text.ok()) {
-    node.before.reset();
-    node.after.reset();
-    return finish(name);
-  }
-  node.before = node.first ? std::nullopt : std::exchange(node.after, std::nullopt);
-  node.after = parse_resource_metrics(*text);
-  node.read_ms = clock_.monotonic_ms();
-  if (!std::exchange(node.first, false)) return finish(name);
+  node.answers = text.ok();
+  if (!text.ok()) return finish(name);
+  node.readings.add(clock_.monotonic_ms(), parse_resource_metrics(*text));
+  bool enough = node.readings.window_ms() >= kWindowMs;
+  if (enough || std::exchange(node.second, true)) return finish(name);
   node.timer->start(kWindowMs);
 }
 

@@ -1,12 +1,16 @@
 // What nodes and pods use now: nodes are asked when somebody wants to know, and only then.
 //
-// A rate takes two readings. Where the last one is not older than a minute, one more is taken; else
-// two, a second apart. A reading less than a second old is good for all who ask meanwhile.
+// A rate takes two readings. Where there is one that is not older than a minute, one more is taken;
+// else two, a second apart. A reading less than a second old is good for all who ask meanwhile.
 //
 //   idle -> first reading -> (a second) -> second reading -> idle
 //        -> reading ---------------------------------------> idle
 //
-// A node that does not answer in time has no metrics. Loop thread.
+// However often and by whomever a node is asked, rates are over some fifteen seconds once it has
+// been followed that long: of earlier readings a few are kept, none much nearer to the next than
+// five seconds, and the newest of them that is old enough is where the window begins.
+//
+// A node that does not answer in time has no metrics then. Loop thread.
 #pragma once
 
 #include <functional>
@@ -34,6 +38,27 @@ struct UsageRate {
 // Null when that cannot be said (yet). `before` may be null, or of what ran earlier under the name:
 // the window begins then when this one started. Pure.
 std::optional<UsageRate> usage_rate(const UsageCounter* before, const UsageCounter& after);
+
+// What a node has said, oldest first: windows go from the first reading to the last. Pure.
+class Readings {
+ public:
+  struct Reading {
+    int64_t ms = 0;
+    NodeCounters counters;
+  };
+  // `ms` never goes back. Drops what no later window will begin with; of a machine that has started
+  // again, all before that.
+  void add(int64_t ms, NodeCounters counters);
+  void clear() { readings_.clear(); }
+  bool empty() const { return readings_.empty(); }
+  bool has_window() const { return readings_.size() > 1; }
+  int64_t window_ms() const { return empty() ? 0 : last().ms - first().ms; }
+  const Reading& first() const { return readings_.front(); }
+  const Reading& last() const { return readings_.back(); }
+
+ private:
+  std::vector<Reading> readings_;
+};
 
 // How nodes are asked.
 class NodeReader {
@@ -73,12 +98,12 @@ class NodeMetrics final : public MetricsSource {
 
  private:
   struct Node {
-    std::optional<NodeCounters> before, after;
-    int64_t read_ms = 0;  // `after`
+    Readings readings;
+    bool answers = false;  // the last time it was asked
     std::unique_ptr<NodeReader::Reading> reading;
     std::unique_ptr<Timer> timer;  // of the wait for an answer, or between two readings
     bool asked = false;            // an answer is awaited
-    bool first = false;            // of two readings
+    bool second = false;           // of two readings
     std::vector<std::function<void()>> waiting;
   };
   void measure(const std::vector<std::string>& nodes, std::function<void()> done);
@@ -87,6 +112,7 @@ class NodeMetrics final : public MetricsSource {
   void due(const std::string& name);
   void answered(const std::string& name, const Result<std::string>& text);
   void finish(const std::string& name);
+  const Readings* known(const std::string& node) const;  // null: no window
   std::optional<PodUse> use_of(const ObjectRef& pod) const;
 
   const Cache& cache_;

@@ -64,6 +64,45 @@ TEST_CASE("a rate is of the time between two readings, or since the start") {
   CHECK_FALSE(usage_rate(nullptr, half));
 }
 
+TEST_CASE("a window is some fifteen seconds, however often a node is asked") {
+  auto check = [](const std::vector<int64_t>& asked_ms, int64_t window_ms) {
+    Readings readings;
+    for (int64_t ms : asked_ms) {
+      NodeCounters c;
+      c.node.cpu_seconds = static_cast<double>(ms) / 1000;
+      readings.add(ms, c);
+    }
+    CHECK(readings.last().ms == asked_ms.back());
+    CHECK(readings.window_ms() == window_ms);
+  };
+  check({0}, 0);
+  check({0, 1000}, 1000);
+  check({0, 1000, 2000}, 2000);
+  check({0, 1000, 15000}, 15000);
+  check({0, 1000, 16000, 31000, 46000}, 15000);
+  check({0, 15000, 29995, 45000}, 15005);
+  check({0, 15000, 16000, 17000}, 17000);  // somebody else in between
+  check({0, 15000, 16000, 17000, 30000, 30500}, 15500);
+  check({0, 4000, 8000, 12000, 16000, 20000}, 20000);
+  check({0, 4000, 8000, 12000, 16000, 20000, 24000}, 16000);
+  for (int64_t step : {500, 1000, 2000, 3000, 7000, 14000, 15000, 20000, 50000}) {
+    Readings readings;
+    for (int64_t ms = 0; ms < 300000; ms += step) {
+      readings.add(ms, {});
+      CHECK(readings.window_ms() >= std::min<int64_t>(ms, 14000));
+      CHECK(readings.window_ms() < std::max<int64_t>(24000, 2 * step));
+    }
+  }
+  // The machine has started again.
+  Readings readings;
+  NodeCounters c;
+  for (double used : {500.0, 515.0, 3.0}) {
+    c.node.cpu_seconds = used;
+    readings.add(1000 * static_cast<int64_t>(used), c);
+  }
+  CHECK_FALSE(readings.has_window());
+}
+
 TEST_CASE("the objects that tell of it") {
   auto pod = std::make_shared<Object>();
   pod->name = {"n", "p"};
