@@ -101,7 +101,8 @@ FlagSet server_flags(ServerOptions& o) {
   f.boolean("disable-load-balancer", o.disable_load_balancer,
             "services of type LoadBalancer are for another to serve");
   f.boolean("disable-local-storage", o.disable_local_storage,
-            "no StorageClass local-path, whose volumes are directories of nodes");
+            "no StorageClass local-path, whose volumes are directories of nodes; those that there "
+            "are stay, and can be deleted");
   f.boolean("disable-metrics-server", o.disable_metrics_server,
             "no metrics.k8s.io: what nodes and pods use is not asked for");
   node_flags(f, o);

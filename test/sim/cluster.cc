@@ -181,6 +181,7 @@ void Cluster::start() {
   options.root_ca_pem = ca_.certificate;
   options.ca = ca_;
   options.metrics = metrics_;
+  options.local_storage = local_storage_;
   options.taken_ports = {6443};
   options.taken_udp_ports = {8472};
   host_ = server::make_controllers(context, std::move(options));

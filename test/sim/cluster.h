@@ -39,6 +39,8 @@ class Cluster {
   void set_faults(Faults faults) { faults_ = faults; }
   // What the autoscaler hears, from the next start on.
   void set_metrics(server::MetricsSource* metrics) { metrics_ = metrics; }
+  // Whether local volumes are provisioned, from the next start on.
+  void set_local_storage(bool provisioned) { local_storage_ = provisioned; }
   const net::KeyPair& ca() const { return ca_; }
 
   void add_node(const std::string& name, const std::string& cpu = "4",
@@ -78,6 +80,7 @@ class Cluster {
   Faults faults_;
   net::KeyPair ca_;
   server::MetricsSource* metrics_ = nullptr;
+  bool local_storage_ = true;
   std::vector<std::string> node_names_;
   std::unique_ptr<Timer> heartbeat_;
   std::unique_ptr<kv::MemoryStore> store_;

@@ -151,6 +151,25 @@ TEST_CASE("the volume of a node that is no more goes with its object") {
   CHECK(c.eventually([&] { return c.get(kVolumes, {"", volume}).is_null(); }));
 }
 
+TEST_CASE("without a provisioner, volumes from before can be deleted still") {
+  Disks c;
+  std::string volume = c.use("data");
+  c.set_local_storage(false);
+  c.restart();
+  c.leave("data");
+  REQUIRE(c.waits_for_its_node(volume));
+  REQUIRE(c.patch(kVolumes, {"", volume}, R"({"metadata":{"finalizers":null}})").ok());
+  CHECK(c.eventually([&] { return c.get(kVolumes, {"", volume}).is_null(); }));
+  // None are made any more, and the class does not come back.
+  REQUIRE(c.create(kClaims, "default", claim("more")).ok());
+  REQUIRE(c.create(kPods, "default", user_of("more")).ok());
+  CHECK_FALSE(c.eventually([&] { return c.list(kVolumes, "").size() > 0; }));
+  REQUIRE(c.remove(kStorageClasses, {"", "local-path"}).ok());
+  c.restart();
+  c.clock.run_for(1000);
+  CHECK(c.get(kStorageClasses, {"", "local-path"}).is_null());
+}
+
 TEST_CASE("what a directory cannot be is said once it is asked for") {
   Disks c;
   REQUIRE(c.create(kClaims, "default", claim("many", "", "ReadWriteMany")).ok());

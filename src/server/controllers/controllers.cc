@@ -68,7 +68,7 @@ std::unique_ptr<ControllerHost> make_controllers(const ControllerContext& contex
     host->add(std::make_unique<LoadBalancerController>(context, options.taken_ports,
                                                        options.taken_udp_ports));
   }
-  if (options.local_storage) host->add(std::make_unique<LocalStorageController>(context));
+  host->add(std::make_unique<LocalStorageController>(context, options.local_storage));
   if (options.tokens != nullptr) {
     host->add(
         std::make_unique<TokenSecretController>(context, *options.tokens, options.root_ca_pem));

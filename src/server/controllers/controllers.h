@@ -27,7 +27,7 @@ struct ControllersOptions {
   int node_cidr_bits_v4 = 24, node_cidr_bits_v6 = 64;
   int64_t node_grace_ms = kNodeGraceMs;
   bool load_balancer = true;         // services of that type are ours to serve
-  bool local_storage = true;         // volumes that are directories of nodes, and their class
+  bool local_storage = true;         // new volumes that are directories of nodes, and their class
   std::vector<int64_t> taken_ports;  // TCP ports of nodes that no load balancer may have
   std::vector<int64_t> taken_udp_ports;
 };

@@ -112,16 +112,17 @@ Value local_volume(const Value& claim, const Value& storage_class, const Value& 
   return Value::object({{"metadata", std::move(meta)}, {"spec", std::move(spec)}});
 }
 
-LocalStorageController::LocalStorageController(const ControllerContext& context)
-    : Controller(context, kLocalProvisioner) {}
+LocalStorageController::LocalStorageController(const ControllerContext& context, bool provisions)
+    : Controller(context, kLocalProvisioner), provisions_(provisions) {}
 
 std::vector<GroupResource> LocalStorageController::watches() const {
+  if (!provisions_) return {kVolumes.key(), kNodes.key()};
   return {kVolumes.key(), kClaims.key(), kStorageClasses.key(), kNodes.key()};
 }
 
 void LocalStorageController::on_started() {
   started_ = true;
-  if (context_.get(kStorageClasses, {"", kClassName}) != nullptr) return;
+  if (!provisions_ || context_.get(kStorageClasses, {"", kClassName}) != nullptr) return;
   bool another = false;
   context_.cache.for_each(kStorageClasses.key(), "", [&](const ObjectRef& object) {
     json::Value value = api::decode(*object);
@@ -156,15 +157,19 @@ void LocalStorageController::on_change(const GroupResource& resource, const Obje
     return api::decode(*node)["metadata"]["annotations"][kLocalStoragePathAnnotation].text();
   };
   if (is_node && object != nullptr && previous != nullptr && path(object) == path(previous)) return;
-  context_.cache.for_each(kClaims.key(), "", [&](const ObjectRef& claim) {
-    bool asks = claim->json.find(kProvisioner) != std::string::npos;
-    if (asks && api::decode(*claim)["spec"]["volumeName"].empty()) enqueue(claim->name);
-    return true;
-  });
+  if (provisions_) enqueue_claims();
   if (!is_node || object != nullptr) return;
   context_.cache.for_each(kVolumes.key(), "", [&](const ObjectRef& volume) {
     const std::string* node = volume->label(kLocalStorageNodeLabel);
     if (node != nullptr && *node == any->name.name) enqueue(volume->name);
+    return true;
+  });
+}
+
+void LocalStorageController::enqueue_claims() {
+  context_.cache.for_each(kClaims.key(), "", [&](const ObjectRef& claim) {
+    bool asks = claim->json.find(kProvisioner) != std::string::npos;
+    if (asks && api::decode(*claim)["spec"]["volumeName"].empty()) enqueue(claim->name);
     return true;
   });
 }

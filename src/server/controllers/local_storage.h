@@ -10,6 +10,9 @@
 // Also makes the default StorageClass at each start, unless one of its name is there: what users
 // change of it stays, and where another class is the default, it is made without being one.
 //
+// Where nothing is to be provisioned, there is no class and no claim is looked at; volumes that
+// were made before go as ever.
+//
 // One queue for both kinds: a key without namespace is a volume's. Loop thread.
 #pragma once
 
@@ -29,7 +32,7 @@ json::Value local_volume(const json::Value& claim, const json::Value& storage_cl
 
 class LocalStorageController final : public Controller {
  public:
-  explicit LocalStorageController(const ControllerContext& context);
+  LocalStorageController(const ControllerContext& context, bool provisions);
   std::vector<GroupResource> watches() const override;
   void on_change(const GroupResource& resource, const ObjectRef& previous,
                  const ObjectRef& object) override;
@@ -37,10 +40,12 @@ class LocalStorageController final : public Controller {
   void on_started() override;
 
  private:
+  void enqueue_claims();
   void provision(const PassRef& pass, const json::Value& claim);
   void schedule_again(const PassRef& pass, const json::Value& claim);
   void reclaim(const PassRef& pass, const json::Value& volume);
 
+  bool provisions_;
   bool started_ = false;  // every claim has been told
 };
 
