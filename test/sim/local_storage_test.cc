@@ -148,7 +148,26 @@ TEST_CASE("the volume of a node that is no more goes with its object") {
   REQUIRE(c.waits_for_its_node(volume));
   c.silence(node);
   REQUIRE(c.remove(kNodes, {"", node}).ok());
-  CHECK(c.eventually([&] { return c.get(kVolumes, {"", volume}).is_null(); }));
+  CHECK_FALSE(c.eventually([&] { return c.get(kVolumes, {"", volume}).is_null(); }, 290000));
+  CHECK(c.eventually([&] { return c.get(kVolumes, {"", volume}).is_null(); }, 20000));
+}
+
+TEST_CASE("a node that is deleted and joins again removes its directories") {
+  Disks c;
+  std::string volume = c.use("data");
+  json::Value there = c.volume_of("data");
+  std::string node = there["metadata"]["labels"]["knarr.io/local-storage-node"].text();
+  c.leave("data");
+  REQUIRE(c.waits_for_its_node(volume));
+  for (int times = 0; times < 3; times++) {
+    c.silence(node);
+    REQUIRE(c.remove(kNodes, {"", node}).ok());
+    c.clock.run_for(240000);
+    REQUIRE(c.waits_for_its_node(volume));
+    c.add_node(node);
+    c.clock.run_for(240000);
+  }
+  CHECK(c.waits_for_its_node(volume));
 }
 
 TEST_CASE("without a provisioner, volumes from before can be deleted still") {

@@ -18,6 +18,7 @@ constexpr const char* kProvisioner = "volume.kubernetes.io/storage-provisioner";
 constexpr const char* kVolumeProtection = "kubernetes.io/pv-protection";
 constexpr const char* kHostname = "kubernetes.io/hostname";
 constexpr size_t kLongestName = 255;  // NAME_MAX
+constexpr int64_t kNodeGraceMs = 5 * 60 * 1000;
 
 bool is_ours(std::string_view provisioner) {
   return provisioner == kLocalProvisioner || provisioner == kLocalProvisionerAlias;
@@ -152,6 +153,7 @@ void LocalStorageController::on_change(const GroupResource& resource, const Obje
   }
   // A node's status changes often, its coming and going and its folder seldom.
   bool is_node = resource == kNodes.key();
+  if (is_node && object != nullptr) missing_since_.erase(object->name.name);
   if (is_node && !started_) return;  // each claim comes by itself
   auto path = [](const ObjectRef& node) {
     return api::decode(*node)["metadata"]["annotations"][kLocalStoragePathAnnotation].text();
@@ -235,6 +237,12 @@ void LocalStorageController::schedule_again(const PassRef& pass, const Value& cl
   pass->write(update_request(kClaims, changed));
 }
 
+int64_t LocalStorageController::grace_left_ms(const std::string& node) {
+  int64_t now_ms = context_.clock.monotonic_ms();
+  auto since = missing_since_.emplace(node, now_ms).first;
+  return since->second + kNodeGraceMs - now_ms;
+}
+
 void LocalStorageController::reclaim(const PassRef& pass, const Value& volume) {
   const Value& meta = volume["metadata"];
   if (!is_ours(meta["annotations"][kProvisionedBy].as_string())) return;
@@ -249,7 +257,11 @@ void LocalStorageController::reclaim(const PassRef& pass, const Value& volume) {
   bool protected_still = has_finalizer(volume, kVolumeProtection);
   if (protected_still || !has_finalizer(volume, kLocalStorageFinalizer)) return;
   std::string node = meta["labels"][kLocalStorageNodeLabel].text();
-  if (to_delete && context_.get(kNodes, {"", node}) != nullptr) return;  // the node does it
+  if (to_delete) {
+    if (context_.get(kNodes, {"", node}) != nullptr) return;  // the node does it
+    int64_t left_ms = grace_left_ms(node);
+    if (left_ms > 0) return pass->again_after_ms(left_ms);
+  }
   Value changed = volume;
   Value rest = Value::array();
   for (const Value& f : meta["finalizers"].elements()) {

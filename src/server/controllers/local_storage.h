@@ -5,7 +5,9 @@
 //   claim with a selected node -> PersistentVolume, reserved for it, with affinity to that node
 //   volume Released, policy Delete -> deleted; its finalizer keeps the object until the node has
 //     removed the directory (agent/local_storage.h)
-//   volume being deleted that is to be kept, or whose node is no more -> the finalizer goes here
+//   volume being deleted that is to be kept, or whose node has been missing for five minutes ->
+//     the finalizer goes here. A node that is deleted and joins again within these finds its
+//     volumes, and removes their directories; what comes back later keeps them
 //
 // Also makes the default StorageClass at each start, unless one of its name is there: what users
 // change of it stays, and where another class is the default, it is made without being one.
@@ -16,6 +18,7 @@
 // One queue for both kinds: a key without namespace is a volume's. Loop thread.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -45,8 +48,12 @@ class LocalStorageController final : public Controller {
   void schedule_again(const PassRef& pass, const json::Value& claim);
   void reclaim(const PassRef& pass, const json::Value& volume);
 
+  // How long yet the node may join again.
+  int64_t grace_left_ms(const std::string& node);
+
   bool provisions_;
-  bool started_ = false;  // every claim has been told
+  std::map<std::string, int64_t> missing_since_;  // by node, monotonic ms
+  bool started_ = false;                          // every claim has been told
 };
 
 }  // namespace knarr::server
