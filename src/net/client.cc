@@ -166,6 +166,7 @@ std::unique_ptr<Call> Client::upgrade(ClientRequest request, ResponseCallback do
 Result<void> Client::reload(const TlsConfig& tls) {
   ClientState& state = *impl_->state;
   TRY(make_client_tls(tls));
+  state.generation++;
   state.options.tls = tls;
   state.tls = state.tls_http1 = nullptr;
   TRY(state.prepare(true));

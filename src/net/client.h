@@ -89,7 +89,8 @@ class Client {
   // comes gathered then; method and body mean nothing.
   std::unique_ptr<Call> upgrade(ClientRequest request, ResponseCallback done);
 
-  // New connections use it; pooled ones carry what they carry to its end, and no more.
+  // New connections use it; pooled ones carry what they carry to its end, and no more. Those on
+  // their way are made anew.
   Result<void> reload(const TlsConfig& tls);
 
  private:

@@ -94,9 +94,10 @@ void ClientState::dial(const UserAttempt& attempt,
 void ClientState::place(const std::shared_ptr<UserAttempt>& attempt, bool fresh) {
   if (attempt->upgrade && attempt->request.protocol.empty()) {
     std::weak_ptr<UserAttempt> weak = attempt;
-    auto carry = [this, weak](Result<std::unique_ptr<Socket>> socket) {
+    auto carry = [this, weak, begun = generation](Result<std::unique_ptr<Socket>> socket) {
       auto a = weak.lock();
       if (!a || a->over) return;
+      if (begun != generation) return place(a, false);
       if (!socket.ok()) return a->on_error(socket.error());
       a->take(make_http1_client(std::move(*socket), turns, {})->carry(a));
     };
@@ -129,10 +130,12 @@ void ClientState::dial_for_pool(const UserAttempt& attempt) {
   pools[origin].dialing++;
   dial(
       attempt,
-      [this, origin](Result<std::unique_ptr<Socket>> socket) {
+      [this, origin, begun = generation](Result<std::unique_ptr<Socket>> socket) {
+        // Who waited for an older one's connection waits for another since.
+        if (begun != generation) return;
         auto keep = shared_from_this();
         Pool& pool = pools[origin];
-        if (pool.dialing > 0) pool.dialing--;  // 0: begun before a reload
+        pool.dialing--;
         if (socket.ok()) {
           connected(origin, std::move(*socket));
           return serve_waiting(origin);

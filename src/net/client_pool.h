@@ -36,7 +36,8 @@ struct ClientState : std::enable_shared_from_this<ClientState> {
   std::vector<std::shared_ptr<ClientConnection>> retired;  // carry their last calls
   std::unique_ptr<Timer> idle_timer;
   bool ended = false;
-  Splices dialed;  // streams of the dialer's that are no sockets
+  int generation = 0;  // of the TLS configuration: what was dialed with an older one is not used
+  Splices dialed;      // streams of the dialer's that are no sockets
 
   struct Connecting;
   std::map<Connecting*, std::shared_ptr<Connecting>> connecting;

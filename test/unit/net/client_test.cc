@@ -266,6 +266,31 @@ TEST_CASE("what the client's certificate says") {
   }
 }
 
+TEST_CASE("a connection that is on its way when the certificate changes is not used") {
+  for (const Mode& mode : {kModes[2], kModes[3]}) {
+    INFO(mode.name);
+    std::vector<std::string> seen;
+    Fixture f(mode, [&](const ExchangePtr& exchange) {
+      const auto& shown = exchange->request.connection->certificate;
+      seen.push_back(shown ? shown->common_name : "nobody");
+      exchange->respond(200, {}, "");
+    });
+    TlsConfig tls = f.options.tls;
+    tls.cert_pem = test_certificates().client_cert;
+    tls.key_pem = test_certificates().client_key;
+    int answers = 0;
+    auto count = [&](const Result<Response>& r) { answers += r.ok() ? 1 : 100; };
+    ClientRequest request;
+    request.url = f.origin + "/";
+    auto fetched = f.client->fetch(request, count);
+    auto upgraded = f.client->upgrade(request, count);
+    REQUIRE(f.client->reload(tls).ok());
+    REQUIRE(f.loop.run_until([&] { return answers >= 2; }, 5000));
+    CHECK(answers == 2);
+    CHECK(seen == std::vector<std::string>(2, "jane"));
+  }
+}
+
 TEST_CASE("a client believes only whom it was told to, by the name it asked for") {
   Fixture f(kModes[3], echo);
   TlsConfig tls = f.options.tls;
