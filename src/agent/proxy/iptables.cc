@@ -58,16 +58,43 @@ Result<int> restore(const std::string& text, bool v6) {
   return result.pid;
 }
 
+// Table nat cannot refuse: it marks, and these come first of all that filters. The mark is three
+// bits together, since others use some of them for sockets of their own. A reset, unlike a message
+// of ICMP, is never too frequent, and heard even while connect(2) is about to send.
+void add_refusals(const IptablesOptions& options, RuleSet& rules) {
+  const std::string& prefix = options.prefix;
+  uint32_t silent = 1U << options.masquerade_bit;
+  uint32_t refused = 1U << options.refusal_bit | 1U << options.policy_bit;
+  auto mark = [mask = refused | silent](uint32_t bits) {
+    return fmt::format("{:#x}/{:#x}", bits, mask);
+  };
+  std::string chain = prefix + "-REFUSED";
+  for (auto [name, bits] : {std::pair("-REJECT", refused), std::pair("-DROP", refused | silent)}) {
+    rules.rule("nat", prefix + name, "-j MARK --set-xmark " + mark(bits));
+    rules.rule("nat", prefix + name, "-j ACCEPT");
+  }
+  rules.rule("filter", chain, fmt::format("-m mark --mark {} -j DROP", mark(refused | silent)));
+  rules.rule("filter", chain, fmt::format("-m mark ! --mark {} -j RETURN", mark(refused)));
+  rules.rule("filter", chain, "-p tcp -j REJECT --reject-with tcp-reset");
+  rules.rule("filter", chain, "-j REJECT");
+  for (const char* hook : {"INPUT", "FORWARD", "OUTPUT"}) {
+    rules.jump("filter", hook,
+               "-m conntrack --ctstate NEW " + comment("knarr refusals") + " -j " + chain);
+  }
+}
+
 // The mark is taken off, so that a packet which meets POSTROUTING again (IPsec) is not masqueraded
 // twice.
-RuleSet base_rules(const std::string& prefix, const std::string& mark, const std::string& bit) {
+RuleSet base_rules(const IptablesOptions& options, const std::string& mark) {
+  const std::string& prefix = options.prefix;
   RuleSet rules;
   rules.rule("nat", prefix + "-MARK-MASQ", "-j MARK --set-xmark " + mark);
   std::string chain = prefix + "-POSTROUTING";
   rules.rule("nat", chain, fmt::format("-m mark ! --mark {} -j RETURN", mark));
-  rules.rule("nat", chain, fmt::format("-j MARK --xor-mark {}", bit));
+  rules.rule("nat", chain, fmt::format("-j MARK --xor-mark {:#x}", 1U << options.masquerade_bit));
   rules.rule("nat", chain, "-j MASQUERADE --random-fully");
   rules.jump("nat", "POSTROUTING", comment("knarr masquerading") + " -j " + chain);
+  add_refusals(options, rules);
   return rules;
 }
 
@@ -93,9 +120,7 @@ Iptables::Iptables(base::Loop& loop, IptablesOptions options)
     base::log(base::Level::kInfo, "proxy", "removed rules come back late: {}",
               listening.error().message);
   }
-  std::string bit = fmt::format("{:#x}", 1U << options_.masquerade_bit);
-  book_.put({static_cast<int>(RulePart::kBase), ""},
-            base_rules(options_.prefix, masquerade_mark(), bit));
+  book_.put({static_cast<int>(RulePart::kBase), ""}, base_rules(options_, masquerade_mark()));
 }
 
 Iptables::~Iptables() = default;

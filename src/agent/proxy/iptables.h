@@ -40,6 +40,7 @@ struct IptablesOptions {
   std::set<RulePart> expected = {RulePart::kServices, RulePart::kNetwork};
   int policy_bit = 15;  // of the packet mark
   bool v6 = false;
+  int refusal_bit = 12;  // of the packet mark
 };
 
 class Iptables {
@@ -54,6 +55,9 @@ class Iptables {
   // "0x4000/0x4000", as in "-m mark --mark"
   std::string masquerade_mark() const;
   std::string policy_mark() const;  // of what a network policy lets pass
+  // Chains of table nat for first packets that nobody is to get: "<prefix>-REJECT" tells who sent
+  // it, "<prefix>-DROP" does not. Table nat decides it alone, so that no packet finds an address
+  // neither translated nor refused while rules change: tables are changed one after the other.
 
   // Replaces the rules of a part that is one piece. `done` comes when the kernel has them (an
   // error: it has not, and they will be tried again).

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "agent/proxy/service_endpoints.h"
@@ -16,7 +17,7 @@ namespace {
 // What stands where no backend can be chosen, and why.
 struct Refusal {
   std::string why;
-  const char* action = nullptr;  // null: there are backends
+  const char* chain = nullptr;  // null: there are backends
 };
 
 class Renderer {
@@ -76,21 +77,9 @@ class Renderer {
   // The chains that are always there, and how packets come to them.
   void frame() {
     for (const char* name : {"SERVICES", "NODEPORTS"}) rules_.chain("nat", chain(name));
-    for (const char* name : {"SERVICES", "EXTERNAL", "FIREWALL", "FORWARD"}) {
-      rules_.chain("filter", chain(name));
-    }
     std::string portals = comment("knarr services") + " -j " + chain("SERVICES");
     rules_.jump("nat", "PREROUTING", portals);
     rules_.jump("nat", "OUTPUT", portals);
-    auto from = [this](const char* hook, const char* name, const char* what) {
-      rules_.jump("filter", hook,
-                  "-m conntrack --ctstate NEW " + comment(what) + " -j " + chain(name));
-    };
-    for (const char* hook : {"INPUT", "FORWARD", "OUTPUT"}) {
-      from(hook, "FIREWALL", "knarr load balancer sources");
-    }
-    for (const char* hook : {"FORWARD", "OUTPUT"}) from(hook, "SERVICES", "knarr services");
-    for (const char* hook : {"INPUT", "FORWARD"}) from(hook, "EXTERNAL", "knarr outside services");
     rules_.jump("filter", "FORWARD", comment("knarr forwarding") + " -j " + chain("FORWARD"));
     filter(chain("FORWARD"), "-m conntrack --ctstate INVALID -j DROP");
     filter(chain("FORWARD"), comment("knarr forwarding") + " -m mark --mark " +
@@ -125,9 +114,9 @@ class Renderer {
     for (const std::string& ip : c.service.cluster_ips) {
       if (!fits(ip) || config_.answered_here.count(ip) > 0) continue;
       std::string to = fmt::format("-d {} {}", host(ip), c.match);
-      if (refused.action != nullptr) {
-        filter(chain("SERVICES"),
-               fmt::format("{} {} -j {}", to, comment(refused.why), refused.action));
+      if (refused.chain != nullptr) {
+        nat(services_chain(ip),
+            fmt::format("{} {} -j {}", to, comment(refused.why), chain(refused.chain)));
         continue;
       }
       const std::string& inside = inside_chain(c);
@@ -183,10 +172,8 @@ class Renderer {
     for (const std::string& ip : balancer_ips(c.service)) addresses.push_back(ip);
     if (addresses.empty() && c.port.node_port == 0) return;
     Refusal refused = refusal(c, c.service.external_local);
-    if (refused.action != nullptr) refuse_outside(c, addresses, refused);
-    // Without local endpoints those of others are still for pods and for this node itself.
-    if (c.backends.cluster.empty()) return;
-    add_external_chain(c);
+    if (c.backends.cluster.empty()) return refuse_outside(c, addresses, refused);
+    add_external_chain(c, refused);
     for (const std::string& ip : c.service.external_ips) {
       if (!fits(ip)) continue;
       nat(chain("SERVICES"), fmt::format("-d {} {} {} -j {}", host(ip), c.match,
@@ -206,14 +193,11 @@ class Renderer {
 
   void refuse_outside(const PortContext& c, const std::vector<std::string>& addresses,
                       const Refusal& refused) {
+    std::string how = comment(refused.why) + " -j " + chain(refused.chain);
     for (const std::string& ip : addresses) {
-      filter(chain("EXTERNAL"), fmt::format("-d {} {} {} -j {}", host(ip), c.match,
-                                            comment(refused.why), refused.action));
+      nat(chain("SERVICES"), fmt::format("-d {} {} {}", host(ip), c.match, how));
     }
-    if (c.port.node_port != 0) {
-      filter(chain("EXTERNAL"), fmt::format("{} {} -m addrtype --dst-type LOCAL -j {}",
-                                            node_match(c), comment(refused.why), refused.action));
-    }
+    if (c.port.node_port != 0) nat(chain("NODEPORTS"), node_match(c) + " " + how);
   }
 
   std::set<std::string> balancer_ips(const ServiceView& service) const {
@@ -227,8 +211,7 @@ class Renderer {
     return out;
   }
 
-  // With source ranges a load balancer's address leads through a chain that lets the ranges pass;
-  // what is left was not translated, and is dropped by the filter.
+  // With source ranges a load balancer's address leads through a chain that lets the ranges pass.
   void add_load_balancer(const PortContext& c) {
     std::vector<std::string> ranges;
     for (const std::string& range : c.service.source_ranges) {
@@ -244,20 +227,19 @@ class Renderer {
       std::string to =
           fmt::format("-d {} {} {}", host(ip), c.match, comment(c.id + " load balancer IP"));
       nat(chain("SERVICES"), to + " -j " + (limited ? firewall : c.external_chain));
-      if (!limited) continue;
-      filter(chain("FIREWALL"), to + " -j DROP");
-      if (made) continue;
-      made = true;
+      if (!limited || std::exchange(made, true)) continue;
       rules_.chain("nat", firewall);
       for (const std::string& range : ranges) {
         nat(firewall, fmt::format("-s {} -j {}", range, c.external_chain));
       }
+      nat(firewall, "-j " + chain("DROP"));
     }
   }
 
   // From outside: policy Cluster may leave this node again, so the answer has to come back through
-  // it. Policy Local keeps the client's address; pods and this node itself have all endpoints.
-  void add_external_chain(PortContext& c) {
+  // it. Policy Local keeps the client's address; pods and this node itself have all endpoints, also
+  // where there is none for others.
+  void add_external_chain(PortContext& c, const Refusal& refused) {
     rules_.chain("nat", c.external_chain);
     if (!c.service.external_local) {
       nat(c.external_chain, comment(c.id + " from outside") + " -j " + chain("MARK-MASQ"));
@@ -272,7 +254,9 @@ class Renderer {
       nat(c.external_chain, fmt::format("{} -m addrtype --src-type LOCAL -j {}",
                                         comment(c.id + " from this node"), target));
     }
-    if (!c.backends.local.empty()) nat(c.external_chain, "-j " + local_backends(c));
+    nat(c.external_chain, refused.chain == nullptr
+                              ? "-j " + local_backends(c)
+                              : comment(refused.why) + " -j " + chain(refused.chain));
   }
 
   const std::string& inside_chain(PortContext& c) {

@@ -8,7 +8,8 @@
 //           With more than kMostInOneChain cluster IPs SERVICES leads to those through NET-x, one
 //           for each 256 addresses: fewer rules for a packet to pass, fewer to write when a service
 //           comes or goes.
-//   filter: SERVICES and EXTERNAL refuse what has no endpoints, FORWARD lets pass what was chosen
+//           Instead of endpoints that are not there: REJECT or DROP (iptables.h).
+//   filter: FORWARD lets pass what was chosen
 #pragma once
 
 #include <map>

@@ -1,6 +1,9 @@
 // Packets from outside to services on a node, through real rules: who is let in, whose address the
 // pod sees, which endpoint answers. By iptables-nft and by iptables-legacy.
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <thread>
 
 #include "agent/network/bridge_network.h"
 #include "agent/network/routes.h"
@@ -106,6 +109,30 @@ struct ServiceNode {
     });
     CHECK(loop.run_until([&] { return done; }, kLimitMs));
   }
+  // How many milliseconds an attempt takes at the most, while `work` goes on.
+  int64_t longest_attempt(const std::string& address, const std::function<void()>& work) {
+    std::atomic<bool> over = false;
+    std::atomic<int64_t> longest = 0;
+    auto ask = [&] {
+      while (!over) {
+        auto began = std::chrono::steady_clock::now();
+        static_cast<void>(connects(address, 80, 3000));
+        std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
+        longest = std::max<int64_t>(longest, static_cast<int64_t>(took.count()));
+        poll(nullptr, 0, 1);  // ports are few
+      }
+    };
+    auto answer = [&] {
+      while (!over) accepted_from(at_a, 10);
+    };
+    std::thread from_host(ask), from_pod([&] { b.inside(ask); }), answering(answer);
+    work();
+    over = true;
+    for (std::thread* thread : {&from_host, &from_pod, &answering}) thread->join();
+    while (!accepted_from(at_a, 0).empty()) {
+    }
+    return longest;
+  }
   // "a:10.42.0.1": which pod was reached, and as whom; "none".
   std::string ask(const FakePod* from, const std::string& address, uint16_t port) {
     bool ok = false;
@@ -177,6 +204,11 @@ void services_from_outside() {
   for (int i = 0; i < 6; i++) CHECK(node.ask(outside, kNode, 30080) == first);
   node.service("", "{}", "", "");
   CHECK(node.ask(outside, kNode, 30080) == "none");
+
+  // Nobody has to send twice as endpoints come and go: neither lost nor a refusal unheard of.
+  CHECK(node.longest_attempt("10.43.1.1", [&] {
+    for (int i = 0; i < 10; i++) node.service("", "{}", i % 2 == 0 ? "n1" : "", "");
+  }) < 900);
   REQUIRE(remove_rules("KT").ok());
   REQUIRE(remove_bridge_network(ServiceNode::options(folder.path())).ok());
 }
