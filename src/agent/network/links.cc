@@ -68,9 +68,14 @@ Result<void> set_up_inside(const PodLink& link, const std::vector<PodAddress>& a
   if (loopback) TRY(set_link_up(netlink, loopback->index));
   TRY_ASSIGN(auto eth, find_link(netlink, kPodInterface));
   if (!eth) return make_error(Code::kNotFound, "no eth0 in " + link.netns);
+  no_link_local(netlink, eth->index);
   TRY(set_link_up(netlink, eth->index));
+  const std::string bridge_mac = mac_of(addresses.front().gateway);
   for (const auto& [address, gateway] : addresses) {
     TRY(add_address(netlink, eth->index, {address, address.bits()}));
+    if (address.v6) {
+      TRY(set_entry(netlink, EntryKind::kNeighbour, eth->index, {bridge_mac, gateway}));
+    }
     TRY(set_route(netlink, {{gateway, gateway.bits()}, eth->index, {}, {}}));
     api::Cidr everywhere;
     everywhere.address.v6 = address.v6;
@@ -118,6 +123,15 @@ Result<int> choose_mtu(Netlink& netlink, const BridgeConfig& config) {
   return underlay.mtu - config.mtu_overhead;
 }
 
+// Of pods that are there from before.
+Result<void> set_pod_ports(Netlink& netlink, int bridge) {
+  TRY_ASSIGN(std::vector<LinkInfo> links, list_links(netlink));
+  for (const LinkInfo& link : links) {
+    if (link.master == bridge && is_pod_link(link.name)) TRY(set_pod_port(netlink, link.index));
+  }
+  return {};
+}
+
 bool any_v6(const std::vector<api::Cidr>& addresses) {
   for (const api::Cidr& a : addresses) {
     if (a.address.v6) return true;
@@ -153,6 +167,7 @@ Result<void> BridgeLinks::ensure(const BridgeConfig& config) {
   TRY_ASSIGN(int bridge,
              create_bridge(netlink, config.name, mac_of(addresses[0].address), state_->mtu));
   state_->bridge = bridge;
+  TRY(set_pod_ports(netlink, bridge));
   TRY(bridge_settings(config.name, config.state_dir, any_v6(addresses)));
   const std::vector<api::Cidr> gateways = addresses;
   for (const std::string& text : config.host_addresses) {
@@ -204,7 +219,7 @@ Result<void> BridgeLinks::attach_to_bridge(const PodLink& link) {
   }
   TRY(std::move(made));
   TRY_ASSIGN(auto port, find_link(netlink, pair.name));
-  if (port) TRY(set_hairpin(netlink, port->index));
+  if (port) TRY(set_pod_port(netlink, port->index));
   auto inside = set_up_inside(link, addresses, target.get());
   if (inside.ok()) inside = set_neighbours(netlink, state_->bridge, addresses, pair.peer_mac);
   if (!inside.ok()) {

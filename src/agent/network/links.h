@@ -4,7 +4,8 @@
 // A pod has its address as a /32 and the bridge's as its only neighbour: all it sends is routed by
 // the host, even to a pod on the same bridge. So connection tracking sees both directions of every
 // flow, and services work without the br_netfilter module. Pods take no ICMP redirects, which would
-// undo it. With IPv6 the bridge has its pods as permanent neighbours.
+// undo it. With IPv6 the bridge has its pods as permanent neighbours, and they have it; they have
+// no link-local addresses, and broadcasts of theirs reach the bridge alone: what no policy sees.
 #pragma once
 
 #include <memory>

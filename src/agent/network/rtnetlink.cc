@@ -51,6 +51,8 @@ NetlinkMessage address_message(uint16_t type, uint16_t flags, int index, const a
 
 }  // namespace
 
+unsigned link_index(const std::string& name) { return if_nametoindex(name.c_str()); }
+
 Result<std::vector<LinkInfo>> list_links(Netlink& netlink) {
   NetlinkMessage message(RTM_GETLINK, NLM_F_DUMP, link_header(0, 0));
   TRY_ASSIGN(std::vector<std::string> answers, netlink.query(std::move(message), "list links"));
@@ -64,7 +66,7 @@ Result<std::optional<LinkInfo>> find_link(Netlink& netlink, const std::string& n
   message.put_text(IFLA_IFNAME, name);
   auto answers = netlink.query(std::move(message), "look for link " + name);
   if (!answers.ok() || answers->empty()) {
-    if (!answers.ok() && if_nametoindex(name.c_str()) != 0) return answers.error();
+    if (!answers.ok() && link_index(name) != 0) return answers.error();
     return std::optional<LinkInfo>();
   }
   return std::optional<LinkInfo>(read_link(answers->front()));
@@ -135,14 +137,16 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
   return netlink.request(std::move(message), "make veth pair " + pair.name, refused);
 }
 
-Result<void> set_hairpin(Netlink& netlink, int index) {
+Result<void> set_pod_port(Netlink& netlink, int index) {
   ifinfomsg header = link_header(index, 0);
   header.ifi_family = AF_BRIDGE;
   NetlinkMessage message(RTM_SETLINK, 0, header);
   size_t port = message.begin(IFLA_PROTINFO | NLA_F_NESTED);
   message.put_u8(IFLA_BRPORT_MODE, 1);
+  message.put_u8(IFLA_BRPORT_MCAST_FLOOD, 0);
+  message.put_u8(IFLA_BRPORT_BCAST_FLOOD, 0);
   message.end(port);
-  return netlink.request(std::move(message), "set hairpin mode of port " + std::to_string(index));
+  return netlink.request(std::move(message), "set up port " + std::to_string(index));
 }
 
 Result<std::vector<LinkAddress>> list_addresses(Netlink& netlink) {

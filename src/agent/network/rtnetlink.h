@@ -21,6 +21,7 @@ struct LinkInfo {
   int mtu = 0;
 };
 
+unsigned link_index(const std::string& name);  // at once; 0 when there is none
 Result<std::vector<LinkInfo>> list_links(Netlink& netlink);
 // nullopt when there is none.
 Result<std::optional<LinkInfo>> find_link(Netlink& netlink, const std::string& name);
@@ -42,8 +43,9 @@ struct VethPair {
 };
 // This end up, the other down. `refused` as in Netlink::request.
 Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused);
-// The port may send a frame back to where it came from.
-Result<void> set_hairpin(Netlink& netlink, int index);
+// The port of a pod: it may send a frame back to where it came from, and what pods send to all is
+// for the bridge alone, not for other pods.
+Result<void> set_pod_port(Netlink& netlink, int index);
 
 struct LinkAddress {
   int link = 0;

@@ -105,6 +105,31 @@ struct Node {
   std::unique_ptr<BridgeNetwork> network;
 };
 
+UniqueFd bound_to(uint16_t port) {
+  UniqueFd fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  SocketAddress a("::", port);  // of both families
+  if (bind(fd.get(), a.get(), a.size) != 0) return {};
+  return fd;
+}
+
+// The address itself, in a datagram by eth0.
+void send_to(const std::string& ip, uint16_t port) {
+  SocketAddress a(ip, port);
+  UniqueFd fd(socket(a.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+  setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "eth0", 5);
+  sendto(fd.get(), ip.data(), ip.size(), 0, a.get(), a.size);
+}
+
+// The first datagram.
+std::string heard_by(const UniqueFd& fd) {
+  char buffer[64];
+  pollfd p{fd.get(), POLLIN, 0};
+  if (poll(&p, 1, 3000) != 1) return {};
+  return {buffer, static_cast<size_t>(recv(fd.get(), buffer, sizeof buffer, 0))};
+}
+
 size_t link_count() {
   auto netlink = Netlink::open();
   return list_links(*netlink)->size();
@@ -330,6 +355,19 @@ TEST_CASE("in dual stack pods have an address of each family, at once", "[root]"
       CHECK(connects(to, 8080));
       CHECK(accepted_from(listener) == (to[0] == 'f' ? "fd00:42::1" : "10.42.0.1"));
     }
+    // Nothing leads past the host's rules: no addresses of the link, no broadcast.
+    std::string own;
+    a.inside([&] {
+      own = base::run_process({base::find_program("ip"), "address", "show", "scope", "link"}, {})
+                ->out;
+    });
+    CHECK(own.find("inet") == std::string::npos);
+    UniqueFd hears;
+    b.inside([&] { hears = bound_to(9999); });
+    a.inside([&] {
+      for (const char* to : {"ff02::1", "255.255.255.255", "fd00:42::3"}) send_to(to, 9999);
+    });
+    CHECK(heard_by(hears) == "fd00:42::3");
     bool ok = false;
     a.inside([&] { ok = connects("fd00:42::1", 8081); });  // the host port
     CHECK(ok);
