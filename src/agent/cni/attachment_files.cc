@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <filesystem>
 
 #include "base/file.h"
@@ -30,16 +33,40 @@ Value write_record(const CniRecord& record) {
                         {"result", record.result}});
 }
 
-Result<CniRecord> read_record(const Value& value) {
+CniRecord record_without_config(const Value& value) {
   CniRecord record;
-  TRY_ASSIGN(record.config, parse_cni_config(json::write(value["config"]), CniForm::kList));
   record.attachment = {value["containerId"].text(), value["netns"].text(), value["ifName"].text(),
                        value["cniArgs"].text(), value["capabilityArgs"]};
   record.netns_id = value["netnsId"].text();
   record.result = value["result"];
+  return record;
+}
+
+Result<CniRecord> read_record(const Value& value) {
+  CniRecord record = record_without_config(value);
+  TRY_ASSIGN(record.config, parse_cni_config(json::write(value["config"]), CniForm::kList));
   if (record.attachment.sandbox_id.empty()) {
     return make_error(Code::kInvalid, "an attachment without its sandbox");
   }
+  return record;
+}
+
+// As the specification has it.
+bool is_container_id(std::string_view name) {
+  auto is_one_of = [](unsigned char c, const char* others) {
+    return isalnum(c) != 0 || (c != 0 && strchr(others, c) != nullptr);
+  };
+  return !name.empty() && is_one_of(static_cast<unsigned char>(name[0]), "") &&
+         std::all_of(name.begin(), name.end(),
+                     [&](unsigned char c) { return is_one_of(c, "_.-"); });
+}
+
+// What is left of a file that can't be read as a record.
+CniRecord remains_of(const std::string& text, const std::string& sandbox_id) {
+  auto value = json::parse(text);
+  CniRecord record = record_without_config(value.ok() ? *value : Value());
+  record.attachment.sandbox_id = sandbox_id;
+  if (record.attachment.interface.empty()) record.attachment.interface = "eth0";
   return record;
 }
 
@@ -52,20 +79,22 @@ std::map<std::string, CniRecord> AttachmentFiles::load() const {
       std::filesystem::remove(entry.path(), ignored);
       continue;
     }
+    std::string name = entry.path().filename(), text;
     auto read = [&]() -> Result<CniRecord> {
-      TRY_ASSIGN(std::string text, base::read_file(entry.path()));
+      TRY_ASSIGN(text, base::read_file(entry.path()));
       TRY_ASSIGN(Value value, json::parse(text));
-      return read_record(value);
+      TRY_ASSIGN(CniRecord record, read_record(value));
+      if (record.attachment.sandbox_id == name) return record;
+      return make_error(Code::kInvalid, "the attachment of another sandbox");
     };
     auto record = read();
     if (record.ok()) {
-      std::string sandbox = record->attachment.sandbox_id;
-      records.emplace(std::move(sandbox), *std::move(record));
+      records.emplace(std::move(name), *std::move(record));
       continue;
     }
     base::log(base::Level::kWarning, "cni", "{}: {}", entry.path().string(),
               record.error().message);
-    std::filesystem::remove(entry.path(), ignored);
+    if (is_container_id(name)) records.emplace(name, remains_of(text, name));
   }
   return records;
 }

@@ -52,6 +52,11 @@ void CniNetwork::config_changed() {
               folder_.current()->plugins.size());
   }
   if (std::exchange(was_ready_, ready) != ready && readiness_) readiness_();
+  std::vector<std::string> waiting;  // for their next DEL: it may succeed now
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (sandbox.state == State::kDeleting && !sandbox.running) waiting.push_back(id);
+  }
+  for (const std::string& id : waiting) remove(id);
 }
 
 // The path names a process: when that has ended its number may be that of one of the machine.
@@ -130,13 +135,19 @@ void CniNetwork::remove(const std::string& sandbox_id) {
   if (it == sandboxes_.end() || it->second.running) return;
   Sandbox& sandbox = it->second;
   sandbox.state = State::kDeleting;
-  sandbox.running = true;
   if (sandbox.retry) sandbox.retry->stop();
+  const CniConfig* config = &sandbox.record.config;
+  if (config->plugins.empty()) {  // not known any more: most likely it is that of today
+    if (!folder_.current())
+      return removed(sandbox_id, make_error(Code::kServiceUnavailable, kNoConfig));
+    config = &*folder_.current();
+  }
+  sandbox.running = true;
   CniAttachment attachment = sandbox.record.attachment;
   bool there = !sandbox.record.netns_id.empty() &&
                netns_identity(attachment.netns) == sandbox.record.netns_id;
   if (!there) attachment.netns.clear();
-  chains_.del(sandbox.record.config, attachment, sandbox.record.result,
+  chains_.del(*config, attachment, sandbox.record.result,
               [this, sandbox_id](const Result<void>& result) { removed(sandbox_id, result); });
 }
 

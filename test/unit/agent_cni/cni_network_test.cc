@@ -161,6 +161,41 @@ TEST_CASE("cni: what is attached is known to the next process, which frees the r
   CHECK(node.kept("s1"));
 }
 
+TEST_CASE("cni: what can't be read is detached with what is known of it") {
+  Node node;
+  node.plain_plugins();
+  for (const char* box : {"s1", "s2", "s3"}) CHECK(node.attach(box) == "10.9.0.3");
+  auto whole = base::read_file(node.dir / "state/s2");
+  REQUIRE(whole.ok());
+  auto record = *json::parse(*whole);
+  record.set("config", "lost");
+  node.write("state/s1", whole->substr(0, whole->size() / 2));
+  node.write("state/s2", json::write(record));
+  node.write("state/s3~", "somebody's");
+  node.asked();
+  std::filesystem::rename(node.dir / "net.d/10.conflist", node.dir / "kept");
+  node.start();
+  CHECK(node.detach("s1") == "cni plugin not initialized");
+  node.network->keep_only({"s3"});
+  CHECK(node.kept("s1"));
+  CHECK(node.kept("s2"));
+  CHECK(node.asked().empty());
+  std::filesystem::rename(node.dir / "kept", node.dir / "net.d/10.conflist");
+  REQUIRE(node.loop.run_until([&] { return !node.kept("s1") && !node.kept("s2"); }, kLimitMs));
+  auto asked = node.asked();
+  REQUIRE(asked.size() == 4);
+  size_t with_namespace = 0, with_result = 0;
+  for (const std::string& line : asked) {
+    CHECK(line.find(" DEL ") != std::string::npos);
+    with_namespace += line.find(node.dir / "netns") != std::string::npos ? 1 : 0;
+    with_result += line.find("10.9.0.3/24") != std::string::npos ? 1 : 0;
+  }
+  CHECK(with_namespace == 2);  // of s2
+  CHECK(with_result == 2);
+  CHECK(node.kept("s3"));
+  CHECK(node.kept("s3~"));
+}
+
 TEST_CASE("cni: a plug-in that fails, and its remains") {
   Node node;
   node.plugin("first", std::string("[ $CNI_COMMAND = DEL ] || echo '") + kAddress + "'");
