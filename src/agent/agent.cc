@@ -16,9 +16,11 @@ namespace {
 constexpr int kThreads = 16;
 constexpr int64_t kInventoryRetryMs = 1000;
 
-NodeFacts facts_of(const NodeOptions& node, const MachineFacts& machine) {
+NodeFacts facts_of(const NodeOptions& node, const MachineFacts& machine,
+                   const std::string& data_dir) {
   NodeFacts facts;
   facts.name = node.name;
+  facts.local_roots_path = data_dir + "/local_storage.json";
   facts.hostname = node.hostname;
   facts.host_ips = node.ips;
   facts.allocatable = node_capacity(node, machine);
@@ -45,7 +47,8 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
       client_(client),
       runtime_(runtime),
       network_(network),
-      node_facts_(facts_of(options_.node, read_machine_facts(options_.data_dir))),
+      node_facts_(
+          facts_of(options_.node, read_machine_facts(options_.data_dir), options_.data_dir)),
       offload_(loop, kThreads),
       events_(client, loop, options_.node.name),
       statuses_(client, loop),
@@ -63,7 +66,8 @@ Agent::Agent(base::Loop& loop, AgentOptions options, client::Client& client,
             runtime.name() + "://" + runtime.version()),
       groups_(runtime, node_facts_),
       housekeeper_(housekeeping(), options_.eviction),
-      local_storage_({client_, loop_, offload_}, options_.node.name, options_.local_storage_path) {
+      local_storage_({client_, loop_, offload_}, options_.node.name, options_.local_storage_path,
+                     node_facts_.local_roots_path) {
   node_.on_renewal([this] { housekeeper_.look(); });
 }
 

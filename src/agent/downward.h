@@ -15,6 +15,7 @@ struct NodeFacts {
   std::vector<std::string> host_ips;
   json::Value allocatable;  // {"cpu": "2", "memory": "..."}: limits that a container does not set
   int64_t memory_bytes = 0;
+  std::string local_roots_path;  // the note of volumes/local_root.h
 };
 
 // A fieldRef path ("metadata.labels['app']", "status.podIP"). pod_ip is "" before there is one.

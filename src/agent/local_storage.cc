@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "agent/volumes/local_folder.h"
-#include "base/file.h"
+#include "agent/volumes/local_root.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "knarr/names.h"
 
 namespace knarr::agent {
@@ -16,8 +17,6 @@ using json::Value;
 
 constexpr int64_t kFirstRetryMs = 1000;
 constexpr int64_t kMostRetryMs = 5 * 60 * 1000;
-// Its directories are everybody's; who else is on the machine need not see their names.
-constexpr mode_t kRootMode = 0701;
 
 // The directory may go: the volume is being deleted, is not to be kept, and nobody uses it.
 bool may_go(const Value& volume) {
@@ -35,19 +34,25 @@ bool may_go(const Value& volume) {
 
 }  // namespace
 
-LocalStorage::LocalStorage(Deps deps, std::string node, std::string root)
+LocalStorage::LocalStorage(Deps deps, std::string node, std::string root, std::string note_path)
     : deps_(deps),
       node_(std::move(node)),
       root_(std::move(root)),
+      note_path_(std::move(note_path)),
       recorder_(deps_.client, deps_.clock, kLocalProvisioner, node_),
       retry_(deps_.clock.timer([this] { try_again(); })) {}
 
 LocalStorage::~LocalStorage() { *alive_ = false; }
 
 void LocalStorage::start() {
-  if (auto made = base::make_dirs(root_, kRootMode); !made.ok()) {
-    base::log(base::Level::kError, "agent", "local volumes: {}", made.error().message);
-  }
+  auto work = [root = root_, note = note_path_] {
+    base::SystemRandom random;
+    return use_local_root(note, root, random);
+  };
+  deps_.offload.run("local-storage", work, [](const Result<void>& used) {
+    if (used.ok()) return;
+    base::log(base::Level::kError, "agent", "local volumes: {}", used.error().message);
+  });
   watch_ = deps_.client.watch(
       {"", "v1", "persistentvolumes", "", std::string(kLocalStorageNodeLabel) + "=" + node_, ""},
       *this);
@@ -89,7 +94,10 @@ void LocalStorage::remove(const std::string& name) {
 }
 
 void LocalStorage::confirmed(const std::string& name, const std::string& entry) {
-  auto work = [root = root_, entry] { return remove_local_folder(root, entry); };
+  auto work = [root = root_, note = note_path_, entry]() -> Result<void> {
+    TRY(check_local_root(note, root));
+    return remove_local_folder(root, entry);
+  };
   deps_.offload.run("local-storage", work,
                     [this, name, alive = std::weak_ptr<bool>(alive_)](const Result<void>& result) {
                       if (!alive.expired()) removed(name, result);

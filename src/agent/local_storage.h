@@ -1,5 +1,6 @@
-// The node's part of local volumes: keeps the folder that they are directories of, and when one of
-// its volumes is deleted, removes the directory, then the volume's finalizer.
+// The node's part of local volumes: keeps the folder that they are directories of (makes it when it
+// is new, touches nothing where it is not what it was, volumes/local_root.h), and when one of its
+// volumes is deleted, removes the directory, then the volume's finalizer.
 //
 //   volume is being deleted, nothing else holds it -> the server confirms that -> directory
 //   (elsewhere) -> finalizer; what fails is told as an event of the volume, and tried again
@@ -29,8 +30,8 @@ class LocalStorage final : public client::WatchHandler {
     Clock& clock;
     Offload& offload;
   };
-  // `root` is absolute.
-  LocalStorage(Deps deps, std::string node, std::string root);
+  // `root` is absolute; `note_path` that of the note of folders.
+  LocalStorage(Deps deps, std::string node, std::string root, std::string note_path);
   ~LocalStorage() override;
 
   void start();
@@ -54,7 +55,7 @@ class LocalStorage final : public client::WatchHandler {
   void try_again();
 
   Deps deps_;
-  std::string node_, root_;
+  std::string node_, root_, note_path_;
   api::EventRecorder recorder_;
   std::map<std::string, Removal> removals_;  // by name of the volume
   int64_t retry_ms_ = 0;

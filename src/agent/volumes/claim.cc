@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "agent/volumes/local_folder.h"
+#include "agent/volumes/local_root.h"
 #include "agent/volumes/volume.h"
 #include "api/view/volume.h"
 #include "base/file.h"
@@ -83,8 +84,12 @@ class Claim final : public Volume {
         "OnRootMismatch";
     context_.run(
         [path = path_, type = source["type"].text(), local, owner = context_.ownership(false),
-         if_root_differs, ours = is_local_folder(pv, context_.node->name)]() -> Result<void> {
-          if (ours) TRY(make_local_folder(path));
+         if_root_differs, ours = is_local_folder(pv, context_.node->name),
+         note = context_.node->local_roots_path]() -> Result<void> {
+          if (ours) {
+            TRY(check_local_root(note, path.substr(0, path.rfind('/'))));
+            TRY(make_local_folder(path));
+          }
           return check(path, type, local, owner, if_root_differs);
         },
         std::move(done));

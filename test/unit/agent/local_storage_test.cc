@@ -9,8 +9,10 @@
 #include <optional>
 
 #include "agent/volumes/local_folder.h"
+#include "agent/volumes/local_root.h"
 #include "agent/volumes/mount_point.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "fake_services.h"
 #include "temp_dir.h"
 
@@ -60,7 +62,8 @@ struct Storage {
   knarr::test::FakeClock clock;
   knarr::test::FakeOffload offload;
   FakeApi api;
-  LocalStorage storage{{api, clock, offload}, "n1", root};
+  std::string note = dir.path() + "/note.json";
+  LocalStorage storage{{api, clock, offload}, "n1", root, note};
 
   Storage() {
     storage.start();
@@ -129,6 +132,57 @@ TEST_CASE("nothing outside the root is removed, whatever links say") {
   CHECK(fs::exists(kept + "/file"));
   // A disk that is not there now may come back with all its directories.
   CHECK_FALSE(remove_local_folder(dir.path() + "/unmounted", "v").ok());
+}
+
+TEST_CASE("a folder is used as long as it is the one that was used") {
+  knarr::test::TempDir dir;
+  base::SeededRandom random(3);
+  std::string root = dir.path() + "/disk/volumes", note = dir.path() + "/note.json";
+  std::string marker = root + "/" + kLocalRootMarker;
+  auto use = [&] { return use_local_root(note, root, random).ok(); };
+  auto check = [&] { return check_local_root(note, root).ok(); };
+  CHECK(check());  // never used: not for us to judge
+  REQUIRE(use());
+  CHECK((fs::exists(marker) && check() && use()));
+  // The disk is away, then mounted again, and nothing was made beneath.
+  fs::rename(dir.path() + "/disk", dir.path() + "/away");
+  CHECK_FALSE((use() || check()));
+  CHECK_FALSE(fs::exists(root));
+  fs::create_directories(root);
+  CHECK_FALSE((use() || check()));
+  CHECK(fs::is_empty(root));
+  fs::remove_all(dir.path() + "/disk");
+  fs::rename(dir.path() + "/away", dir.path() + "/disk");
+  CHECK((use() && check()));
+  // Somebody wants another disk there: that one is it from now on, and the old one is not.
+  fs::rename(dir.path() + "/disk", dir.path() + "/old");
+  fs::create_directories(root);
+  REQUIRE(base::write_file(marker, "").ok());
+  CHECK_FALSE(check());
+  CHECK((use() && check()));
+  fs::remove_all(dir.path() + "/disk");
+  fs::rename(dir.path() + "/old", dir.path() + "/disk");
+  CHECK_FALSE((use() || check()));
+  // A node that lost its notes takes the disk as it is; notes that cannot be read are no notes.
+  fs::remove(note);
+  CHECK((use() && check()));
+  REQUIRE(base::write_file(note, "{").ok());
+  CHECK_FALSE((use() || check()));
+}
+
+TEST_CASE("a directory on a disk that is away does not count as removed") {
+  Storage s;
+  fs::rename(s.root, s.dir.path() + "/away");
+  fs::create_directory(s.root);
+  s.tell(volume(s.folder, kDeleted));
+  REQUIRE(s.api.events.size() == 1);
+  CHECK(s.api.events[0]["message"].text().find("Is its disk mounted?") != std::string::npos);
+  CHECK(s.api.writes.empty());
+  fs::remove_all(s.root);
+  fs::rename(s.dir.path() + "/away", s.root);
+  s.clock.advance(1000);
+  CHECK_FALSE(fs::exists(s.folder));
+  CHECK(s.api.writes.size() == 1);
 }
 
 TEST_CASE("what is mounted in a directory is not removed with it", "[root]") {
