@@ -51,6 +51,11 @@ std::vector<std::string> parts_of(const std::string& path) {
   return parts;
 }
 
+void too_late(const net::ExchangePtr& exchange) {
+  exchange->respond(503, {{"Content-Type", "text/plain; charset=utf-8"}},
+                    "what is used could not be measured in time\n");
+}
+
 }  // namespace
 
 Result<std::string> choose_container(const Pod& pod, std::string_view asked) {
@@ -202,6 +207,7 @@ bool NodeApi::use(const net::ExchangePtr& exchange, std::string_view path,
     bool brief = flag(query, "only_cpu_and_memory");
     sampler_.take(brief ? Depth::kUsage : Depth::kFiles,
                   [exchange, brief](const NodeSample& sample) {
+                    if (!sample.complete) return too_late(exchange);
                     exchange->respond(200, {{"Content-Type", "application/json"}},
                                       json::write(stats_summary(sample, brief)));
                   });
@@ -221,6 +227,7 @@ bool NodeApi::use(const net::ExchangePtr& exchange, std::string_view path,
   for (const View& view : views) {
     if (path != view.path) continue;
     sampler_.take(view.depth, [exchange, text = view.text](const NodeSample& sample) {
+      if (!sample.complete) return too_late(exchange);
       exchange->respond(200, {{"Content-Type", kMetricsType}}, text(sample));
     });
     return true;

@@ -24,7 +24,7 @@ uint64_t number_after(const std::string& text, const std::string& word) {
   return at == std::string::npos ? 0 : strtoull(text.c_str() + at + word.size(), nullptr, 10);
 }
 
-void read_processors(NodeSample& sample) {
+void read_processors(MachineSample& sample) {
   std::string stat = text_of("/proc/stat");
   const uint64_t tick_ns = 1000000000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
   // user nice system idle iowait irq softirq
@@ -43,7 +43,7 @@ void read_processors(NodeSample& sample) {
   sample.cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-void read_memory(NodeSample& sample) {
+void read_memory(MachineSample& sample) {
   std::string info = text_of("/proc/meminfo");
   auto bytes = [&](const char* word) { return number_after(info, word) * 1024; };
   runtime::Usage& usage = sample.machine.usage;
@@ -64,7 +64,7 @@ void read_memory(NodeSample& sample) {
 
 }  // namespace
 
-void read_machine_usage(NodeSample& sample) {
+void read_machine_usage(MachineSample& sample) {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   sample.machine.usage.timestamp_ns = now.tv_sec * 1000000000LL + now.tv_nsec;

@@ -51,16 +51,20 @@ struct PodSample {
   std::vector<VolumeSample> volumes;        // but paths of the host
 };
 
-struct NodeSample {
-  std::string node;
-  int64_t now_us = 0;
+struct MachineSample {
   int64_t boot_us = 0;
-  bool failed = false;  // what runs could not be measured
   Measured machine;
   uint64_t memory_bytes = 0;  // that the machine has
   uint64_t swap_free_bytes = 0;
   int cpus = 0;
   int64_t max_pid = 0;
+};
+
+struct NodeSample : MachineSample {
+  std::string node;
+  int64_t now_us = 0;
+  bool failed = false;    // what runs could not be measured
+  bool complete = false;  // the machine was, in time; disks may be missing all the same
   std::vector<runtime::InterfaceUsage> interfaces;
   Measured all_pods;
   std::optional<DiskUse> disk, images;

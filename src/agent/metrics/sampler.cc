@@ -1,40 +1,17 @@
 #include "agent/metrics/sampler.h"
 
-#include <sys/statvfs.h>
-
 #include <utility>
 
 #include "api/view/volume.h"
-#include "runtime/image/files.h"
 
 namespace knarr::agent {
 
 namespace {
 
+// A runtime that touches a dead disk does not answer. Disks have their own, shorter end.
+constexpr int64_t kPatienceMs = DiskLooks::kPatienceMs + 3000;
 constexpr int64_t kLeastRateNs = 100 * 1000000LL;
 constexpr int64_t kMostRateNs = 300 * 1000000000LL;
-
-std::optional<DiskUse> file_system(const std::string& path) {
-  struct statvfs st;
-  if (statvfs(path.c_str(), &st) != 0) return std::nullopt;
-  DiskUse use;
-  use.capacity_bytes = st.f_blocks * st.f_frsize;
-  use.available_bytes = st.f_bavail * st.f_frsize;
-  use.used_bytes = (st.f_blocks - st.f_bfree) * st.f_frsize;
-  use.inodes = st.f_files;
-  use.inodes_free = st.f_ffree;
-  use.inodes_used = st.f_files - st.f_ffree;
-  return use;
-}
-
-// What is used of it below the path alone.
-std::optional<DiskUse> files_below(const std::string& path) {
-  std::optional<DiskUse> use = file_system(path);
-  if (!use) return use;
-  use->used_bytes = use->inodes_used = 0;
-  runtime::add_tree_usage(path, use->used_bytes, use->inodes_used);
-  return use;
-}
 
 std::string claim_of(const Pod& pod, const json::Value& volume) {
   if (volume.has("ephemeral")) return api::ephemeral_claim_name(pod.name(), volume);
@@ -59,10 +36,16 @@ struct Sampler::Look {
   std::string data_dir;
   std::vector<std::string> log_folders;  // of the pods, in their order
   Readings readings;
-  size_t waiting = 1;
+  size_t waiting = 1;  // for so many answers
+  bool told = false;   // to who asked
+  std::unique_ptr<Timer> patience;
 };
 
-Sampler::Sampler(Agent& agent, Clock& clock) : agent_(agent), clock_(clock) {}
+Sampler::Sampler(Agent& agent, Clock& clock)
+    : agent_(agent),
+      clock_(clock),
+      node_disk_(agent.offload(), clock),
+      pod_disks_(agent.offload(), clock) {}
 
 Sampler::~Sampler() { *alive_ = false; }
 
@@ -72,6 +55,10 @@ void Sampler::take(Depth depth, Done done) {
   if (waiting.size() > 1) return;
   auto look = std::make_shared<Look>();
   look->depth = depth;
+  look->patience = clock_.timer([this, weak = std::weak_ptr<Look>(look)] {
+    if (LookRef look = weak.lock()) give_up(look);
+  });
+  look->patience->start(kPatienceMs);
   agent_.runtime().usage(
       [this, look, alive = std::weak_ptr<bool>(alive_)](const Result<runtime::UsageReport>& r) {
         if (alive.expired()) return;
@@ -99,8 +86,11 @@ void Sampler::measured(const LookRef& look, const runtime::UsageReport& report) 
       look->log_folders.push_back(agent_.log_folder(*machine->pod()));
     }
   }
-  look_elsewhere(look);
-  if (look->depth == Depth::kFiles) look_at_files(look);
+  if (!look->told) {
+    look_at_machine(look);
+    if (look->depth != Depth::kUsage) look_at_disks(look);
+    if (look->depth == Depth::kFiles && late_ == 0) look_at_files(look);
+  }
   one_done(look);
 }
 
@@ -124,35 +114,52 @@ void Sampler::add_pod(Look& look, const PodMachine& machine, const runtime::Sand
   look.sample.pods.push_back(std::move(p));
 }
 
-// The machine, and what disks say or hold.
-void Sampler::look_elsewhere(const LookRef& look) {
-  auto work = [look]() -> Result<void> {
-    NodeSample& sample = look->sample;
-    read_machine_usage(sample);
-    if (look->depth == Depth::kUsage) return {};
-    sample.disk = file_system(look->data_dir);
-    bool files = look->depth == Depth::kFiles;
-    for (size_t i = 0; i < sample.pods.size(); i++) {
-      PodSample& pod = sample.pods[i];
-      for (VolumeSample& volume : pod.volumes) {
-        // A claim's file system is taken for its own.
-        if (!volume.claim.empty()) {
-          volume.disk = file_system(volume.path);
-        } else if (files) {
-          volume.disk = files_below(volume.path);
-        }
-      }
-      for (ContainerSample& c : pod.containers) {
-        if (files) c.logs = files_below(look->log_folders[i] + "/" + c.name);
-      }
-    }
+void Sampler::look_at_machine(const LookRef& look) {
+  auto machine = std::make_shared<MachineSample>();
+  auto work = [machine]() -> Result<void> {
+    read_machine_usage(*machine);
     return {};
   };
   look->waiting++;
-  agent_.offload().run("", work,
-                       [this, alive = std::weak_ptr<bool>(alive_), look](const Result<void>&) {
-                         if (!alive.expired()) one_done(look);
-                       });
+  agent_.offload().run(
+      "", work, [this, alive = std::weak_ptr<bool>(alive_), look, machine](const Result<void>&) {
+        if (alive.expired()) return;
+        static_cast<MachineSample&>(look->sample) = *machine;
+        look->sample.complete = true;
+        one_done(look);
+      });
+}
+
+void Sampler::look_at_disks(const LookRef& look) {
+  NodeSample& sample = look->sample;
+  std::vector<DiskLooks::Path> paths;
+  std::vector<std::optional<DiskUse>*> places;  // in the look, which nobody changes any more
+  auto add = [&](const std::string& path, bool files, std::optional<DiskUse>& place) {
+    paths.push_back({path, files});
+    places.push_back(&place);
+  };
+  bool files = look->depth == Depth::kFiles;
+  for (size_t i = 0; i < sample.pods.size(); i++) {
+    for (VolumeSample& volume : sample.pods[i].volumes) {
+      // A claim's file system is taken for its own.
+      bool own = !volume.claim.empty();
+      if (own || files) add(volume.path, !own, volume.disk);
+    }
+    if (!files) continue;
+    for (ContainerSample& c : sample.pods[i].containers) {
+      add(look->log_folders[i] + "/" + c.name, true, c.logs);
+    }
+  }
+  look->waiting += 2;
+  std::vector<DiskLooks::Path> own = {{look->data_dir, false}};
+  node_disk_.look(own, [this, look](const DiskLooks::Found& found) {
+    look->sample.disk = found[0];
+    one_done(look);
+  });
+  pod_disks_.look(paths, [this, look, places](const DiskLooks::Found& found) {
+    for (size_t i = 0; i < found.size(); i++) *places[i] = found[i];
+    one_done(look);
+  });
 }
 
 // What the runtime keeps: images, and what containers have written.
@@ -187,9 +194,27 @@ void Sampler::look_at_files(const LookRef& look) {
 }
 
 void Sampler::one_done(const LookRef& look) {
-  if (--look->waiting > 0) return;
+  look->waiting--;
+  if (look->told) {
+    late_--;
+  } else if (look->waiting == 0) {
+    tell(look);
+  }
+}
+
+// Who asked is answered without what did not come; that is not asked for again until it has come.
+void Sampler::give_up(const LookRef& look) {
+  if (look->told) return;
+  late_ += look->waiting;
+  tell(look);
+  clock_.defer([look] {});  // its timer is what calls
+}
+
+void Sampler::tell(const LookRef& look) {
+  look->told = true;
+  look->patience->stop();
   NodeSample& sample = look->sample;
-  sample.machine = measure(*look, "machine", sample.machine.usage);
+  if (sample.complete) sample.machine = measure(*look, "machine", sample.machine.usage);
   // These lie on the node's own file system.
   auto on_disk = [&](std::optional<DiskUse>& use) {
     if (!use || !sample.disk) return;

@@ -1,6 +1,7 @@
 // Looks at what the node and its pods use, when it is asked: nothing is measured unasked. What
 // blocks is done elsewhere; who asks while a look of the same depth is under way gets its answer.
-// Loop thread.
+// That comes in bounded time, where a disk is dead without its figures (and what is on it), and in
+// the worst case not complete. Loop thread.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/metrics/disk_looks.h"
 #include "agent/metrics/node_sample.h"
 
 namespace knarr::agent {
@@ -33,13 +35,18 @@ class Sampler {
   using LookRef = std::shared_ptr<Look>;
   void measured(const LookRef& look, const runtime::UsageReport& report);
   void add_pod(Look& look, const PodMachine& machine, const runtime::SandboxUsage& usage);
-  void look_elsewhere(const LookRef& look);
+  void look_at_machine(const LookRef& look);
+  void look_at_disks(const LookRef& look);
   void look_at_files(const LookRef& look);
   void one_done(const LookRef& look);
+  void give_up(const LookRef& look);
+  void tell(const LookRef& look);
   Measured measure(Look& look, const std::string& key, const runtime::Usage& usage);
 
   Agent& agent_;
   Clock& clock_;
+  DiskLooks node_disk_, pod_disks_;
+  size_t late_ = 0;  // answers that looks which were told do not have yet
   std::map<Depth, std::vector<Done>> waiting_;
   struct Before {
     int64_t timestamp_ns = 0;
@@ -51,6 +58,6 @@ class Sampler {
 };
 
 // The machine's own, out of /proc: memory, processors, processes. Blocking, short.
-void read_machine_usage(NodeSample& sample);
+void read_machine_usage(MachineSample& sample);
 
 }  // namespace knarr::agent
