@@ -17,6 +17,7 @@
 #include "cli/dev_network.h"
 #include "cli/dev_slirp.h"
 #include "cli/dev_user_space.h"
+#include "cli/dev_orphans.h"
 #include "cli/flags.h"
 #include "cli/kubectl/tab_writer.h"
 #include "cli/local_client.h"
@@ -315,6 +316,13 @@ Result<void> change(const DevOptions& o, const std::string& verb) {
 
 Result<void> change_without_root(const DevOptions& o, const std::string& verb) {
   DevUserSpace space(o.place.run_root);
+  if (!space.kept()) {
+    TRY_ASSIGN(int ended, end_dev_orphans(o.place));
+    if (ended > 0) {
+      std::fputs("knarr: who kept the clusters' namespaces had been killed: all are stopped\n",
+                 stderr);
+    }
+  }
   if (verb == "up" && !enter_delegated_cgroup()) {
     std::fputs("knarr: no cgroups of one's own here: pods have no limits of memory and CPU\n",
                stderr);

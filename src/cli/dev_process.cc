@@ -1,20 +1,24 @@
 #include "cli/dev_process.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
+#include "agent/volumes/mount_point.h"
 #include "base/file.h"
 #include "base/format.h"
-#include "base/unique_fd.h"
 
 namespace knarr::cli {
 
 namespace {
+
+constexpr int kMostEndMs = 10000;
 
 // 0 when there is no such process, or it has ended (proc(5), fields 3 and 22 of stat).
 uint64_t start_time(int pid) {
@@ -45,6 +49,43 @@ bool await_end(int pid, int most_ms) {
   bool ended = poll(&end, 1, most_ms) == 1;
   waitpid(pid, nullptr, WNOHANG);  // when it is our own child
   return ended;
+}
+
+std::vector<FoundProcess> find_processes(
+    const std::function<bool(const std::string& process)>& chosen) {
+  std::vector<FoundProcess> out;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    int pid = std::stoi(name);
+    // Opened before it is looked at.
+    base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process.valid() || pid == getpid() || !chosen(entry.path())) continue;
+    out.push_back({pid, std::move(process)});
+  }
+  return out;
+}
+
+void kill_and_await(const std::vector<FoundProcess>& processes) {
+  for (const FoundProcess& p : processes) {
+    syscall(SYS_pidfd_send_signal, p.process.get(), SIGKILL, nullptr, 0);
+  }
+  for (const FoundProcess& p : processes) await_end(p.pid, kMostEndMs);
+}
+
+bool runs_below(std::string_view arguments, const std::string& run) {
+  return arguments.starts_with(std::string_view("knarr\0", 6)) &&
+         arguments.find('\0' + run + '/') != std::string_view::npos;
+}
+
+bool has_mounts_below(const std::string& process, const std::string& folder) {
+  std::error_code error;
+  auto theirs = std::filesystem::read_symlink(process + "/ns/mnt", error);
+  auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
+  if (error || theirs == ours) return false;
+  auto mounts = base::read_file(process + "/mountinfo");
+  return mounts.ok() && agent::unescape_mountinfo(*mounts).find(folder + "/") != std::string::npos;
 }
 
 }  // namespace knarr::cli

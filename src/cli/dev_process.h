@@ -1,9 +1,13 @@
-// Processes as `knarr dev` writes them down: with the time they started, as a pid alone may be
-// another's by now.
+// Processes as `knarr dev` writes them down, with the time they started, as a pid alone may be
+// another's by now; and as it finds them, by what the kernel knows.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "base/unique_fd.h"
 
 namespace knarr::cli {
 
@@ -14,5 +18,22 @@ int process_of_record(std::string_view record);
 
 // Waits until it has ended; false after `most_ms`.
 bool await_end(int pid, int most_ms);
+
+struct FoundProcess {
+  int pid;
+  base::UniqueFd process;  // what is signalled is what was looked at
+};
+// All but this one that `chosen` says yes to; it is given "/proc/PID".
+std::vector<FoundProcess> find_processes(
+    const std::function<bool(const std::string& process)>& chosen);
+// SIGKILL to all, and waits until they have ended.
+void kill_and_await(const std::vector<FoundProcess>& processes);
+
+// By its arguments ("a\0b\0"): nodes and shims alike are "knarr", with paths below the run folder
+// among their arguments. Pure.
+bool runs_below(std::string_view arguments, const std::string& run);
+// Whether it has mounts of its own, and among them of what lies in the folder: containers, by their
+// root, an overlay or a bind mount.
+bool has_mounts_below(const std::string& process, const std::string& folder);
 
 }  // namespace knarr::cli

@@ -234,7 +234,7 @@ Result<void> DevUserSpace::ensure(bool to_start) const {
   if (record.keeper != 0 && any_dev_node_runs(run_root_)) {
     return make_error(Code::kUnknown, "slirp4netns has ended: `knarr dev stop --all`, then up");
   }
-  if (record.keeper != 0) TRY(end());
+  if (record.keeper != 0 || record.slirp != 0) TRY(end());
   TRY(program("slirp4netns", "slirp4netns"));
   TRY_ASSIGN(Pipe go, Pipe::open());
   TRY_ASSIGN(Pipe said, Pipe::open());

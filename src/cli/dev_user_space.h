@@ -19,6 +19,8 @@ class DevUserSpace {
   // `run_root`: the user's folder for what ends with the machine; it is there.
   explicit DevUserSpace(std::string run_root) : run_root_(std::move(run_root)) {}
 
+  // Whether a process keeps them.
+  bool kept() const { return read_record().keeper != 0; }
   // Makes the namespaces if there are none, or to start in them none with a network. An error says
   // what the machine lacks.
   Result<void> ensure(bool to_start) const;

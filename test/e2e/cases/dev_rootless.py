@@ -1,5 +1,6 @@
 """`knarr dev` as an ordinary user: in his own namespaces, and gone without a trace."""
 import os
+import signal
 import subprocess
 
 from harness import images, machine, process, wait
@@ -137,7 +138,27 @@ def test_stop_and_up_again(folder):
     wait.until("every pod was started anew", lambda: kubectl(folder, "get", "pods", "-o", restarts).split() == ["1"] * 6)
 
 
+def kill_keeper(folder):
+    with open(folder + "/run/knarr-dev/namespaces") as file:
+        os.kill(int(file.read().split()[0]), signal.SIGKILL)
+
+
+def test_its_keeper_was_killed(folder):
+    """Who kept the namespaces ends first: the rest is found by them."""
+    kill_keeper(folder)
+    said = dev(folder, "up")
+    assert "had been killed" in said and "cluster dev is up after" in said, said
+    assert kubectl(folder, "get", "nodes", "--no-headers").count(" Ready ") == 3
+    kill_keeper(folder)
+    said = dev(folder, "down")
+    assert "had been killed" in said and "cluster dev is gone" in said, said
+    left = machine.left_behind(before["state"])
+    assert not left and not processes(), (left, processes())
+    assert not os.listdir(folder + "/run"), os.listdir(folder + "/run")
+
+
 def test_down(folder):
+    dev(folder, "up")
     dev(folder, "down")
     left = machine.left_behind(before["state"])
     assert not left and not processes(), (left, processes())
