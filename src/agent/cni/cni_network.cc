@@ -12,7 +12,9 @@ namespace {
 
 constexpr int64_t kFirstRetryMs = 1000;
 constexpr int64_t kLastRetryMs = 120'000;
+constexpr int64_t kLastStatusRetryMs = 30'000;
 constexpr char kOwnNamespace[] = "/proc/self/ns/net";
+constexpr char kDetached[] = "the sandbox was detached";
 constexpr char kNoConfig[] = "cni plugin not initialized";
 
 }  // namespace
@@ -21,6 +23,8 @@ CniNetwork::CniNetwork(base::Loop& loop, CniOptions options)
     : loop_(loop),
       folder_(loop, options.conf_dir, [this] { config_changed(); }),
       files_(options.state_dir),
+      not_ready_(kNoConfig),
+      status_retry_(loop.timer([this] { ask_status(); })),
       chains_(loop, options.plugins) {
   for (auto& [id, record] : files_.load()) {
     Sandbox& sandbox = sandboxes_[id];
@@ -33,25 +37,66 @@ CniNetwork::~CniNetwork() = default;
 
 Result<void> CniNetwork::start() {
   TRY(folder_.start());
-  was_ready_ = folder_.current().has_value();
+  if (folder_.current() && !knows_status_and_gc(*folder_.current())) not_ready_.clear();
+  ask_status();
   return {};
 }
 
 std::string CniNetwork::not_ready() const {
-  if (folder_.current()) return {};
-  return std::string(
-             "container runtime network not ready: NetworkReady=false "
-             "reason:NetworkPluginNotReady message:Network plugin returns error: ") +
-         kNoConfig;
+  if (not_ready_.empty()) return {};
+  return "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
+         "message:Network plugin returns error: " +
+         not_ready_;
+}
+
+void CniNetwork::ask_status() {
+  uint64_t number = ++asked_;
+  status_retry_->stop();
+  if (!folder_.current()) return set_status(kNoConfig);
+  if (!knows_status_and_gc(*folder_.current())) return set_status("");
+  chains_.status(*folder_.current(), [this, number](const Result<void>& result) {
+    if (number != asked_) return;
+    set_status(result.ok() ? "" : result.error().message);
+    status_retry_ms_ =
+        result.ok() ? 0 : std::clamp(status_retry_ms_ * 2, kFirstRetryMs, kLastStatusRetryMs);
+    if (!result.ok()) status_retry_->start(status_retry_ms_);
+  });
+}
+
+void CniNetwork::set_status(std::string why) {
+  if (why == not_ready_) return;
+  not_ready_ = std::move(why);
+  if (!not_ready_.empty()) base::log(base::Level::kWarning, "cni", "not ready: {}", not_ready_);
+  if (readiness_) readiness_();
+}
+
+// After what is known to be over was asked to be detached: that is told as attached until it is.
+void CniNetwork::collect_garbage() {
+  if (!folder_.current() || folder_.current()->disable_gc ||
+      !knows_status_and_gc(*folder_.current())) {
+    return;
+  }
+  Value attachments = Value::array();
+  for (const auto& [id, sandbox] : sandboxes_) {
+    attachments.push_back(
+        Value::object({{"containerID", id}, {"ifname", sandbox.record.attachment.interface}}));
+  }
+  collecting_ = true;
+  chains_.gc(*folder_.current(), std::move(attachments), [this](const Result<void>& result) {
+    if (!result.ok()) base::log(base::Level::kWarning, "cni", "{}", result.error().message);
+    collecting_ = false;
+    for (Held& held : std::exchange(after_gc_, {})) {
+      attach(held.pod, held.sandbox_id, held.netns, std::move(held.done));
+    }
+  });
 }
 
 void CniNetwork::config_changed() {
-  bool ready = folder_.current().has_value();
-  if (ready) {
+  if (folder_.current()) {
     base::log(base::Level::kInfo, "cni", "network {} from {} plug-ins", folder_.current()->name,
               folder_.current()->plugins.size());
   }
-  if (std::exchange(was_ready_, ready) != ready && readiness_) readiness_();
+  ask_status();
   std::vector<std::string> waiting;  // for their next DEL: it may succeed now
   for (const auto& [id, sandbox] : sandboxes_) {
     if (sandbox.state == State::kDeleting && !sandbox.running) waiting.push_back(id);
@@ -78,6 +123,10 @@ Result<CniRecord> CniNetwork::record_of(const Pod& pod, const std::string& sandb
 
 void CniNetwork::attach(const PodRef& pod, const std::string& sandbox_id, const std::string& netns,
                         Callback<std::vector<std::string>> done) {
+  if (collecting_) {  // what is attached meanwhile was not told
+    after_gc_.push_back({pod, sandbox_id, netns, std::move(done)});
+    return;
+  }
   auto it = sandboxes_.find(sandbox_id);
   if (it != sandboxes_.end() && it->second.state == State::kAttached) {
     return done(cni_addresses(it->second.record.result, it->second.record.attachment.interface));
@@ -106,9 +155,10 @@ void CniNetwork::add(const std::string& sandbox_id, Callback<std::vector<std::st
                 sandbox.running = false;
                 auto addresses = added(sandbox, std::move(result));
                 sandbox.state = addresses.ok() ? State::kAttached : State::kFailed;
-                bool unwanted = sandbox.unwanted;
+                bool unwanted = sandbox.unwanted, failed = !addresses.ok();
                 done(std::move(addresses));
                 if (unwanted) remove(sandbox_id);
+                if (failed) ask_status();
               });
 }
 
@@ -118,11 +168,18 @@ Result<std::vector<std::string>> CniNetwork::added(Sandbox& sandbox, Result<Valu
   TRY_ASSIGN(auto addresses,
              cni_addresses(sandbox.record.result, sandbox.record.attachment.interface));
   TRY(files_.keep(sandbox.record));
-  if (sandbox.unwanted) return make_error(Code::kCanceled, "the sandbox was detached");
+  if (sandbox.unwanted) return make_error(Code::kCanceled, kDetached);
   return addresses;
 }
 
 void CniNetwork::detach(const std::string& sandbox_id, Callback<void> done) {
+  auto held = std::find_if(after_gc_.begin(), after_gc_.end(),
+                           [&](const Held& h) { return h.sandbox_id == sandbox_id; });
+  if (held != after_gc_.end()) {
+    auto unwanted = std::move(held->done);
+    after_gc_.erase(held);
+    unwanted(make_error(Code::kCanceled, kDetached));
+  }
   auto it = sandboxes_.find(sandbox_id);
   if (it == sandboxes_.end()) return done({});
   it->second.unwanted = true;
@@ -175,6 +232,7 @@ void CniNetwork::keep_only(const std::vector<std::string>& sandbox_ids) {
     }
   }
   for (const std::string& id : gone) detach(id, [](const Result<void>&) {});
+  collect_garbage();
 }
 
 }  // namespace knarr::agent

@@ -7,7 +7,8 @@
 //   kDeleting   the chain of DELs runs, or waits       gone when it succeeds; else again, later
 //
 // A DEL that fails is tried again until it succeeds, over restarts too: addresses that a plug-in
-// has given would else be lost. Loop thread.
+// has given would else be lost. Plug-ins of version 1.1.0 are asked whether they are ready, again
+// and again until they are, and told after a start what is attached. Loop thread.
 #pragma once
 
 #include <functional>
@@ -55,7 +56,15 @@ class CniNetwork final : public PodNetwork {
     int64_t retry_ms = 0;
     std::unique_ptr<Timer> retry;
   };
+  struct Held {
+    PodRef pod;
+    std::string sandbox_id, netns;
+    Callback<std::vector<std::string>> done;
+  };
   void config_changed();
+  void ask_status();
+  void set_status(std::string why);
+  void collect_garbage();
   Result<CniRecord> record_of(const Pod& pod, const std::string& sandbox_id,
                               const std::string& netns) const;
   void add(const std::string& sandbox_id, Callback<std::vector<std::string>> done);
@@ -68,7 +77,12 @@ class CniNetwork final : public PodNetwork {
   AttachmentFiles files_;
   std::map<std::string, Sandbox> sandboxes_;
   std::function<void()> readiness_;
-  bool was_ready_ = false;
+  bool collecting_ = false;     // GC is under way
+  std::vector<Held> after_gc_;  // wait for its end
+  std::string not_ready_;       // why; empty: it is
+  uint64_t asked_ = 0;          // times that status was: of all answers the last counts
+  int64_t status_retry_ms_ = 0;
+  std::unique_ptr<Timer> status_retry_;
   PluginChains chains_;
 };
 

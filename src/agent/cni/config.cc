@@ -83,6 +83,7 @@ Result<CniConfig> parse_cni_config(std::string_view text, CniForm form) {
     config.plugins.push_back(std::move(plugin));
   }
   if (config.plugins.empty()) return bad("error parsing configuration list: no plugins in list");
+  config.disable_gc = conf["disableGC"].as_bool() || conf["disableGC"].as_string() == "true";
   return config;
 }
 
@@ -92,11 +93,17 @@ Result<CniForm> cni_form_of(std::string_view file_name) {
   return make_error(Code::kNotFound, "not a network configuration");
 }
 
+bool knows_status_and_gc(const CniConfig& config) {
+  return rank_of(config.version) >= rank_of("1.1.0");
+}
+
 Value cni_config_list(const CniConfig& config) {
   Value plugins = Value::array();
   for (const CniPlugin& plugin : config.plugins) plugins.push_back(plugin.conf);
-  return Value::object(
-      {{"cniVersion", config.version}, {"name", config.name}, {"plugins", std::move(plugins)}});
+  return Value::object({{"cniVersion", config.version},
+                        {"name", config.name},
+                        {"plugins", std::move(plugins)},
+                        {"disableGC", config.disable_gc}});
 }
 
 }  // namespace knarr::agent

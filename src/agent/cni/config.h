@@ -21,6 +21,7 @@ struct CniConfig {
   std::string name;
   std::string version;
   std::vector<CniPlugin> plugins;  // at least one
+  bool disable_gc = false;
 };
 
 enum class CniForm { kList, kSingle };  // *.conflist; *.conf and *.json
@@ -29,6 +30,9 @@ Result<CniConfig> parse_cni_config(std::string_view text, CniForm form);
 
 // The form of a file of this name; kNotFound when it is none for us.
 Result<CniForm> cni_form_of(std::string_view file_name);
+
+// Whether plug-ins are asked for their status, and told what is still attached: since 1.1.0.
+bool knows_status_and_gc(const CniConfig& config);
 
 // As a list that parse_cni_config reads again.
 json::Value cni_config_list(const CniConfig& config);

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <optional>
+
 #include "base/format.h"
 
 namespace knarr::agent {
@@ -20,7 +22,17 @@ Result<std::string> find_plugin(const std::string& type, const std::vector<std::
                     fmt::format("failed to find plugin \"{}\" in path [{}]", type, searched));
 }
 
-// One ADD or DEL under way.
+const char* verb_of(CniCommand command) {
+  switch (command) {
+    case CniCommand::kAdd: return "add";
+    case CniCommand::kDel: return "delete";
+    case CniCommand::kStatus: return "status";
+    case CniCommand::kGc: return "gc";
+  }
+  return "";
+}
+
+// One command under way.
 class PluginChains::Chain {
  public:
   Chain(PluginChains& owner, const CniConfig& config, const CniAttachment& attachment,
@@ -34,7 +46,9 @@ class PluginChains::Chain {
   Callback<Value> done;
 
   void step() {
-    if (at_ == config_.plugins.size()) return end(result_);
+    if (at_ == config_.plugins.size()) {
+      return end(failed_ ? Result<Value>(*failed_) : Result<Value>(result_));
+    }
     const CniPlugin& plugin = config_.plugins[index()];
     auto path = find_plugin(plugin.type, owner_.options_.bin_dirs);
     if (!path.ok()) return fail(path.error().message);
@@ -47,7 +61,7 @@ class PluginChains::Chain {
 
  private:
   size_t index() const {
-    return command_ == CniCommand::kAdd ? at_ : config_.plugins.size() - 1 - at_;
+    return command_ == CniCommand::kDel ? config_.plugins.size() - 1 - at_ : at_;
   }
 
   void answered(const PluginOutput& output) {
@@ -65,9 +79,13 @@ class PluginChains::Chain {
     const CniPlugin& plugin = config_.plugins[index()];
     std::string name = plugin.conf["name"].text();
     if (!name.empty()) name = fmt::format(" name=\"{}\"", name);
-    const char* verb = command_ == CniCommand::kAdd ? "add" : "delete";
-    end(make_error(Code::kInternalError, fmt::format("plugin type=\"{}\"{} failed ({}): {}",
-                                                     plugin.type, name, verb, why)));
+    Error error =
+        make_error(Code::kInternalError, fmt::format("plugin type=\"{}\"{} failed ({}): {}",
+                                                     plugin.type, name, verb_of(command_), why));
+    if (command_ != CniCommand::kGc) return end(std::move(error));
+    if (!failed_) failed_ = std::move(error);
+    at_++;
+    step();
   }
 
   void end(Result<Value> result) {
@@ -83,6 +101,7 @@ class PluginChains::Chain {
   CniCommand command_;
   Value result_;
   size_t at_ = 0;
+  std::optional<Error> failed_;
   std::unique_ptr<PluginProcess> process_;
 };
 
@@ -103,14 +122,26 @@ void PluginChains::add(const CniConfig& config, const CniAttachment& attachment,
   start(std::move(chain));
 }
 
-void PluginChains::del(const CniConfig& config, const CniAttachment& attachment, Value result,
-                       Callback<void> done) {
-  auto chain =
-      std::make_shared<Chain>(*this, config, attachment, CniCommand::kDel, std::move(result));
+void PluginChains::run(const CniConfig& config, const CniAttachment& attachment, CniCommand command,
+                       Value value, Callback<void> done) {
+  auto chain = std::make_shared<Chain>(*this, config, attachment, command, std::move(value));
   chain->done = [done = std::move(done)](const Result<Value>& ended) {
     done(ended.ok() ? Result<void>() : Result<void>(ended.error()));
   };
   start(std::move(chain));
+}
+
+void PluginChains::del(const CniConfig& config, const CniAttachment& attachment, Value result,
+                       Callback<void> done) {
+  run(config, attachment, CniCommand::kDel, std::move(result), std::move(done));
+}
+
+void PluginChains::status(const CniConfig& config, Callback<void> done) {
+  run(config, {}, CniCommand::kStatus, Value(), std::move(done));
+}
+
+void PluginChains::gc(const CniConfig& config, Value attachments, Callback<void> done) {
+  run(config, {}, CniCommand::kGc, std::move(attachments), std::move(done));
 }
 
 }  // namespace knarr::agent

@@ -1,5 +1,6 @@
 // Runs the plug-ins of a configuration one after the other: ADD in their order, each with the
-// result of the one before; DEL in reverse, each with the result that is kept. Loop thread.
+// result of the one before; DEL in reverse, each with the result that is kept; STATUS and GC, which
+// are of no attachment. Loop thread.
 #pragma once
 
 #include <map>
@@ -28,10 +29,17 @@ class PluginChains {
   // `result` of the ADD; null when there is none. Ends at the first that fails.
   void del(const CniConfig& config, const CniAttachment& attachment, json::Value result,
            Callback<void> done);
+  // Whether the network can attach now; else what the first plug-in says that cannot.
+  void status(const CniConfig& config, Callback<void> done);
+  // What is attached: all else may be freed. One that fails does not keep the others from it; the
+  // first error is answered.
+  void gc(const CniConfig& config, json::Value attachments, Callback<void> done);
 
  private:
   class Chain;
   void start(std::shared_ptr<Chain> chain);
+  void run(const CniConfig& config, const CniAttachment& attachment, CniCommand command,
+           json::Value value, Callback<void> done);
 
   base::Loop& loop_;
   Options options_;

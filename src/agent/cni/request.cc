@@ -49,7 +49,20 @@ Result<int64_t> rate_of(const Pod& pod, const char* annotation) {
   return rate;
 }
 
-const char* name_of(CniCommand command) { return command == CniCommand::kAdd ? "ADD" : "DEL"; }
+const char* name_of(CniCommand command) {
+  switch (command) {
+    case CniCommand::kAdd: return "ADD";
+    case CniCommand::kDel: return "DEL";
+    case CniCommand::kStatus: return "STATUS";
+    case CniCommand::kGc: return "GC";
+  }
+  return "";
+}
+
+// Of an attachment, and not of the network as such.
+bool is_of_one(CniCommand command) {
+  return command == CniCommand::kAdd || command == CniCommand::kDel;
+}
 
 // DEL gets the result that is kept since 0.4.0.
 bool takes_previous(const CniConfig& config, CniCommand command) {
@@ -104,6 +117,11 @@ std::string cni_input(const CniConfig& config, size_t index, CniCommand command,
   Value conf = plugin.conf;
   conf.set("name", config.name);
   conf.set("cniVersion", config.version);
+  if (command == CniCommand::kGc) {
+    conf.set("cni.dev/valid-attachments", previous);
+    conf.set("cni.dev/attachments", previous);  // the name in the first text of the specification
+  }
+  if (!is_of_one(command)) return json::write(conf);
   if (!previous.is_null() && takes_previous(config, command)) conf.set("prevResult", previous);
   Value runtime = Value::object();
   for (auto [capability, value] : attachment.capabilities.members()) {
@@ -117,6 +135,7 @@ std::vector<std::pair<std::string, std::string>> cni_environment(
     CniCommand command, const CniAttachment& attachment, const std::vector<std::string>& bin_dirs) {
   std::string path;
   for (const std::string& dir : bin_dirs) path += (path.empty() ? "" : ":") + dir;
+  if (!is_of_one(command)) return {{"CNI_COMMAND", name_of(command)}, {"CNI_PATH", path}};
   return {{"CNI_COMMAND", name_of(command)}, {"CNI_CONTAINERID", attachment.sandbox_id},
           {"CNI_NETNS", attachment.netns},   {"CNI_IFNAME", attachment.interface},
           {"CNI_ARGS", attachment.args},     {"CNI_PATH", path}};

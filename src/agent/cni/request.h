@@ -21,7 +21,7 @@ struct CniAttachment {
   json::Value capabilities;  // by name, for plug-ins that declare them: portMappings, bandwidth
 };
 
-enum class CniCommand { kAdd, kDel };
+enum class CniCommand { kAdd, kDel, kStatus, kGc };
 
 // K8S_POD_NAME and its like: who the pod is.
 std::string cni_args(const Pod& pod, const std::string& sandbox_id);
@@ -29,7 +29,7 @@ std::string cni_args(const Pod& pod, const std::string& sandbox_id);
 Result<json::Value> cni_capabilities(const Pod& pod);
 
 // What plug-in `index` reads; `previous` is the result so far, or the one that is kept (null:
-// none).
+// none); of GC the list of what is attached, each {"containerID", "ifname"}.
 std::string cni_input(const CniConfig& config, size_t index, CniCommand command,
                       const CniAttachment& attachment, const json::Value& previous);
 // On top of our own environment.

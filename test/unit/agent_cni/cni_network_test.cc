@@ -232,6 +232,56 @@ TEST_CASE("cni: one that hangs or floods is ended with all it started") {
   CHECK(node.detach("s2") == "ok");
 }
 
+TEST_CASE("cni 1.1: plug-ins say whether they are ready, and are told what is attached") {
+  Node node;
+  auto configure = [&](const char* more) {
+    node.write("net.d/10.conflist", std::string(R"({"cniVersion":"1.1.0","name":"net",)") + more +
+                                        R"("plugins":[{"type":"first"},{"type":"second"}]})");
+  };
+  std::string add = std::string("[ $CNI_COMMAND != ADD ] || echo '") + kAddress + "'";
+  node.plugin("first", "[ $CNI_COMMAND != GC ] || exit 1\n" + add);
+  node.plugin("second", "[ $CNI_COMMAND != STATUS ] || [ -e " + (node.dir / "up") +
+                            " ] || { echo '{\"code\":50,\"msg\":\"not yet\"}'; exit 1; }\n" + add);
+  configure("");
+  node.start();
+  REQUIRE(node.loop.run_until([&] { return node.readiness == 1; }, kLimitMs));
+  CHECK(node.network->not_ready().ends_with("plugin type=\"second\" failed (status): not yet"));
+  auto asked = node.asked();
+  REQUIRE(asked.size() == 2);
+  CHECK(begins(asked[1], "second STATUS  {"));
+  node.write("up", "");
+  REQUIRE(node.loop.run_until([&] { return node.network->not_ready().empty(); }, kLimitMs));
+  CHECK(node.attach("s1") == "10.9.0.2");
+  node.asked();
+  node.network->keep_only({"s1"});
+  bool detached = false;
+  node.loop.defer([&] {
+    node.network->detach("s3", [&](const Result<void>& result) { detached = result.ok(); });
+  });
+  CHECK(node.attach("s3") == "the sandbox was detached");
+  CHECK(detached);
+  CHECK(node.attach("s2") == "10.9.0.2");
+  REQUIRE(node.loop.run_until(
+      [&] {
+        auto log = base::read_file(node.dir / "log");
+        return log.ok() && log->find("second GC") != std::string::npos;
+      },
+      kLimitMs));
+  auto told = node.asked();
+  REQUIRE(told.size() == 4);
+  CHECK(begins(told[0], "first GC  {"));
+  CHECK(begins(told[1], "second GC  {"));
+  CHECK(begins(told[2], "first ADD"));
+  CHECK(told[1].find(R"("cni.dev/valid-attachments":[{"containerID":"s1","ifname":"eth0"}])") !=
+        std::string::npos);
+  configure(R"("disableGC":true,)");
+  node.start();
+  REQUIRE(node.loop.run_until([&] { return node.network->not_ready().empty(); }, kLimitMs));
+  node.network->keep_only({"s1"});
+  CHECK(node.detach("s1") == "ok");
+  for (const std::string& line : node.asked()) CHECK(line.find(" GC ") == std::string::npos);
+}
+
 TEST_CASE("cni: detached while it is being attached") {
   Node node;
   node.plugin("first", std::string("[ $CNI_COMMAND = DEL ] && exit; until [ -e ") +
