@@ -10,6 +10,7 @@
 #include "knarr/check.h"
 #include "net/http2_tunnel.h"
 #include "net/server_core.h"
+#include "net/websocket.h"
 
 namespace knarr::net {
 
@@ -224,6 +225,7 @@ void ServerStream::hand_over() {
   if (!split_target(stream_.path, request)) return refuse(400);
   request.method = std::move(stream_.method);
   request.protocol = std::move(stream_.protocol);
+  if (request.protocol == kWebSocketProtocol) request.method = "GET";
   request.headers = std::move(stream_.head);
   if (!request.headers.has("host")) request.headers.add("host", stream_.authority);
   connection_->buffered(-static_cast<int64_t>(body_.size()));
@@ -326,6 +328,7 @@ Result<std::unique_ptr<ByteStream>> Http2Exchange::upgrade(Headers headers) {
     return make_error(Code::kBadRequest, "HTTP/2 connections can not be upgraded");
   }
   started_ = true;
+  for (const char* hop : {"connection", "upgrade", "sec-websocket-accept"}) headers.remove(hop);
   std::shared_ptr<Http2Session> session = stream_->session->shared_from_this();
   session->respond(*stream_, head(200, headers), true);
   session->socket().expect_answers();

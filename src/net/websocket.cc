@@ -128,6 +128,7 @@ void WebSocket::resume() {
 void WebSocket::later(std::function<void()> fn) { state_->stream->later(std::move(fn)); }
 
 bool is_websocket_request(const Request& request) {
+  if (request.protocol == kWebSocketProtocol) return true;
   return request.headers.has_token("connection", "upgrade") &&
          request.headers.has_token("upgrade", "websocket");
 }
@@ -165,11 +166,14 @@ Result<std::unique_ptr<WebSocket>> accept_websocket(Exchange& exchange, std::str
   if (request.headers.get("sec-websocket-version") != "13") {
     return bad("unsupported websocket version");
   }
-  std::string_view key = request.headers.get("sec-websocket-key");
-  if (key.size() != 24) return bad("bad Sec-WebSocket-Key");
-  Headers headers{{"Upgrade", "websocket"},
-                  {"Connection", "Upgrade"},
-                  {"Sec-WebSocket-Accept", websocket_accept_key(key)}};
+  Headers headers;
+  if (request.protocol.empty()) {  // else the CONNECT itself says what is meant
+    std::string_view key = request.headers.get("sec-websocket-key");
+    if (key.size() != 24) return bad("bad Sec-WebSocket-Key");
+    headers = {{"Upgrade", "websocket"},
+               {"Connection", "Upgrade"},
+               {"Sec-WebSocket-Accept", websocket_accept_key(key)}};
+  }
   if (!subprotocol.empty()) headers.add("Sec-WebSocket-Protocol", subprotocol);
   TRY_ASSIGN(std::unique_ptr<ByteStream> stream, exchange.upgrade(std::move(headers)));
   return std::make_unique<WebSocket>(std::move(stream), WebSocketCodec::Role::kServer,

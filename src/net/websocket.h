@@ -73,6 +73,8 @@ class WebSocket {
   std::shared_ptr<State> state_;
 };
 
+// Request::protocol of one over HTTP/2 (RFC 8441). Its method is told as GET, as over HTTP/1.1.
+inline constexpr const char* kWebSocketProtocol = "websocket";
 bool is_websocket_request(const Request& request);
 // What the client offers in Sec-WebSocket-Protocol, in its order.
 std::vector<std::string> offered_subprotocols(const Request& request);

@@ -3,7 +3,10 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "base/json.h"
+#include "base/random.h"
+#include "net/websocket.h"
 
 namespace knarr::agent {
 
@@ -54,6 +57,7 @@ void refuse(const net::ExchangePtr& exchange, int code, const char* reason,
 }
 
 bool wants_upgrade(const net::Request& request) {
+  if (request.protocol == net::kWebSocketProtocol) return true;
   return request.version == 11 && request.headers.has("upgrade") &&
          base::lower(request.headers.get("connection")).find("upgrade") != std::string::npos;
 }
@@ -122,7 +126,16 @@ void HttpProxy::pass(const net::ExchangePtr& exchange, const ProxyTarget& target
 void HttpProxy::upgrade(const net::ExchangePtr& exchange, net::ClientRequest request,
                         ProxyRefusals refusals) {
   request.headers.set("Connection", "Upgrade");
-  request.headers.set("Upgrade", exchange->request.headers.get("upgrade"));
+  if (exchange->request.protocol == net::kWebSocketProtocol) {
+    // HTTP/2 has no need of a key, HTTP/1.1 has.
+    request.headers.set("Upgrade", "websocket");
+    base::SystemRandom random;
+    std::string key;
+    while (key.size() < 16) key += static_cast<char>(random.below(256));
+    request.headers.set("Sec-WebSocket-Key", base::base64_encode(key));
+  } else {
+    request.headers.set("Upgrade", exchange->request.headers.get("upgrade"));
+  }
   auto call = std::make_shared<std::unique_ptr<net::Call>>();
   *call = client_.upgrade(std::move(request), [this, exchange, tell = refusals.unreachable](
                                                   Result<net::Response> answer) {

@@ -7,6 +7,7 @@
 #include "api/selector.h"
 #include "api/validation/errors.h"
 #include "base/format.h"
+#include "net/websocket.h"
 #include "server/auth/refusal.h"
 #include "server/cache/errors.h"
 #include "server/http/impersonation.h"
@@ -173,7 +174,9 @@ void Front::handle(net::ExchangePtr exchange) {
 }
 
 void Front::authenticated(const CallPtr& call) {
-  bool tunnel = deps_.tunnels != nullptr && !call->exchange->request.protocol.empty();
+  const std::string& protocol = call->exchange->request.protocol;
+  bool tunnel =
+      deps_.tunnels != nullptr && !protocol.empty() && protocol != net::kWebSocketProtocol;
   if (tunnel) return deps_.tunnels->accept(call->exchange, call->user);
   Attributes attributes = attributes_of(call->info, call->user);
   read_fields(attributes, call->query);

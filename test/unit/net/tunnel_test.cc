@@ -4,6 +4,7 @@
 #include "certificates.h"
 #include "net/client.h"
 #include "net/server.h"
+#include "net/websocket.h"
 #include "raw_peer.h"
 
 using namespace knarr;
@@ -292,6 +293,48 @@ TEST_CASE("who is refused a tunnel reads why") {
   f.asked.clear();
   REQUIRE(f.until([&] { return answer.has_value(); }));
   CHECK((*answer)->status == 500);
+}
+
+TEST_CASE("a WebSocket over HTTP/2 is to its handler as any other") {
+  Fixture f;
+  std::unique_ptr<WebSocket> at_server;
+  std::string method;
+  Server server(f.loop);
+  const TestCertificates& certs = test_certificates();
+  TlsConfig config{certs.server_cert, certs.server_key, certs.ca, "", false, true};
+  auto take = [&](const ExchangePtr& exchange) {
+    method = exchange->request.method;
+    REQUIRE(is_websocket_request(exchange->request));
+    REQUIRE(offered_subprotocols(exchange->request) == std::vector<std::string>{"v4", "v5"});
+    auto socket = accept_websocket(*exchange, "v5");
+    REQUIRE(socket.ok());
+    at_server = std::move(*socket);
+    WebSocket::Events events;
+    events.on_message = [&](std::string_view bytes, bool) { at_server->send(bytes); };
+    at_server->listen(std::move(events));
+  };
+  REQUIRE(server.listen("127.0.0.1", 0, config, take).ok());
+  ClientRequest request;
+  request.url = "https://127.0.0.1:" + std::to_string(server.port()) + "/exec";
+  request.protocol = kWebSocketProtocol;
+  request.headers = {{"Sec-WebSocket-Version", "13"}, {"Sec-WebSocket-Protocol", "v4, v5"}};
+  std::optional<Result<Response>> answer;
+  auto call =
+      f.client->upgrade(std::move(request), [&](Result<Response> r) { answer = std::move(r); });
+  REQUIRE(f.until([&] { return answer.has_value(); }));
+  REQUIRE(answer->ok());
+  REQUIRE((*answer)->stream != nullptr);
+  CHECK(method == "GET");
+  CHECK((*answer)->status == 200);
+  CHECK((*answer)->headers.get("sec-websocket-protocol") == "v5");
+  CHECK_FALSE((*answer)->headers.has("upgrade"));
+  WebSocket client(std::move((*answer)->stream), WebSocketCodec::Role::kClient, "v5", 1000);
+  std::string heard;
+  WebSocket::Events events;
+  events.on_message = [&](std::string_view bytes, bool) { heard += bytes; };
+  client.listen(std::move(events));
+  client.send("hello");
+  CHECK(f.until([&] { return heard == "hello"; }));
 }
 
 TEST_CASE("a tunnel is not asked of a server without HTTP/2") {
