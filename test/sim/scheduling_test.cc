@@ -130,6 +130,13 @@ TEST_CASE("a node that falls silent is tainted and its pods go") {
   Nodes c;
   REQUIRE(c.outcome(pod("a", R"("nodeSelector": {"zone": "b"})")) == "n2");
   c.silence("n2");
+  // Its last sign of life is at most ten seconds old, and forty are granted.
+  auto silent = [&] {
+    json::Value n = c.get(kNodes, {"", "n2"});
+    return api::condition_is(n["status"]["conditions"], "Ready", "Unknown");
+  };
+  CHECK_FALSE(c.eventually(silent, 29000));
+  CHECK(c.eventually(silent, 12000));
   CHECK(c.eventually(
       [&] {
         json::Value n = c.get(kNodes, {"", "n2"});
