@@ -312,6 +312,52 @@ TEST_CASE("who joins under the name of a node that is there must have that node'
   }));
 }
 
+TEST_CASE("of two machines that join under one name at once, one is let in") {
+  Held c;
+  auto ask = [&](const std::string& name) {
+    net::CertificateRequest wanted;
+    wanted.common_name = "system:node:twin";
+    wanted.organizations = {"system:nodes"};
+    json::Value request = signing_request(name, "kubernetes.io/kube-apiserver-client-kubelet",
+                                          R"(["digital signature", "client auth"])");
+    auto pem = net::make_signing_request(*net::generate_ec_key(), wanted);
+    request.member("spec").set("request", base::base64_encode(*pem));
+    request.set("apiVersion", "certificates.k8s.io/v1").set("kind", "CertificateSigningRequest");
+    c.client().call({client::Verb::kCreate,
+                     {"certificates.k8s.io", "v1", "certificatesigningrequests", "", "", ""},
+                     json::write(request),
+                     {},
+                     {}},
+                    [](const Result<ObjectRef>& made) { CHECK(made.ok()); });
+  };
+  auto outcome = [&](const char* name) {
+    json::Value r = c.get(kSigningRequests, {"", name});
+    return r["status"]["conditions"][0]["type"].text();
+  };
+  auto answered = [&](const char* name) { return !outcome(name).empty(); };
+  ask("first");
+  ask("second");
+  REQUIRE(c.eventually([&] { return answered("first") && answered("second"); }));
+  CHECK(outcome("first") + outcome("second") == "ApprovedDenied");
+  const json::Value denied = c.get(kSigningRequests, {"", "second"});
+  CHECK(denied["status"]["conditions"][0]["message"].text().find("kubectl delete node twin") !=
+        std::string::npos);
+  SECTION("the name is free once the node was removed") {
+    c.add_node("twin");
+    c.silence("twin");
+    REQUIRE(c.remove(kNodes, {"", "twin"}).ok());
+    ask("third");
+    REQUIRE(c.eventually([&] { return answered("third"); }));
+    CHECK(outcome("third") == "Approved");
+  }
+  SECTION("the name is free when no node came of it") {
+    c.clock.run_for(61000);
+    ask("third");
+    REQUIRE(c.eventually([&] { return answered("third"); }));
+    CHECK(outcome("third") == "Approved");
+  }
+}
+
 TEST_CASE("a signer says what it objects to, and leaves others' requests alone") {
   Held c;
   auto approve = [&](const char* name) {

@@ -19,6 +19,9 @@ constexpr int64_t kBackdateSeconds = 5 * 60;
 constexpr int64_t kLeastSeconds = 10 * 60;
 constexpr int64_t kMostSeconds = 365 * 86400;
 
+// A machine that was let in makes its Node within a second or so.
+constexpr int64_t kComingMs = 60000;
+
 constexpr std::string_view kNodePrefix = "system:node:";
 
 using Usages = std::vector<std::string>;
@@ -101,11 +104,15 @@ bool has(const std::vector<std::string>& list, std::string_view value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+std::string node_of(const SigningRequestInfo& asked) {
+  return asked.common_name.substr(kNodePrefix.size());
+}
+
 // Names and addresses of a node are its own: not the API server's, not another node's. What is
 // signed here is believed by the whole cluster.
 std::string foreign_objection(const ControllerContext& context, const SigningRequestInfo& asked,
                               const std::vector<std::string>& server_names) {
-  std::string node = asked.common_name.substr(kNodePrefix.size());
+  std::string node = node_of(asked);
   if (has(server_names, node)) {
     return fmt::format("\"{}\" is a name of the API server: join with another --node-name", node);
   }
@@ -129,20 +136,6 @@ std::string foreign_objection(const ControllerContext& context, const SigningReq
   return taken;
 }
 
-// Nobody takes the place of a node that is there: its key is another one.
-std::string taken_objection(const ControllerContext& context, const SigningRequestInfo& asked) {
-  std::string name = asked.common_name.substr(kNodePrefix.size());
-  ObjectRef node = context.get(kNodes, {"", name});
-  if (node == nullptr) return {};
-  json::Value object = api::decode(*node);
-  std::string key = object["metadata"]["annotations"][kNodeKeyAnnotation].text();
-  if (key.empty() || key == asked.key_fingerprint) return {};
-  return fmt::format(
-      "there is a node \"{0}\" already, and this machine's key is not its key: join with another "
-      "--node-name, or, if that node is gone for good, run `kubectl delete node {0}`",
-      name);
-}
-
 }  // namespace
 
 std::string signer_objection(const std::string& signer, const SigningRequestInfo& asked,
@@ -160,9 +153,29 @@ CertificateApprover::CertificateApprover(const ControllerContext& context,
                                          std::vector<std::string> server_names)
     : Controller(context, "csrapproving"), server_names_(std::move(server_names)) {}
 
-void CertificateApprover::on_change(const GroupResource&, const ObjectRef&,
+void CertificateApprover::on_change(const GroupResource& resource, const ObjectRef& previous,
                                     const ObjectRef& object) {
-  if (object != nullptr) enqueue(object->name);
+  if (resource.resource == kNodes.plural) {
+    // It is free again.
+    if (object == nullptr) let_in_.erase(previous->name.name);
+  } else if (object != nullptr) {
+    enqueue(object->name);
+  }
+}
+
+std::string CertificateApprover::taken_objection(const SigningRequestInfo& asked) const {
+  std::string name = node_of(asked), key;
+  if (ObjectRef node = context_.get(kNodes, {"", name})) {
+    key = api::decode(*node)["metadata"]["annotations"][kNodeKeyAnnotation].text();
+  } else if (auto coming = let_in_.find(name);
+             coming != let_in_.end() && coming->second.until_ms > context_.clock.monotonic_ms()) {
+    key = coming->second.key;
+  }
+  if (key.empty() || key == asked.key_fingerprint) return {};
+  return fmt::format(
+      "there is a node \"{0}\" already, and this machine's key is not its key: join with another "
+      "--node-name, or, if that node is gone for good, run `kubectl delete node {0}`",
+      name);
 }
 
 void CertificateApprover::reconcile(const NamespacedName& key, const PassRef& pass) {
@@ -183,7 +196,7 @@ void CertificateApprover::reconcile(const NamespacedName& key, const PassRef& pa
   if (std::string why = foreign_objection(context_, *asked, server_names_); !why.empty()) {
     return answer(pass, std::move(request), "Denied", "ForeignName", why);
   }
-  if (std::string why = taken_objection(context_, *asked); !why.empty()) {
+  if (std::string why = taken_objection(*asked); !why.empty()) {
     return answer(pass, std::move(request), "Denied", "NodeNameTaken", why);
   }
   if (!client) {
@@ -220,11 +233,7 @@ void CertificateApprover::review(const PassRef& pass, const json::Value& request
       [this, pass, request, own, then_any](Result<ObjectRef> review) {
         if (!review.ok()) return pass->fail(review.error());
         if (api::decode(**review)["status"]["allowed"].as_bool()) {
-          return answer(pass, request, "Approved", "AutoApproved",
-                        own ? "Auto approving self kubelet client certificate after "
-                              "SubjectAccessReview."
-                            : "Auto approving kubelet client certificate after "
-                              "SubjectAccessReview.");
+          return let_in(pass, request, own);
         }
         if (own && then_any) return this->review(pass, request, false, false);
         // Roles may be on their way, or somebody approves by hand: asked again, ever later.
@@ -233,6 +242,21 @@ void CertificateApprover::review(const PassRef& pass, const json::Value& request
                                           "but subject access review was not approved",
                                           request["metadata"]["name"].as_string())));
       });
+}
+
+// Another may have been let in while this one's rights were looked at.
+void CertificateApprover::let_in(const PassRef& pass, const json::Value& request, bool own) {
+  auto asked = asked_by(request);
+  if (!asked.ok()) return pass->fail(asked.error());
+  if (std::string why = taken_objection(*asked); !why.empty()) {
+    return answer(pass, request, "Denied", "NodeNameTaken", why);
+  }
+  int64_t now = context_.clock.monotonic_ms();
+  std::erase_if(let_in_, [now](const auto& entry) { return entry.second.until_ms <= now; });
+  let_in_[node_of(*asked)] = {asked->key_fingerprint, now + kComingMs};
+  answer(pass, request, "Approved", "AutoApproved",
+         own ? "Auto approving self kubelet client certificate after SubjectAccessReview."
+             : "Auto approving kubelet client certificate after SubjectAccessReview.");
 }
 
 void CertificateApprover::answer(const PassRef& pass, json::Value request, const char* type,

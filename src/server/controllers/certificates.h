@@ -2,7 +2,9 @@
 // of the signers that Kubernetes itself has are signed by the cluster's authority, old ones go.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "server/auth/signing_request.h"
 #include "server/controllers/controller.h"
@@ -21,22 +23,33 @@ std::string signer_objection(const std::string& signer, const SigningRequestInfo
 // A client certificate for a node is approved when a SubjectAccessReview lets the requester create
 // certificatesigningrequests/selfnodeclient (his own) or /nodeclient; a node's serving certificate
 // when the node itself asks. Who asks for the name of a node that is there, with another key than
-// that node's, is denied.
+// that node's, is denied; so is the second of two machines that join under one name at once.
 class CertificateApprover final : public Controller {
  public:
   // `server_names`: names and addresses of the API server, which no node may have.
   CertificateApprover(const ControllerContext& context, std::vector<std::string> server_names);
-  std::vector<GroupResource> watches() const override { return {kSigningRequests.key()}; }
+  std::vector<GroupResource> watches() const override {
+    return {kSigningRequests.key(), kNodes.key()};
+  }
   void on_change(const GroupResource& resource, const ObjectRef& previous,
                  const ObjectRef& object) override;
   void reconcile(const NamespacedName& key, const PassRef& pass) override;
 
  private:
+  // Who was let in under a name whose Node is not there yet.
+  struct LetIn {
+    std::string key;  // its fingerprint
+    int64_t until_ms = 0;
+  };
+  // Nobody takes the place of a node that is there, or just coming: its key is another one.
+  std::string taken_objection(const SigningRequestInfo& asked) const;
+  void let_in(const PassRef& pass, const json::Value& request, bool own);
   void review(const PassRef& pass, const json::Value& request, bool own, bool then_any);
   void answer(const PassRef& pass, json::Value request, const char* type, const char* reason,
               const std::string& message);
 
   std::vector<std::string> server_names_;
+  std::map<std::string, LetIn> let_in_;  // by the node's name
 };
 
 class CertificateSigner final : public Controller {
