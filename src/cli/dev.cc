@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <optional>
 
 #include "api/names.h"
 #include "base/file.h"
@@ -14,10 +15,11 @@
 #include "base/run_process.h"
 #include "cli/command.h"
 #include "cli/dev_cluster.h"
+#include "cli/dev_logs.h"
 #include "cli/dev_network.h"
+#include "cli/dev_orphans.h"
 #include "cli/dev_slirp.h"
 #include "cli/dev_user_space.h"
-#include "cli/dev_orphans.h"
 #include "cli/flags.h"
 #include "cli/kubectl/tab_writer.h"
 #include "cli/local_client.h"
@@ -38,6 +40,7 @@ struct DevOptions {
   int64_t nodes = 0;
   std::vector<std::string> publish;
   bool all = false;
+  bool follow = false;
   DevPlace place;
 };
 
@@ -64,6 +67,8 @@ FlagSet dev_flags(DevOptions& o) {
   f.list("publish", o.publish, "HOSTPORT:PORT",
          "a port of this machine that leads to one of the node with the server; /udp may follow");
   f.boolean("all", o.all, "down, stop: every cluster");
+  f.boolean("follow", o.follow, "logs: goes on as the node writes, until its cluster is removed");
+  f.alias("f", "follow");
   f.text("dev-dir", o.dev_dir, "DIR",
          "where clusters are kept; if empty, /var/lib/knarr/dev or ~/.local/share/knarr/dev");
   f.text("cgroup-root", o.cgroup_root, "NAME", "what names of cgroups begin with");
@@ -300,13 +305,8 @@ Result<void> load(const DevOptions& o, const std::string& what) {
 
 Result<void> logs(const DevOptions& o, const std::string& node) {
   TRY_ASSIGN(DevCluster c, load_dev_cluster(o.place, o.name));
-  for (int i = 0; i < c.nodes; i++) {
-    bool asked = c.node_name(i) == node || c.node_name(i) == c.name + "-" + node;
-    if (!asked) continue;
-    TRY_ASSIGN(std::string text, base::read_file(c.log_file(i)));
-    std::fputs(text.c_str(), stdout);
-    return {};
-  }
+  std::optional<int> number = c.node_of(node);
+  if (number) return write_log(c.log_file(*number), o.follow, STDOUT_FILENO);
   return make_error(Code::kNotFound, "cluster " + c.name + " has no node " + node);
 }
 

@@ -52,6 +52,13 @@ DevPlace DevPlace::of_caller(const std::string& dev_dir) {
 }
 
 std::string DevCluster::node_name(int node) const { return name + "-" + short_name(node); }
+std::optional<int> DevCluster::node_of(const std::string& asked) const {
+  for (int node = 0; node < nodes; node++) {
+    if (asked == node_name(node) || asked == short_name(node)) return node;
+  }
+  return std::nullopt;
+}
+
 std::string DevCluster::data_of(int node) const { return data() + "/" + short_name(node); }
 std::string DevCluster::run_of(int node) const { return run() + "/" + short_name(node); }
 std::string DevCluster::cgroup_of(int node) const { return cgroup_root + "-" + node_name(node); }

@@ -3,6 +3,7 @@
 // with the machine is below <run-root>/<name>. Node 0 is the server. Blocking: commands only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct DevCluster {
   std::string data() const { return place.dev_dir + "/" + name; }
   std::string run() const { return place.run_root + "/" + name; }
   std::string node_name(int node) const;
+  // "NAME-agent-1", or "agent-1".
+  std::optional<int> node_of(const std::string& name) const;
   std::string data_of(int node) const;
   std::string run_of(int node) const;
   std::string pid_file(int node) const { return run_of(node) + ".pid"; }

@@ -133,7 +133,12 @@ def test_a_failed_up_leaves_nothing(knarr, folder):
 
 
 def test_down(knarr, folder):
+    follower = subprocess.Popen([knarr, "dev", "logs", "-f", OTHER, "--dev-dir", folder + "/dev"],
+                                stdout=subprocess.PIPE, text=True)
+    assert any("is ready after" in line for line in follower.stdout)
     dev(knarr, folder, "down", OTHER)
+    assert follower.wait(timeout=10) == 0, follower.returncode
+    follower.stdout.close()
     assert nodes()[0] in kubectl(folder, "get", "nodes")
     dev(knarr, folder, "down", NAME)
     left = machine.left_behind(before["state"])

@@ -67,7 +67,7 @@ def add_line(folder, path, line):
     """To a file of the machine, as this run sees it."""
     with open(path) as file:
         text = file.read()
-    own = folder + path.replace("/", "_")
+    own = folder + "/" + path.strip("/").replace("/", "_")
     with open(own, "w") as file:
         file.write(text.rstrip("\n") + "\n" + line + "\n" if line else text)
     bind(own, path)
