@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "agent/join/join.h"
+#include "agent/remote/server_watch.h"
 #include "agent/tunnel/tunnel.h"
 #include "api/ip_list.h"
 #include "base/file.h"
@@ -34,7 +35,8 @@ FlagSet agent_flags(AgentOptions& o) {
             "--server is also KNARR_URL). The command line wins over\nvariables, those over the "
             "file.");
   base_flags(f, o);
-  f.list("server", o.server, "URL", "the cluster's server; further ones are tried in turn");
+  f.list("server", o.server, "URL",
+         "the cluster's server; further ones, and those it has learnt, are tried in turn");
   f.alias("s", "server");
   f.alias("url", "server");
   f.text("token", o.token, "TOKEN",
@@ -79,6 +81,7 @@ class Process {
     tunnel_.reset();
     node_.reset();
     settings_.reset();
+    server_watch_.reset();
     client_.reset();
     join_.reset();
     return status_;
@@ -87,11 +90,13 @@ class Process {
  private:
   Result<void> join() {
     agent::JoinOptions join;
-    join.servers = options_.server;
+    join.tls_dir = options_.data_dir + "/agent/tls";
+    // Beside whom it believes: both are of one cluster.
+    servers_ = std::make_shared<agent::ServerBook>(options_.server, join.tls_dir + "/servers");
+    join.servers = agent::ServerList(servers_);
     if (!options_.token.empty()) {
       TRY_ASSIGN(join.token, agent::parse_join_token(options_.token));
     }
-    join.tls_dir = options_.data_dir + "/agent/tls";
     join.node_name = options_.node_name;
     join.addresses = api::split_list(options_.node_ip);
     join.user_agent = user_agent();
@@ -107,13 +112,14 @@ class Process {
 
   void joined() {
     agent::RemoteOptions remote;
-    remote.servers = options_.server;
+    remote.servers = agent::ServerList(servers_);
     remote.tls = join_->client_tls();
     remote.user_agent = user_agent();
     memory_ = std::make_unique<agent::Memory>(loop_, options_.data_dir + "/agent/memory",
                                               join_->identity().key);
     remote.memory = memory_.get();
     client_ = std::make_unique<agent::RemoteClient>(loop_, random_, std::move(remote));
+    server_watch_ = std::make_unique<agent::ServerWatch>(*client_, servers_);
     settings_ = std::make_unique<ClusterSettings>(loop_, random_, *client_, options_);
     join_->on_renewed([this] { renewed(); });
     settings_->fetch([this] {
@@ -139,7 +145,7 @@ class Process {
   // For what the server cannot dial.
   void open_tunnel() {
     agent::TunnelOptions tunnel;
-    tunnel.servers = options_.server;
+    tunnel.servers = agent::ServerList(servers_);
     tunnel.tls = join_->client_tls();
     tunnel.user_agent = user_agent();
     tunnel.allowed = [this](const std::string& host, uint16_t port) {
@@ -177,9 +183,11 @@ class Process {
   base::Loop loop_;
   base::SystemRandom random_;
   int64_t begun_ms_ = 0;
+  std::shared_ptr<agent::ServerBook> servers_;
   std::unique_ptr<agent::Join> join_;
   std::unique_ptr<agent::Memory> memory_;
   std::unique_ptr<agent::RemoteClient> client_;
+  std::unique_ptr<agent::ServerWatch> server_watch_;
   std::unique_ptr<ClusterSettings> settings_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<agent::Tunnel> tunnel_;

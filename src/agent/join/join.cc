@@ -74,7 +74,7 @@ void Join::fetch_authority() {
     anyone_ = std::make_unique<net::Client>(loop_, std::move(options));
   }
   net::ClientRequest request;
-  request.url = options_.servers.front() + "/cacerts";
+  request.url = options_.servers.current() + "/cacerts";
   request.timeout_ms = kFetchTimeoutMs;
   request.body_limit = kMostAuthorityBytes;
   fetching_ = anyone_->fetch(std::move(request), [this](Result<net::Response> answer) {
@@ -82,7 +82,7 @@ void Join::fetch_authority() {
     if (answer->status != 200) {
       return failed(make_error(Code::kServiceUnavailable,
                                fmt::format("{}/cacerts answers {}: is it a knarr server?",
-                                           options_.servers.front(), answer->status)));
+                                           options_.servers.current(), answer->status)));
     }
     if (auto taken = take_authority(answer->body); !taken.ok()) return fail(taken.error());
     anyone_.reset();
@@ -96,12 +96,12 @@ Result<void> Join::take_authority(const std::string& pem) {
   if (options_.token.ca_hash.empty()) {
     base::log(base::Level::kWarning, "join",
               "the token names no authority: {} is believed at first sight (sha256 {})",
-              options_.servers.front(), hash);
+              options_.servers.current(), hash);
   } else if (hash != options_.token.ca_hash) {
     return make_error(Code::kForbidden,
                       fmt::format("the authority of {} (sha256 {}) is not the one that the token "
                                   "names: another server, or another token",
-                                  options_.servers.front(), hash));
+                                  options_.servers.current(), hash));
   }
   identity_.ca = pem;
   return save_identity(options_.tls_dir, identity_);
@@ -171,8 +171,8 @@ void Join::failed(const Error& error) {
   // Said at first and then each time the waiting gets longer than a few seconds.
   bool loud = failures_ == 1 || failures_ > 6;
   base::log(loud ? base::Level::kWarning : base::Level::kDebug, "join", "{}: {}",
-            options_.servers.front(), error.message);
-  std::rotate(options_.servers.begin(), options_.servers.begin() + 1, options_.servers.end());
+            options_.servers.current(), error.message);
+  options_.servers.failed(options_.servers.current(), loop_.monotonic_ms());
   if (is_in_) return wait_for_renewal(true);
   retry_->start(retry_delay_ms(failures_ + 1, random_));
 }

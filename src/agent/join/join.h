@@ -25,8 +25,8 @@
 namespace knarr::agent {
 
 struct JoinOptions {
-  std::vector<std::string> servers;  // "https://host:6443", at least one; tried in this order
-  JoinToken token;                   // without a secret only a machine that is in gets through
+  ServerList servers;
+  JoinToken token;  // without a secret only a machine that is in gets through
   std::string tls_dir;
   std::string node_name;
   std::vector<std::string> addresses;  // of the serving certificate
@@ -62,7 +62,7 @@ class Join {
 
   base::Loop& loop_;
   Random& random_;
-  JoinOptions options_;  // the server that is asked now stands first
+  JoinOptions options_;
   NodeIdentity identity_;
   std::function<void(Result<void>)> in_;
   std::function<void()> renewed_;

@@ -6,6 +6,13 @@
 
 namespace knarr::agent {
 
+namespace {
+
+// There may be another server to ask.
+constexpr int64_t kConnectMs = 5000;
+
+}  // namespace
+
 bool is_absence(const Error& error) {
   return error.code == Code::kServiceUnavailable || error.code == Code::kTimeout;
 }
@@ -15,7 +22,7 @@ RemoteClient::RemoteClient(base::Loop& loop, Random& random, RemoteOptions optio
       random_(random),
       options_(std::move(options)),
       servers_(options_.servers),
-      http_(loop, {.tls = options_.tls}) {}
+      http_(loop, {.tls = options_.tls, .connect_timeout_ms = kConnectMs}) {}
 
 net::ClientRequest RemoteClient::prepare(std::string method, const std::string& path) const {
   net::ClientRequest request;
@@ -41,12 +48,16 @@ void RemoteClient::call(client::Request from, client::Reply reply) {
     // What this function holds goes with its call.
     client::Request asked = std::move(from);
     client::Reply tell = std::move(reply);
-    if (!response.ok()) servers_.failed(server);  // gone, or silent
     calls_.erase(id);
     Result<ObjectRef> answer = response.ok()
                                    ? read_answer(asked.target, response->status, response->body)
                                    : Result<ObjectRef>(std::move(response).error());
-    if (response.ok() && !answer.ok() && is_absence(answer.error())) servers_.failed(server);
+    // Gone, silent, or not up yet.
+    if (!response.ok() || (!answer.ok() && is_absence(answer.error()))) {
+      servers_.failed(server, loop_.monotonic_ms());
+    } else {
+      servers_.answered(server);
+    }
     tell(remember(asked, std::move(answer)));
   };
   calls_[id] = http_.fetch(std::move(request), std::move(answered));

@@ -8,9 +8,9 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "agent/remote/memory.h"
+#include "agent/remote/server_list.h"
 #include "base/loop.h"
 #include "knarr/client.h"
 #include "knarr/random.h"
@@ -19,29 +19,12 @@
 namespace knarr::agent {
 
 struct RemoteOptions {
-  std::vector<std::string> servers;  // "https://host:6443", at least one; tried in this order
-  net::TlsConfig tls;                // this node's certificate, and whom to believe
-  std::string bearer_token;          // empty: the certificate says who this is
+  ServerList servers;
+  net::TlsConfig tls;        // this node's certificate, and whom to believe
+  std::string bearer_token;  // empty: the certificate says who this is
   std::string user_agent;
   int64_t call_timeout_ms = 30000;  // until the headers of an answer
   Memory* memory = nullptr;         // what to tell while no server answers; may be null
-};
-
-// The servers that are known, and the one that is asked now. Shared by a client's calls and
-// watches.
-class ServerList {
- public:
-  explicit ServerList(std::vector<std::string> urls) : urls_(std::move(urls)) {}
-
-  const std::string& current() const { return urls_[at_]; }
-  // The next one, if `url` is still the one that is asked: many calls fail at once with it.
-  void failed(const std::string& url) {
-    if (urls_[at_] == url) at_ = (at_ + 1) % urls_.size();
-  }
-
- private:
-  std::vector<std::string> urls_;
-  size_t at_ = 0;
 };
 
 // No server answered, or none that is up yet: what is remembered will do.

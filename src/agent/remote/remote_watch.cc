@@ -40,24 +40,29 @@ void RemoteWatch::begin() {
   status_ = 0;
   server_ = client_.servers_.current();
   net::ResponseEvents events;
-  events.on_headers = [this](int status, const net::Headers&) { status_ = status; };
+  events.on_headers = [this](int status, const net::Headers&) {
+    status_ = status;
+    if (status == 200) client_.servers_.answered(server_);
+  };
   events.on_data = [this](std::string_view bytes) { take(bytes); };
   events.on_end = [this](const net::Headers&) {
     if (status_ == 200) return again();
     Result<ObjectRef> answer = read_answer(
         {target_.group, target_.version, target_.resource, target_.ns, "", ""}, status_, unread_);
-    if (!answer.ok() && is_absence(answer.error())) client_.servers_.failed(server_);
+    if (!answer.ok() && is_absence(answer.error())) leave_server();
     lost(answer.ok() ? make_error(Code::kInternalError, "an answer that is no watch")
                      : answer.error());
   };
   events.on_error = [this](const Error& error) {
-    client_.servers_.failed(server_);
+    leave_server();
     lost(error);
   };
   net::ClientRequest request = client_.prepare("GET", watch_path(target_, revision_));
   request.timeout_ms = client_.options_.call_timeout_ms;
   call_ = client_.http_.send(std::move(request), std::move(events));
 }
+
+void RemoteWatch::leave_server() { client_.servers_.failed(server_, client_.loop_.monotonic_ms()); }
 
 void RemoteWatch::take(std::string_view bytes) {
   unread_ += bytes;

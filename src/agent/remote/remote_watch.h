@@ -33,6 +33,7 @@ class RemoteWatch final : public client::Watch, private client::WatchHandler {
   void recall();
 
   void begin();
+  void leave_server();
   void take(std::string_view bytes);
   // False when the stream is over with it.
   bool event(const std::string& line);

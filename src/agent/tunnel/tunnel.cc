@@ -59,6 +59,7 @@ void Tunnel::opened(Result<net::Response> answer) {
     return lost(make_error(Code::kServiceUnavailable,
                            fmt::format("refused with {}: {}", answer->status, answer->body)));
   }
+  servers_.answered(server_);
   opened_ms_ = loop_.monotonic_ms();
   if (control_) control_->finish();
   control_ = std::move(answer->stream);
@@ -80,7 +81,7 @@ void Tunnel::lost(const Error& error) {
   if (stable) failures_ = 0;
   control_.reset();
   line_.clear();
-  servers_.failed(server_);
+  servers_.failed(server_, loop_.monotonic_ms());
   failures_++;
   base::log(failures_ == 2 ? base::Level::kWarning : base::Level::kDebug, "tunnel", "to {}: {}",
             server_, error.message);

@@ -22,8 +22,8 @@
 namespace knarr::agent {
 
 struct TunnelOptions {
-  std::vector<std::string> servers;  // as RemoteOptions'
-  net::TlsConfig tls;                // with this node's certificate
+  ServerList servers;
+  net::TlsConfig tls;  // with this node's certificate
   std::string user_agent;
   // Whether the server may be led there.
   std::function<bool(const std::string& host, uint16_t port)> allowed;

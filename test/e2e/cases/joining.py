@@ -74,11 +74,16 @@ def test_additions_to_dns_reach_every_node(cluster):
 
 
 def test_a_restarted_agent_keeps_its_pods(cluster):
+    """With a token that is good no more, and an address where the server is no more: it has learnt another."""
     before = cluster.pod("far")["status"]["containerStatuses"][0]["containerID"]
     agents["edge1"].crash()
-    agents["edge1"].start(token="K10%s::server:stale" % cluster.token()[3:67])
+    agents["edge1"].start(token="K10%s::server:stale" % cluster.token()[3:67],
+                          server="https://%s:9" % cluster.address)
     now = cluster.pod("far")["status"]["containerStatuses"][0]
     assert now["containerID"] == before and now["restartCount"] == 0
+    run(cluster, "next", "edge1")
+    cluster.wait_for("pod/next")
+    cluster.kubectl("delete", "pod", "next", "--wait=false")
 
 
 def test_join_by_a_token_that_runs_out(cluster):

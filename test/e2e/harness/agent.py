@@ -48,18 +48,18 @@ class Agent(Process):
         super().__init__(cluster.knarr, "%s/%s" % (cluster.folder, name), number, self.machine.inside)
         self.cluster, self.name, self.flags = cluster, name, list(flags)
 
-    def start(self, token=None):
+    def start(self, token=None, server=None):
         """Returns when its node is Ready."""
-        self.start_alone(token)
+        self.start_alone(token, server)
         self.cluster.api.watch_until("/api/v1/nodes", lambda n: n["metadata"]["name"] == self.name
                                      and api.condition_of(n, "Ready") == "True")
         return self
 
-    def start_alone(self, token=None):
+    def start_alone(self, token=None, server=None):
         """Returns when it runs pods, whether the server knows or not."""
         address = self.cluster.address
-        self.launch("agent", "--server", "https://%s:%d" % ("[%s]" % address if ":" in address else address,
-                                                            self.cluster.port),
+        self.launch("agent", "--server", server or "https://%s:%d" % (
+                        "[%s]" % address if ":" in address else address, self.cluster.port),
                     "--token", token or self.cluster.token(), "--node-name", self.name,
                     "--node-ip", self.machine.address, *self.flags)
 

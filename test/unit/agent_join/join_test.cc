@@ -160,9 +160,10 @@ struct Machine {
 
   Result<void> join(const std::string& token) {
     JoinOptions options;
-    options.servers = others;
-    options.servers.push_back(server.url());
-    options.token = *parse_join_token(token);
+    std::vector<std::string> servers = others;
+    servers.push_back(server.url());
+    options.servers = servers;
+    if (!token.empty()) options.token = *parse_join_token(token);
     options.tls_dir = dir.path() + "/tls";
     options.node_name = "n1";
     options.addresses = {"10.0.0.2"};
