@@ -5,6 +5,7 @@
 #include "agent/remote/remote_watch.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "net/pki.h"
 
 namespace knarr::agent {
@@ -109,10 +110,10 @@ Result<void> Join::take_authority(const std::string& pem) {
 
 void Join::order(const CertificateWanted& wanted, bool by_token,
                  std::string NodeIdentity::*member) {
+  by_token_ = by_token;
   if (by_token && options_.token.secret.empty()) {
     return fail(make_error(Code::kUnauthorized,
-                           "this machine has not joined yet: --token is "
-                           "wanted (`knarr token create` on a server)"));
+                           why_anew() + ": --token is wanted (`knarr token create` on a server)"));
   }
   RemoteOptions remote;
   remote.servers = options_.servers;
@@ -165,8 +166,23 @@ void Join::ordered(Result<std::string> certificate, std::string NodeIdentity::*m
   advance();
 }
 
-void Join::failed(const Error& error) {
-  if (is_refusal(error) && !is_in_) return fail(error);
+// Why the token is needed.
+std::string Join::why_anew() const {
+  auto before = net::read_certificate(identity_.client);
+  bool ran_out = before.ok() && before->not_after_seconds <= now_seconds();
+  if (!ran_out) return "this machine has not joined yet";
+  return "the certificate of this node ran out at " +
+         base::format_time(before->not_after_seconds * kSecondUs) + ", so it must join again";
+}
+
+void Join::failed(Error error) {
+  if (error.code == Code::kUnauthorized && by_token_) {
+    error.message = fmt::format(
+        "{}: {}, and the server does not know the token, or that has run out: `knarr token "
+        "create` on a server makes another",
+        error.message, why_anew());
+  }
+  if (is_refusal(error) && !is_in_) return fail(std::move(error));
   failures_++;
   // Said at first and then each time the waiting gets longer than a few seconds.
   bool loud = failures_ == 1 || failures_ > 6;

@@ -53,7 +53,8 @@ class Join {
   Result<void> take_authority(const std::string& pem);
   void order(const CertificateWanted& wanted, bool by_token, std::string NodeIdentity::*member);
   void ordered(Result<std::string> certificate, std::string NodeIdentity::*member);
-  void failed(const Error& error);
+  void failed(Error error);
+  std::string why_anew() const;
   void whole();
   void fail(Error error);
   int64_t now_seconds() const;
@@ -67,7 +68,8 @@ class Join {
   std::function<void(Result<void>)> in_;
   std::function<void()> renewed_;
   bool is_in_ = false;
-  int failures_ = 0;  // in a row
+  bool by_token_ = false;  // what is asked for now
+  int failures_ = 0;       // in a row
   std::unique_ptr<Timer> retry_;
   base::WallTimer due_;
   std::unique_ptr<net::Client> anyone_;  // believes whoever answers: for the authority alone

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/random.h"
+#include "base/time.h"
 #include "net/pki.h"
 #include "net/server.h"
 #include "server/auth/signing_request.h"
@@ -203,11 +204,38 @@ TEST_CASE("what keeps a machine out is said in words") {
         fmt::format("the authority of {} (sha256 {}) is not the one that the token names: another "
                     "server, or another token",
                     m.server.url(), hash));
-  CHECK(said("K10" + hash + "::server:wrong") == "Unauthorized");
+  CHECK(said("K10" + hash + "::server:wrong") ==
+        "Unauthorized: this machine has not joined yet, and the server does not know the token, or "
+        "that has run out: `knarr token create` on a server makes another");
   m.server.denial = "there is a node \"n1\" already";
   CHECK(said("K10" + hash + "::server:s3cret") == m.server.denial);
   // It believes the first cluster from now on.
   CHECK(said("K10" + kHash + "::server:s3cret").find("of another cluster") != std::string::npos);
+}
+
+TEST_CASE("a node that was off for longer than its certificate joins again by its token") {
+  Machine m;
+  REQUIRE(m.join("s3cret").ok());
+  NodeIdentity identity = m.join_->identity();
+  net::CertificateRequest request;
+  request.common_name = "system:node:n1";
+  request.organizations = {"system:nodes"};
+  request.client = true;
+  int64_t then = m.loop.now_us() / 1000000 - 800 * 86400;
+  identity.client = net::make_leaf(m.ca, request, then)->certificate;
+  int64_t end = net::read_certificate(identity.client)->not_after_seconds;
+  const std::string ran_out =
+      "the certificate of this node ran out at " + base::format_time(end * 1000000);
+  REQUIRE(save_identity(m.dir.path() + "/tls", identity).ok());
+  auto in = m.join("");
+  REQUIRE_FALSE(in.ok());
+  CHECK(in.error().message ==
+        ran_out + ", so it must join again: --token is wanted (`knarr token create` on a server)");
+  in = m.join("stale");
+  REQUIRE_FALSE(in.ok());
+  CHECK(in.error().message.find("Unauthorized: " + ran_out) == 0);
+  REQUIRE(m.join("s3cret").ok());
+  CHECK(m.join_->identity().key == identity.key);  // the node's record names it
 }
 
 TEST_CASE("a server that is down is left for the next one") {
