@@ -130,6 +130,7 @@ void Node::run() {
         return network_ ? network_->services().services(ns) : std::vector<json::Value>();
       });
   api_ = std::make_unique<agent::NodeApi>(deps_.loop, *agent_);
+  access_ = std::make_unique<agent::NodeAccess>(deps_.loop, deps_.client, deps_.options.node_name);
   local_ = std::make_unique<agent::LocalApi>(deps_.loop, *images_, *runtime_,
                                              [this] { agent_->refresh_images(); });
   if (auto listening = listen(); !listening.ok()) return ready_(listening);
@@ -170,17 +171,12 @@ bool Node::may_be_dialed(const std::string& host, uint16_t port) const {
   return false;
 }
 
-// The node's own port is for the API server alone: a certificate of the cluster, of its kind.
+// The node's own port.
 void Node::serve(const net::ExchangePtr& exchange) {
-  const auto& certificate = exchange->request.connection->certificate;
-  bool server = false;
-  if (certificate && certificate->verified) {
-    for (const std::string& o : certificate->organizations) server |= o == kApiServerGroup;
-  }
-  if (!server) {
-    exchange->respond(401, {{"Content-Type", "text/plain; charset=utf-8"}}, "Unauthorized");
-    return;
-  }
+  access_->check(exchange, [this, exchange] { answer(exchange); });
+}
+
+void Node::answer(const net::ExchangePtr& exchange) {
   net::Query query = net::Query::parse(exchange->request.query);
   auto answered = api_->node_path(exchange, exchange->request.path, query);
   if (answered.ok()) return;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "agent/agent.h"
+#include "agent/api/node_access.h"
 #include "agent/api/node_api.h"
 #include "agent/local_api.h"
 #include "agent/preload.h"
@@ -52,6 +53,7 @@ class Node {
   void run();
   Result<void> listen();
   void serve(const net::ExchangePtr& exchange);
+  void answer(const net::ExchangePtr& exchange);
 
   Deps deps_;
   KubeletSettings settings_;
@@ -66,6 +68,7 @@ class Node {
   std::unique_ptr<agent::PodNetwork> no_network_;  // then this
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<agent::NodeApi> api_;
+  std::unique_ptr<agent::NodeAccess> access_;
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<agent::LocalApi> local_;
 };

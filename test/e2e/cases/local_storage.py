@@ -2,7 +2,7 @@
 import json
 import os
 
-from harness import api, images, wait
+from harness import api, images, process, wait
 from harness.agent import Agent
 
 agents = {}
@@ -109,6 +109,33 @@ def test_what_nodes_and_pods_use(cluster):
                              ("/cadvisor", "container_memory_working_set_bytes"), ("/probes", "")):
             text = cluster.kubectl("get", "--raw", kubelet + "/metrics" + path)
             assert family in text, (node, path, text[:2000])
+
+
+def test_a_scraper_asks_nodes_themselves(cluster):
+    """By a service account's token, once it may."""
+    cluster.kubectl("create", "serviceaccount", "scraper")
+    token = cluster.kubectl("create", "token", "scraper").strip()
+    ports = ["https://%s:%d" % at for at in (
+        (cluster.address, cluster.kubelet_port),
+        (agents["disk1"].machine.address, agents["disk1"].kubelet_port))]
+
+    def ask(url, *flags):
+        return process.run(["curl", "-sk", "-w", " %{http_code}", *flags, url])[0]
+    bearer = ("-H", "Authorization: Bearer " + token)
+    for port in ports:
+        assert ask(port + "/metrics") == "Unauthorized 401"
+        assert ask(port + "/metrics", "-H", "Authorization: Bearer x" + token) == "Unauthorized 401"
+        assert ask(port + "/stats/summary", *bearer) == (
+            "Forbidden (user=system:serviceaccount:default:scraper, verb=get, resource=nodes, "
+            "subresource(s)=[stats]) 403")
+    cluster.kubectl("create", "clusterrole", "scraper", "--verb=get", "--resource=nodes/metrics")
+    cluster.kubectl("create", "clusterrolebinding", "scraper", "--clusterrole=scraper",
+                    "--serviceaccount=default:scraper")
+    for port in ports:
+        for path, family in (("", "kubelet_running_pods"), ("/resource", "node_cpu_usage_seconds_total"),
+                             ("/cadvisor", "container_memory_working_set_bytes")):
+            text = ask(port + "/metrics" + path, *bearer)
+            assert family in text and text.endswith(" 200"), text[-2000:]
 
 
 def test_data_stays(cluster):
