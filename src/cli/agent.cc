@@ -65,6 +65,7 @@ Result<void> read_agent_options(const Args& args, FlagSet& flags, AgentOptions& 
     TRY_ASSIGN(o.token, base::read_file(o.token_file));
   }
   fill_in_node(o);
+  TRY(check_own_labels(o));
   return check_node(o);
 }
 

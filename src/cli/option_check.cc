@@ -8,6 +8,7 @@
 #include "api/ip.h"
 #include "api/ip_list.h"
 #include "api/names.h"
+#include "api/node_labels.h"
 #include "base/format.h"
 
 namespace knarr::cli {
@@ -142,6 +143,18 @@ Result<void> check_node(const NodeOptions& o) {
   if (o.vxlan_device.empty() || o.vxlan_device.size() >= IFNAMSIZ) {
     return bad("vxlan-device", o.vxlan_device,
                fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 1));
+  }
+  return {};
+}
+
+Result<void> check_own_labels(const NodeOptions& o) {
+  for (const std::string& label : o.node_label) {
+    std::string key = label.substr(0, label.find('='));
+    if (api::node_may_set_label(key)) continue;
+    return bad("node-label", label,
+               fmt::format("a node may not give itself this label: run `kubectl label node {} {}` "
+                           "once it has joined",
+                           o.node_name, label));
   }
   return {};
 }

@@ -10,5 +10,7 @@ namespace knarr::cli {
 Result<void> check_options(const ServerOptions& options);
 // What concerns the node alone.
 Result<void> check_node(const NodeOptions& options);
+// That a node which joins may give itself its labels.
+Result<void> check_own_labels(const NodeOptions& options);
 
 }  // namespace knarr::cli

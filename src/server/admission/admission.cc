@@ -28,7 +28,7 @@ std::unique_ptr<AdmissionChain> make_admission(const AdmissionDeps& deps) {
   chain->add(make_namespace_lifecycle(deps));
   chain->add(make_limit_ranger(deps));
   chain->add(make_service_account(deps));
-  chain->add(make_node_restriction());
+  chain->add(make_node_restriction(deps));
   chain->add(make_taint_nodes());
   chain->add(make_priority(deps));
   chain->add(make_default_toleration_seconds());

@@ -13,7 +13,7 @@ std::unique_ptr<AdmissionPlugin> make_pod_topology_labels(const AdmissionDeps& d
 std::unique_ptr<AdmissionPlugin> make_resource_quota(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_service_account(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_taint_nodes();
-std::unique_ptr<AdmissionPlugin> make_node_restriction();
+std::unique_ptr<AdmissionPlugin> make_node_restriction(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_priority(const AdmissionDeps& deps);
 std::unique_ptr<AdmissionPlugin> make_default_toleration_seconds();
 std::unique_ptr<AdmissionPlugin> make_default_storage_class(const AdmissionDeps& deps);

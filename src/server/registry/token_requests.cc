@@ -1,5 +1,6 @@
 // Tokens for service accounts: the subresource serviceaccounts/token.
 
+#include "api/resource.h"
 #include "base/format.h"
 #include "base/time.h"
 #include "server/registry/subresources.h"
@@ -95,6 +96,16 @@ void create_token(const RegistryDeps& deps, const Request& request, Value body, 
   if (!errors.empty()) {
     return done(api::invalid_error("authentication.k8s.io", "TokenRequest", "", errors));
   }
+  AdmissionRequest admission;
+  admission.resource = api::find_resource("", "v1", "serviceaccounts");
+  admission.subresource = "token";
+  admission.ns = request.ns;
+  admission.name = request.name;
+  admission.user = request.user;
+  admission.dry_run = request.dry_run;
+  admission.object = &body;
+  Result<void> may = deps.admission.mutate(admission);
+  if (!may.ok()) return done(may.error());
   TokenSubject subject;
   subject.ns = request.ns;
   subject.service_account = request.name;

@@ -75,6 +75,39 @@ TEST_CASE("what a server cannot start with is named") {
   for (const Row& row : rows) CHECK(said(row.change) == row.said);
 }
 
+TEST_CASE("a node that joins may not give itself every label") {
+  NodeOptions o;
+  o.node_name = "n";
+  struct Row {
+    const char* label;
+    bool good;
+  };
+  const Row rows[] = {
+      {"disk=ssd", true},
+      {"example.com/disk=ssd", true},
+      {"topology.kubernetes.io/zone=a", true},
+      {"kubernetes.io/hostname=x", true},
+      {"node.kubernetes.io/anything=x", true},
+      {"x.kubelet.kubernetes.io/y=z", true},
+      {"svccontroller.knarr.io/enablelb=true", true},
+      {"node-restriction.kubernetes.io/team=a", false},
+      {"x.node-restriction.kubernetes.io/team=a", false},
+      {"node-role.kubernetes.io/worker=", false},
+      {"kubernetes.io/role=x", false},
+      {"x.k8s.io/y=z", false},
+      {"notk8s.io/y=z", true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    o.node_label = {row.label};
+    CHECK(check_own_labels(o).ok() == row.good);
+  }
+  o.node_label = {"kubernetes.io/role=x"};
+  CHECK(check_own_labels(o).error().message ==
+        "--node-label: kubernetes.io/role=x: a node may not give itself this label: run `kubectl "
+        "label node n kubernetes.io/role=x` once it has joined");
+}
+
 TEST_CASE("tokens and addresses of a server are taken in the forms they come in") {
   auto read = [](const std::vector<std::string>& args, ServerOptions& o) {
     FlagSet flags = server_flags(o);

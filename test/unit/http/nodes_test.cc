@@ -1,5 +1,7 @@
-// What a node's credentials do not reach: other nodes, and the pods of other nodes.
+// What a node's credentials do not reach: other nodes, the pods of other nodes, and of its own what
+// would bring pods to it.
 
+#include "server/admission/plugins.h"
 #include "unit/http/api_cluster.h"
 
 using namespace knarr;
@@ -9,9 +11,11 @@ TEST_CASE("a node changes itself and the pods bound to it") {
   Cluster c(AuthorizationMode::kNode);
   const std::string nodes = "/api/v1/nodes";
   const std::string pods = "/api/v1/namespaces/default/pods";
-  auto pod = [](const std::string& name, const std::string& node, const char* annotations) {
+  auto pod = [](const std::string& name, const std::string& node, const char* annotations,
+                const std::string& owner = "", const char* more = "") {
     return R"({"metadata":{"name":")" + name + R"(","annotations":)" + annotations +
-           R"(},"spec":{"nodeName":")" + node + R"(","containers":[{"name":"c","image":"i"}]}})";
+           R"(,"ownerReferences":[)" + owner + R"(]},"spec":{"nodeName":")" + node +
+           R"(","containers":[{"name":"c","image":"i"}])" + more + "}}";
   };
   const char* kMirror = R"({"kubernetes.io/config.mirror":"x"})";
   for (const char* node : {"a", "b"}) {
@@ -20,6 +24,12 @@ TEST_CASE("a node changes itself and the pods bound to it") {
     c.call("POST", pods, pod(std::string("of-") + node, node, "{}"));
     REQUIRE(c.status == 201);
   }
+  auto owner = [](const std::string& name, const std::string& uid, const char* more) {
+    return R"({"apiVersion":"v1","kind":"Node","name":")" + name + R"(","uid":")" + uid + R"(")" +
+           more + "}";
+  };
+  const std::string uid = c.call("GET", nodes + "/a")["metadata"]["uid"].text();
+  const std::string own = owner("a", uid, R"(,"controller":true)");
   const std::string status = R"({"status":{"message":"m"}})";
   const std::string labels = R"({"metadata":{"annotations":{"k":"v"}}})";
   struct Row {
@@ -46,7 +56,33 @@ TEST_CASE("a node changes itself and the pods bound to it") {
        "mirror pods"},
       {"POST", pods, pod("m", "b", kMirror), 403,
        "node \"a\" can only create pods with spec.nodeName set to itself"},
-      {"POST", pods, pod("m", "a", kMirror), 201, ""},
+      {"POST", pods, pod("m", "a", kMirror), 403,
+       "node \"a\" can only create pods with an owner reference set to itself"},
+      {"POST", pods, pod("m", "a", kMirror, own + "," + own), 403,
+       "node \"a\" can only create pods with a single owner reference set to itself"},
+      {"POST", pods, pod("m", "a", kMirror, owner("b", uid, "")), 403,
+       "node \"a\" can only create pods with an owner reference set to itself"},
+      {"POST", pods, pod("m", "a", kMirror, owner("a", uid, "")), 403,
+       "node \"a\" can only create pods with a controller owner reference set to itself"},
+      {"POST", pods,
+       pod("m", "a", kMirror, owner("a", uid, R"(,"controller":true,"blockOwnerDeletion":true)")),
+       403, "node \"a\" must not set blockOwnerDeletion on an owner reference"},
+      {"POST", pods, pod("m", "a", kMirror, owner("a", "x", R"(,"controller":true)")), 403,
+       "node a UID mismatch: expected x got "},
+      {"POST", pods, pod("m", "a", kMirror, own, R"(,"serviceAccountName":"default")"), 403,
+       "node \"a\" can not create pods that reference a service account"},
+      {"POST", pods, pod("m", "a", kMirror, own, R"(,"imagePullSecrets":[{"name":"s"}])"), 403,
+       "node \"a\" can not create pods that reference secrets"},
+      {"POST", pods,
+       pod("m", "a", kMirror, own, R"(,"volumes":[{"name":"v","configMap":{"name":"m"}}])"), 403,
+       "node \"a\" can not create pods that reference configmaps"},
+      {"POST", pods,
+       pod("m", "a", kMirror, own,
+           R"(,"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"m"}}])"),
+       403, "node \"a\" can not create pods that reference persistentvolumeclaims"},
+      {"POST", pods, pod("m", "a", kMirror, own), 201, ""},
+      {"PATCH", pods + "/m/status", R"({"metadata":{"labels":{"app":"web"}}})", 403,
+       "node \"a\" cannot update labels through pod status"},
       {"DELETE", pods + "/of-b", "", 403,
        "node \"a\" can only delete pods with spec.nodeName set to itself"},
       {"DELETE", pods + "/of-a", "", 200, ""},
@@ -65,6 +101,121 @@ TEST_CASE("a node changes itself and the pods bound to it") {
     if (row.status == 403) {
       CHECK(answer["message"].text().find(row.why) != std::string::npos);
     }
+  }
+}
+
+TEST_CASE("a node does not steer pods to itself") {
+  Cluster c(AuthorizationMode::kNode);
+  const std::string nodes = "/api/v1/nodes";
+  struct Row {
+    const char* method;
+    std::string path;
+    const char* body;
+    const char* why;  // empty: it may
+  };
+  const Row rows[] = {
+      {"POST", nodes,
+       R"({"metadata":{"name":"a","labels":{"node-role.kubernetes.io/x":"",
+           "node-restriction.kubernetes.io/team":"a","mine":"x"}}})",
+       "nodes \"a\" is forbidden: node \"a\" is not allowed to set the following labels: "
+       "node-restriction.kubernetes.io/team, node-role.kubernetes.io/x"},
+      {"POST", nodes,
+       R"({"metadata":{"name":"a","labels":{"mine":"x","kubernetes.io/hostname":"a"}},
+           "spec":{"taints":[{"key":"k","effect":"NoSchedule"}]}})",
+       ""},
+      {"PATCH", nodes + "/a", R"({"metadata":{"labels":{"mine":"y"}}})", ""},
+      {"PATCH", nodes + "/a", R"({"spec":{"taints":null}})",
+       "nodes \"a\" is forbidden: node \"a\" is not allowed to modify taints"},
+      {"PATCH", nodes + "/a", R"({"metadata":{"labels":{"kubernetes.io/role":"x"}}})",
+       "nodes \"a\" is forbidden: is not allowed to modify labels: kubernetes.io/role"},
+      {"PATCH", nodes + "/a/status", R"({"metadata":{"labels":{"kubernetes.io/role":"x"}}})",
+       "nodes \"a\" is forbidden: is not allowed to modify labels: kubernetes.io/role"},
+      {"PATCH", nodes + "/a",
+       R"({"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"b",
+           "uid":"x"}]}})",
+       "nodes \"a\" is forbidden: node \"a\" is not allowed to modify ownerReferences"},
+      {"PATCH", nodes + "/a", R"({"metadata":{"annotations":{"knarr.io/node-key":"k1"}}})", ""},
+      {"PATCH", nodes + "/a/status", R"({"metadata":{"annotations":{"knarr.io/node-key":"k2"}}})",
+       "nodes \"a\" is forbidden: node \"a\" is known as another machine: join with another "
+       "--node-name, or run `kubectl delete node a`"},
+      {"POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+       R"({"metadata":{"name":"b"}})",
+       "leases.coordination.k8s.io \"b\" is forbidden: can only access node lease with the same "
+       "name as the requesting node"},
+      {"POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+       R"({"metadata":{"name":"a"}})", ""},
+      {"POST", "/apis/storage.k8s.io/v1/csinodes",
+       R"({"metadata":{"name":"b"},"spec":{"drivers":[]}})",
+       "csinodes.storage.k8s.io \"b\" is forbidden: can only access CSINode with the same name as "
+       "the requesting node"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.method << " " << row.path << " " << row.body);
+    net::Headers headers{{"X-User", "system:node:a"}};
+    if (std::string_view(row.method) == "PATCH") {
+      headers.add("Content-Type", "application/merge-patch+json");
+    }
+    json::Value answer = c.call(row.method, row.path, row.body, std::move(headers));
+    INFO(json::write(answer));
+    CHECK((c.status < 300) == (*row.why == '\0'));
+    if (*row.why != '\0') CHECK(answer["message"].text() == row.why);
+  }
+}
+
+TEST_CASE("a node asks for tokens for its own pods, of audiences that these name") {
+  Cluster c;
+  const std::string pods = "/api/v1/namespaces/default/pods";
+  for (const char* node : {"a", "b"}) {
+    c.call("POST", pods,
+           std::string(R"({"metadata":{"name":"of-)") + node + R"("},"spec":{
+        "nodeName":")" +
+               node + R"(","containers":[{"name":"c","image":"i"}],
+        "volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t",
+          "audience":"vault"}}]}}]}})");
+    REQUIRE(c.status == 201);
+  }
+  std::string own = c.call("GET", pods + "/of-a")["metadata"]["uid"].text();
+  std::string other = c.call("GET", pods + "/of-b")["metadata"]["uid"].text();
+  struct Row {
+    const char *kind, *name;
+    std::string uid;
+    const char *audiences, *why;
+  };
+  const Row rows[] = {
+      {"Pod", "of-a", own, R"(["vault"])", ""},
+      {"Pod", "of-a", own, "[]", ""},  // the token that is mounted in every pod
+      {"Secret", "of-a", own, "[]", "node requested token not bound to a pod"},
+      {"Pod", "", own, "[]", "node requested token not bound to a pod"},
+      {"Pod", "of-a", "", "[]", "node requested token with a pod binding without a uid"},
+      {"Pod", "of-a", other, "[]", "the UID in the bound object reference ("},
+      {"Pod", "of-b", other, "[]",
+       "node requested token bound to a pod scheduled on a different node"},
+      {"Pod", "gone", own, "[]", "pods \"gone\" not found"},
+      {"Pod", "of-a", own, R"(["vault","x"])", "node may only request 0 or 1 audiences"},
+      {"Pod", "of-a", own, R"(["x"])",
+       "audience \"x\" not found in pod spec volume, system:node:a is not authorized to request "
+       "tokens for this audience"},
+  };
+  auto plugin = make_node_restriction({c.api.cache(), c.loop, c.random});
+  auto user = std::make_shared<UserInfo>();
+  user->name = "system:node:a";
+  user->groups = {"system:nodes"};
+  for (const Row& row : rows) {
+    INFO(row.kind << " " << row.name << " " << row.uid << " " << row.audiences);
+    json::Value body =
+        *json::parse(std::string(R"({"spec":{"audiences":)") + row.audiences +
+                     R"(,"boundObjectRef":{"apiVersion":"v1","kind":")" + row.kind +
+                     R"(","name":")" + row.name + R"(","uid":")" + row.uid + "\"}}}");
+    AdmissionRequest request;
+    request.resource = api::find_resource("", "v1", "serviceaccounts");
+    request.subresource = "token";
+    request.ns = "default";
+    request.name = "default";
+    request.user = user;
+    request.object = &body;
+    Result<void> may = plugin->mutate(request);
+    CHECK(may.ok() == (*row.why == '\0'));
+    if (!may.ok()) CHECK(may.error().message.find(row.why) != std::string::npos);
   }
 }
 
