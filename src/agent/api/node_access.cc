@@ -19,6 +19,7 @@ constexpr int64_t kUserMs = 120000;
 constexpr int64_t kAllowedMs = 300000;
 constexpr int64_t kRefusedMs = 30000;
 constexpr size_t kMostKnown = 1024;
+constexpr std::string_view kBearer = "bearer ";
 
 bool is_below(std::string_view path, std::string_view root) {
   return path == root || (path.starts_with(root) && path[root.size()] == '/');
@@ -50,7 +51,6 @@ const net::PeerCertificate* certificate_of(const net::Request& request, int64_t 
 
 std::string token_of(const net::Request& request) {
   std::string_view header = request.headers.get("authorization");
-  constexpr std::string_view kBearer = "bearer ";
   if (base::lower(header.substr(0, kBearer.size())) != kBearer) return {};
   return std::string(header.substr(kBearer.size()));
 }
