@@ -20,6 +20,12 @@ namespace {
 
 constexpr int kMostEndMs = 10000;
 
+// Perhaps nobody has asked yet how: its entry in /proc is there still.
+bool has_ended(const base::UniqueFd& process) {
+  pollfd end = {process.get(), POLLIN, 0};
+  return poll(&end, 1, 0) == 1;
+}
+
 // 0 when there is no such process, or it has ended (proc(5), fields 3 and 22 of stat).
 uint64_t start_time(int pid) {
   auto stat = base::read_file(fmt::format("/proc/{}/stat", pid));
@@ -61,7 +67,8 @@ std::vector<FoundProcess> find_processes(
     int pid = std::stoi(name);
     // Opened before it is looked at.
     base::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    if (!process.valid() || pid == getpid() || !chosen(entry.path())) continue;
+    if (!process.valid() || pid == getpid() || has_ended(process)) continue;
+    if (!chosen(entry.path())) continue;
     out.push_back({pid, std::move(process)});
   }
   return out;

@@ -23,7 +23,7 @@ struct FoundProcess {
   int pid;
   base::UniqueFd process;  // what is signalled is what was looked at
 };
-// All but this one that `chosen` says yes to; it is given "/proc/PID".
+// All that run but this one, and that `chosen` says yes to; it is given "/proc/PID".
 std::vector<FoundProcess> find_processes(
     const std::function<bool(const std::string& process)>& chosen);
 // SIGKILL to all, and waits until they have ended.

@@ -1,5 +1,6 @@
 """`knarr dev` as an ordinary user: in his own namespaces, and gone without a trace."""
 import os
+import select
 import signal
 import subprocess
 
@@ -140,7 +141,11 @@ def test_stop_and_up_again(folder):
 
 def kill_keeper(folder):
     with open(folder + "/run/knarr-dev/namespaces") as file:
-        os.kill(int(file.read().split()[0]), signal.SIGKILL)
+        keeper = int(file.read().split()[0])
+    ended = os.pidfd_open(keeper)
+    os.kill(keeper, signal.SIGKILL)
+    assert select.select([ended], [], [], 10)[0]
+    os.close(ended)
 
 
 def test_its_keeper_was_killed(folder):

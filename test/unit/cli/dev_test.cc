@@ -1,5 +1,7 @@
 // What `knarr dev` writes down, reads and finds, without a cluster.
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +107,25 @@ TEST_CASE("a process is told from another of its pid") {
   auto found =
       find_processes([&](const std::string& process) { return process == "/proc/" + number; });
   CHECK(found.empty());  // never itself
+  // One that has ended counts no more, though nobody has waited for it.
+  pid_t child = fork();
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  auto children = [&] {
+    return find_processes(
+        [&](const std::string& process) { return process == "/proc/" + std::to_string(child); });
+  };
+  auto running = children();
+  REQUIRE(running.size() == 1);
+  kill(child, SIGKILL);
+  pollfd end = {running[0].process.get(), POLLIN, 0};
+  REQUIRE(poll(&end, 1, 10000) == 1);
+  CHECK(std::filesystem::exists("/proc/" + std::to_string(child)));
+  CHECK(children().empty());
+  kill_and_await(running);  // also waits for its own children
+  CHECK_FALSE(std::filesystem::exists("/proc/" + std::to_string(child)));
 }
 
 TEST_CASE("nodes and shims are known by their arguments") {
