@@ -156,6 +156,22 @@ def test_data_stays(cluster):
         assert os.path.exists(path + "/" + name) and starts(path) > before[name]
 
 
+def test_a_disk_that_is_not_mounted(cluster):
+    """What is seen at its place then is not written to."""
+    places, root = directories(cluster), cluster.folder + "/elsewhere"
+    name, path = next((name, path) for name, (node, path) in places.items() if node == "disk1")
+    before = starts(path)
+    os.rename(root, root + "-away")
+    os.mkdir(root)
+    cluster.kubectl("delete", "pod", name, "--wait=false")
+    wait.until("the pod to be told why", lambda: "Is its disk mounted?" in cluster.kubectl(
+        "get", "events", "--field-selector", "reason=FailedMount,involvedObject.name=" + name, "-o", "yaml"))
+    assert not os.listdir(root)
+    os.rmdir(root)
+    os.rename(root + "-away", root)
+    wait.until("the pod to run again", lambda: starts(path) > before and running(cluster), 60)
+
+
 def test_what_is_left(cluster):
     places = directories(cluster)
     kept = cluster.kubectl("get", "pvc", "data-db-0", "-o", "jsonpath={.spec.volumeName}")
