@@ -1,6 +1,5 @@
 #include "agent/proxy/service_proxy.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "api/ip_list.h"
@@ -23,8 +22,7 @@ ServiceProxy::ServiceProxy(base::Loop& loop, ServiceWatch& services, NodeRules r
 
 void ServiceProxy::changed() {
   if (timer_->active()) return;
-  int64_t since_ms = loop_.monotonic_ms() - last_ms_;
-  timer_->start(std::max<int64_t>(0, kSpacingMs - since_ms));
+  timer_->start(spacing_.wait_ms(loop_.monotonic_ms()));
 }
 
 void ServiceProxy::set_node(ProxyNode node) {
@@ -47,7 +45,7 @@ Iptables::Pieces ServiceProxy::pieces_of(bool v6, const std::set<NamespacedName>
 }
 
 void ServiceProxy::render() {
-  last_ms_ = loop_.monotonic_ms();
+  spacing_.rendered(loop_.monotonic_ms());
   health_checks_.update();
   std::set<NamespacedName> changed = services_.take_changed();
   bool nets = by_net(services_.state());

@@ -1,7 +1,6 @@
 // kube-proxy's part of a node: keeps the rules of services true to the services and endpoints of
-// the cluster. A first change is rendered at the end of the loop's turn; those that follow within
-// kSpacingMs of it together. Only services that have changed are rendered. No timer runs while
-// nothing changes. Loop thread.
+// the cluster. A change is rendered at the end of the loop's turn, many together (spacing.h). Only
+// services that have changed are rendered. No timer runs while nothing changes. Loop thread.
 #pragma once
 
 #include <memory>
@@ -10,6 +9,7 @@
 #include "agent/proxy/node_rules.h"
 #include "agent/proxy/service_rules.h"
 #include "agent/proxy/service_watch.h"
+#include "agent/proxy/spacing.h"
 #include "agent/proxy/udp_flows.h"
 #include "base/worker.h"
 
@@ -17,8 +17,6 @@ namespace knarr::agent {
 
 class ServiceProxy {
  public:
-  static constexpr int64_t kSpacingMs = 50;
-
   // prefix and masquerade_mark of the config are taken from `rules`, its family is set for each.
   ServiceProxy(base::Loop& loop, ServiceWatch& services, NodeRules rules,
                ServiceRulesConfig config);
@@ -43,7 +41,7 @@ class ServiceProxy {
   bool all_ = true;      // services are to be rendered, not only those that changed
   bool by_net_ = false;  // as they are rendered
   std::unique_ptr<Timer> timer_;
-  int64_t last_ms_ = -kSpacingMs;
+  Spacing spacing_;
   std::map<bool, UdpBackends> udp_;       // by family, as they were when flows were looked at last
   std::unique_ptr<base::Worker> worker_;  // made when there are such flows
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
