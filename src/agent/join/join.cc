@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kSecondUs = 1000000;
 constexpr int64_t kFetchTimeoutMs = 10000;
 constexpr int64_t kRenewAgainSeconds = 60;
+constexpr int kAbsences = 3;  // of a server, before a node begins without
 constexpr size_t kMostAuthorityBytes = 1 << 20;
 
 // Refusals do not change by asking again; what the way or a busy server says does.
@@ -190,7 +191,22 @@ void Join::failed(Error error) {
             options_.servers.current(), error.message);
   options_.servers.failed(options_.servers.current(), loop_.monotonic_ms());
   if (is_in_) return wait_for_renewal(true);
+  if (is_absence(error) && failures_ >= kAbsences && was_in()) return begin_alone();
   retry_->start(retry_delay_ms(failures_ + 1, random_));
+}
+
+// Its certificates are there, of this node and authority; only their time is over.
+bool Join::was_in() const {
+  return client_is_good(identity_, options_.node_name, 0) &&
+         serving_is_good(identity_, options_.node_name, options_.addresses, 0);
+}
+
+void Join::begin_alone() {
+  base::log(base::Level::kWarning, "join",
+            "no server answers: the node begins with certificates that have run out");
+  wait_for_renewal(true);
+  is_in_ = true;
+  in_({});
 }
 
 void Join::whole() {

@@ -6,7 +6,8 @@
 //   certificate --CSR with that--> serving certificate --> in (renewed from here on)
 //
 // A server that cannot be reached is left for the next one, and all are asked again, longer each
-// time; what a server refuses is an error.
+// time; what a server refuses is an error. A node that was in and finds no server is in with what
+// it has, though its certificates have run out: its pods must not wait for a server.
 #pragma once
 
 #include <functional>
@@ -55,6 +56,8 @@ class Join {
   void ordered(Result<std::string> certificate, std::string NodeIdentity::*member);
   void failed(Error error);
   std::string why_anew() const;
+  bool was_in() const;
+  void begin_alone();
   void whole();
   void fail(Error error);
   int64_t now_seconds() const;

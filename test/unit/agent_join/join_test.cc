@@ -102,6 +102,10 @@ struct FakeServer {
     const net::Request& r = e->request;
     asked.push_back(r.method + " " + r.path);
     if (r.path == "/cacerts") return e->respond(200, {}, ca.certificate);
+    if (absent) {
+      return e->respond(503, {}, R"({"kind":"Status","code":503,"reason":"ServiceUnavailable",
+                                     "message":"starting"})");
+    }
     bool by_token = r.headers.get("authorization") == "Bearer " + token_;
     bool by_certificate = r.connection->certificate && r.connection->certificate->verified;
     if (!by_token && !by_certificate) {
@@ -145,6 +149,7 @@ struct FakeServer {
   std::string token_, denial;
   int lost = 0;     // requests that are cleaned before they are seen
   int expired = 0;  // certificates that are no good
+  bool absent = false;
   int64_t lifetime_seconds = 86400;
   net::Server server;
   json::Value request_;
@@ -234,7 +239,13 @@ TEST_CASE("a node that was off for longer than its certificate joins again by it
   in = m.join("stale");
   REQUIRE_FALSE(in.ok());
   CHECK(in.error().message.find("Unauthorized: " + ran_out) == 0);
+  // No server is there to ask: the node begins as it was.
+  m.server.absent = true;
   REQUIRE(m.join("s3cret").ok());
+  CHECK(m.join_->identity().client == identity.client);
+  m.server.absent = false;
+  REQUIRE(m.join("s3cret").ok());
+  CHECK(m.join_->identity().client != identity.client);
   CHECK(m.join_->identity().key == identity.key);  // the node's record names it
 }
 
