@@ -7,6 +7,7 @@
 
 #include "agent/dns/sockets.h"
 #include "base/log.h"
+#include "net/frames.h"
 
 namespace knarr::agent {
 
@@ -50,7 +51,7 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
     if (n < 0) return errno == EAGAIN || errno == EINTR;
     if (n == 0) return false;
     idle_->start(kIdleMs);
-    in_.append(buffer, static_cast<size_t>(n));
+    in_.add({buffer, static_cast<size_t>(n)});
     take_queries();
     return true;
   }
@@ -59,10 +60,11 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
   void take_queries() {
     if (taking_) return;  // an answer that came at once
     taking_ = true;
-    std::string query;
-    while (unanswered_ < kMaxUnanswered && out_.size() < kMostUnread && take_frame(in_, query)) {
+    while (unanswered_ < kMaxUnanswered && out_.size() < kMostUnread) {
+      auto query = in_.next();
+      if (!query) break;
       unanswered_++;
-      server_.resolver_.handle(query, true, [weak = weak_from_this()](const std::string& answer) {
+      server_.resolver_.handle(*query, true, [weak = weak_from_this()](const std::string& answer) {
         if (auto self = weak.lock()) self->answer(answer);
       });
     }
@@ -72,7 +74,7 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
   void answer(const std::string& message) {
     auto keep = shared_from_this();
     unanswered_--;
-    out_ += framed(message);
+    net::append_frame(out_, message);
     if (!flush()) return close();
     take_queries();
     listen();
@@ -96,7 +98,8 @@ class DnsServer::Connection : public std::enable_shared_from_this<Connection> {
   base::UniqueFd fd_;
   base::FdWatch watch_;
   std::unique_ptr<Timer> idle_;
-  std::string in_, out_;
+  net::FrameReader in_;
+  std::string out_;
   size_t unanswered_ = 0;
   bool taking_ = false;
 };

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "net/frames.h"
 
 namespace knarr::agent {
 
@@ -82,7 +83,12 @@ class Forwarder::Exchange : public std::enable_shared_from_this<Exchange> {
       if (!fd.ok()) continue;
       fd_ = *std::move(fd);
       in_.clear();
-      out_ = tcp_ ? framed(query_) : query_;
+      out_.clear();
+      if (tcp_) {
+        net::append_frame(out_, query_);
+      } else {
+        out_ = query_;
+      }
       if (!tcp_ && !flush()) continue;
       int events = tcp_ ? UV_WRITABLE : UV_READABLE;
       watch_ = std::make_unique<base::FdWatch>(owner_.loop_, fd_.get(), events,
@@ -124,8 +130,10 @@ class Forwarder::Exchange : public std::enable_shared_from_this<Exchange> {
     if (n < 0 || (n == 0 && tcp_)) return attempt();
     std::string message(buffer, static_cast<size_t>(n));
     if (tcp_) {
-      in_ += message;
-      if (!take_frame(in_, message)) return;
+      in_.add(message);
+      auto whole = in_.next();
+      if (!whole) return;
+      message = *whole;
     }
     if (!answers_us(message)) return;
     bool failed = rcode_of(message) == kServFail || rcode_of(message) == kRefused;
@@ -153,7 +161,8 @@ class Forwarder::Exchange : public std::enable_shared_from_this<Exchange> {
   std::vector<DnsTarget> servers_;
   std::string client_id_;
   size_t attempts_left_ = 0, next_ = 0;
-  std::string in_, out_, last_;
+  net::FrameReader in_;
+  std::string out_, last_;
   base::UniqueFd fd_;
   std::unique_ptr<base::FdWatch> watch_;
   std::unique_ptr<Timer> timer_;

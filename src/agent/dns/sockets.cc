@@ -94,21 +94,4 @@ Result<base::UniqueFd> connect_dns_socket(bool tcp, const std::string& address, 
   return fd;
 }
 
-std::string framed(const std::string& message) {
-  std::string out;
-  out += static_cast<char>(message.size() >> 8);
-  out += static_cast<char>(message.size() & 0xff);
-  return out + message;
-}
-
-bool take_frame(std::string& buffer, std::string& message) {
-  if (buffer.size() < 2) return false;
-  size_t size =
-      static_cast<size_t>(static_cast<uint8_t>(buffer[0])) << 8 | static_cast<uint8_t>(buffer[1]);
-  if (buffer.size() < size + 2) return false;
-  message = buffer.substr(2, size);
-  buffer.erase(0, size + 2);
-  return true;
-}
-
 }  // namespace knarr::agent

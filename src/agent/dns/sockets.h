@@ -21,9 +21,4 @@ Result<DnsSockets> bind_dns_sockets(const std::string& address, uint16_t port);
 // Connected, or (TCP) connecting.
 Result<base::UniqueFd> connect_dns_socket(bool tcp, const std::string& address, uint16_t port);
 
-// A TCP message's two bytes of length and the message.
-std::string framed(const std::string& message);
-// Takes the first whole message off the buffer; false when there is none yet.
-bool take_frame(std::string& buffer, std::string& message);
-
 }  // namespace knarr::agent

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/random.h"
+#include "net/frames.h"
 #include "unit/agent_proxy/fake_watch_client.h"
 
 using namespace knarr;
@@ -57,12 +58,15 @@ class Upstream {
   void answer_client() {
     char buffer[4096];
     ssize_t n = recv(client.get(), buffer, sizeof buffer, 0);
-    std::string in(buffer, n > 0 ? static_cast<size_t>(n) : 0), query;
-    if (!take_frame(in, query)) {
+    net::FrameReader in;
+    in.add({buffer, n > 0 ? static_cast<size_t>(n) : 0});
+    auto query = in.next();
+    if (!query) {
       client_watch = nullptr;
       return;
     }
-    std::string out = framed(reply(query, true));
+    std::string out;
+    net::append_frame(out, reply(*query, true));
     send(client.get(), out.data(), out.size(), MSG_NOSIGNAL);
   }
 
@@ -136,16 +140,28 @@ struct Fixture {
 
   std::string exchange(const std::string& bytes, bool tcp) {
     base::UniqueFd fd = *connect_dns_socket(tcp, "127.0.0.2", server->port());
-    std::string out = tcp ? framed(bytes) : bytes, in, message;
+    net::FrameReader in;
+    std::string out, message;
+    if (tcp) {
+      net::append_frame(out, bytes);
+    } else {
+      out = bytes;
+    }
     loop.run_until([&] { return send(fd.get(), out.data(), out.size(), MSG_NOSIGNAL) > 0; },
                    kLimitMs);
     loop.run_until(
         [&] {
           char buffer[65536];
           ssize_t n = recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
-          if (n > 0) in.append(buffer, static_cast<size_t>(n));
-          if (!tcp) message = in;
-          return tcp ? take_frame(in, message) : !in.empty();
+          std::string_view read(buffer, n > 0 ? static_cast<size_t>(n) : 0);
+          if (!tcp) {
+            message = read;
+            return n > 0;
+          }
+          in.add(read);
+          auto whole = in.next();
+          if (whole) message = *whole;
+          return whole.has_value();
         },
         kLimitMs);
     return message;
@@ -202,10 +218,11 @@ TEST_CASE("many queries of one client at once are all answered, a bounded number
   constexpr int kMany = 300;
   dns::Message query;
   query.questions.push_back({"many.default.svc.cluster.local", dns::kA, dns::kClassIn});
-  std::string out, in, message;
+  net::FrameReader in;
+  std::string out;
   for (int i = 0; i < kMany; i++) {
     query.id = static_cast<uint16_t>(i);
-    out += framed(dns::write(query));
+    net::append_frame(out, dns::write(query));
   }
   base::UniqueFd fd = *connect_dns_socket(true, "127.0.0.2", f.server->port());
   int answered = 0;
@@ -219,9 +236,9 @@ TEST_CASE("many queries of one client at once are all answered, a bounded number
         char buffer[65536];
         ssize_t n = 0;
         while ((n = recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0) {
-          in.append(buffer, static_cast<size_t>(n));
+          in.add({buffer, static_cast<size_t>(n)});
         }
-        while (take_frame(in, message)) answered++;
+        while (in.next()) answered++;
         return answered == kMany;
       },
       kLimitMs);
