@@ -28,6 +28,8 @@ inline constexpr const char* kJoinTokenSecret = "knarr-join-token";
 // is this path, "/", and the number that the server gave it.
 inline constexpr const char* kTunnelProtocol = "knarr-tunnel";
 inline constexpr const char* kTunnelPath = "/knarr/tunnel";
+// And the stream of the node's packets for pods that it cannot reach.
+inline constexpr const char* kTunnelPacketsPath = "/knarr/tunnel/packets";
 
 // Of a node: the folder that its local volumes are directories of.
 inline constexpr const char* kLocalStoragePathAnnotation = "knarr.io/local-storage-path";

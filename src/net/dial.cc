@@ -1,6 +1,9 @@
 #include "net/dial.h"
 
 #include <netdb.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 
 #include "net/socket.h"
 
@@ -232,6 +235,19 @@ std::unique_ptr<ByteStream> adopt_fd(base::Loop& loop, base::UniqueFd fd) {
   auto socket = Socket::adopt(std::make_shared<TurnQueue>(loop.uv()), std::move(fd));
   if (!socket.ok()) return nullptr;
   return std::move(*socket);
+}
+
+Result<std::pair<std::unique_ptr<ByteStream>, std::unique_ptr<ByteStream>>> stream_pair(
+    base::Loop& loop) {
+  int fds[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
+    return errno_error(errno, "make a pair of sockets");
+  }
+  base::UniqueFd first(fds[0]), second(fds[1]);
+  auto turns = std::make_shared<TurnQueue>(loop.uv());
+  TRY_ASSIGN(std::unique_ptr<ByteStream> a, Socket::adopt(turns, std::move(first)));
+  TRY_ASSIGN(std::unique_ptr<ByteStream> b, Socket::adopt(turns, std::move(second)));
+  return std::make_pair(std::move(a), std::move(b));
 }
 
 }  // namespace knarr::net

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/loop.h"
@@ -43,5 +44,8 @@ using Dialer = std::function<std::unique_ptr<Pending>(
 
 // A connected stream socket as a ByteStream.
 std::unique_ptr<ByteStream> adopt_fd(base::Loop& loop, base::UniqueFd fd);
+// Two that are connected with each other.
+Result<std::pair<std::unique_ptr<ByteStream>, std::unique_ptr<ByteStream>>> stream_pair(
+    base::Loop& loop);
 
 }  // namespace knarr::net

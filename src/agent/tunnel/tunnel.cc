@@ -1,5 +1,6 @@
 #include "agent/tunnel/tunnel.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "agent/remote/remote_watch.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int64_t kAnswerMs = 15000;
 constexpr int64_t kDialMs = 10000;
-constexpr int64_t kStableMs = 60000;
+constexpr int64_t kMostOftenMs = 1000;
 constexpr size_t kLineLimit = 1024;
 
 std::string_view word(std::string_view& line) {
@@ -69,6 +70,7 @@ void Tunnel::opened(Result<net::Response> answer) {
   events.on_end = [this] { ended(make_error(Code::kServiceUnavailable, "closed by the server")); };
   events.on_close = [this](const Error& error) { ended(error); };
   control_->listen(std::move(events));
+  if (options_.server_is_there) options_.server_is_there(false);
 }
 
 void Tunnel::ended(const Error& error) {
@@ -77,15 +79,18 @@ void Tunnel::ended(const Error& error) {
 }
 
 void Tunnel::lost(const Error& error) {
-  bool stable = control_ && loop_.monotonic_ms() - opened_ms_ >= kStableMs;
-  if (stable) failures_ = 0;
+  int64_t wait_ms = 0;
+  if (control_) {
+    failures_ = 0;
+    wait_ms = opened_ms_ + kMostOftenMs - loop_.monotonic_ms();
+  }
   control_.reset();
   line_.clear();
   servers_.failed(server_, loop_.monotonic_ms());
   failures_++;
   base::log(failures_ == 2 ? base::Level::kWarning : base::Level::kDebug, "tunnel", "to {}: {}",
             server_, error.message);
-  retry_->start(retry_delay_ms(failures_, random_));
+  retry_->start(std::max(wait_ms, retry_delay_ms(failures_, random_)));
 }
 
 Result<void> Tunnel::reload(const net::TlsConfig& tls) {
@@ -109,9 +114,11 @@ void Tunnel::read(std::string_view bytes) {
   }
 }
 
-// "dial 7 10.42.1.5 80"; other words are for nodes of another day.
+// "dial 7 10.42.1.5 80", "packets"; other words are for nodes of another day.
 void Tunnel::asked(std::string_view line) {
-  if (word(line) != "dial") return;
+  std::string_view verb = word(line);
+  if (verb == "packets" && options_.server_is_there) return options_.server_is_there(true);
+  if (verb != "dial") return;
   std::string id(word(line)), host(word(line));
   uint16_t port = 0;
   auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), port);
@@ -144,6 +151,24 @@ void Tunnel::answered(const std::string& id, Result<net::Response> answer) {
   auto node = ways_.extract(id);
   if (!answer.ok() || !answer->stream) return;
   splices_.add(std::move(node.mapped().stream), std::move(answer->stream));
+}
+
+std::unique_ptr<net::Pending> Tunnel::open_packets(
+    std::function<void(Result<std::unique_ptr<net::ByteStream>>)> done) {
+  struct Opening final : net::Pending {
+    std::unique_ptr<net::Call> call;
+  };
+  auto opening = std::make_unique<Opening>();
+  opening->call = http_.upgrade(
+      request(kTunnelPacketsPath), [done = std::move(done)](Result<net::Response> answer) {
+        if (!answer.ok()) return done(answer.error());
+        if (!answer->stream) {
+          return done(make_error(Code::kServiceUnavailable,
+                                 fmt::format("refused with {}: {}", answer->status, answer->body)));
+        }
+        done(std::move(answer->stream));
+      });
+  return opening;
 }
 
 void Tunnel::refuse(const std::string& id, const std::string& why) {

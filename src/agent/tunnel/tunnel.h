@@ -3,8 +3,8 @@
 // a connection of its own, so that a big copy holds up no watch. Loop thread.
 //
 //   opening --accepted--> open --cut--> waiting --> opening
-//      +------ refused, unreachable ------^        (longer each time; a server that was there for
-//                                                   a minute is asked again at once)
+//      +------ refused, unreachable ------^        (longer each time; a server that was there is
+//                                                   asked again at once, but not twice a second)
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,8 @@ struct TunnelOptions {
   std::string user_agent;
   // Whether the server may be led there.
   std::function<bool(const std::string& host, uint16_t port)> allowed;
+  // The control stream is open, or the server asks on it for the stream of packets.
+  std::function<void(bool packets)> server_is_there;
 };
 
 class Tunnel {
@@ -38,6 +40,9 @@ class Tunnel {
   bool open() const { return control_ != nullptr; }
   // Connects anew with it; what goes through the old connection goes on there.
   Result<void> reload(const net::TlsConfig& tls);
+  // The stream of the server's packet relay, under net::dial_tcp's contract.
+  std::unique_ptr<net::Pending> open_packets(
+      std::function<void(Result<std::unique_ptr<net::ByteStream>>)> done);
 
  private:
   // A connection that the server asked for, on its way.

@@ -55,6 +55,7 @@ struct NodeTunnels::State : std::enable_shared_from_this<State> {
   void fail(uint64_t id, const std::string& why, Code code = Code::kServiceUnavailable);
 
   Clock& clock;
+  Packets take_packets;
   uint64_t last_id;  // begins where no process before this one was
   std::map<std::string, std::shared_ptr<Control>> controls;  // by node
   std::map<uint64_t, Dial> dials;
@@ -76,14 +77,22 @@ NodeTunnels::NodeTunnels(Clock& clock) : state_(std::make_shared<State>(clock)) 
 
 NodeTunnels::~NodeTunnels() = default;
 
+void NodeTunnels::on_packets(Packets take) { state_->take_packets = std::move(take); }
+
+void NodeTunnels::ask_for_packets(const std::string& node) {
+  auto at = state_->controls.find(node);
+  if (at != state_->controls.end()) at->second->stream->write("packets\n");
+}
+
 bool NodeTunnels::has(const std::string& node) const { return state_->controls.contains(node); }
 
 void NodeTunnels::accept(const net::ExchangePtr& exchange, const UserRef& user) {
   const net::Request& request = exchange->request;
   const std::string path = kTunnelPath;
   bool is_control = request.path == path;
-  bool is_way = request.path.starts_with(path + "/");
-  if (request.protocol != kTunnelProtocol || (!is_control && !is_way)) {
+  bool is_packets = request.path == kTunnelPacketsPath && state_->take_packets;
+  bool is_way = !is_packets && request.path.starts_with(path + "/");
+  if (request.protocol != kTunnelProtocol || (!is_control && !is_packets && !is_way)) {
     return send_error(exchange, unknown_path());
   }
   std::string node = node_of(*user);
@@ -100,6 +109,7 @@ void NodeTunnels::accept(const net::ExchangePtr& exchange, const UserRef& user) 
   auto stream = exchange->upgrade({});
   if (!stream.ok()) return send_error(exchange, stream.error());
   if (is_way) return state_->answer(id, std::move(*stream));
+  if (is_packets) return state_->take_packets(node, std::move(*stream));
   state_->take_control(node, std::move(*stream));
 }
 

@@ -4,6 +4,7 @@
 //
 //   server: "dial <id> <host> <port>\n"    node: CONNECT <kTunnelPath>/<id>
 //                                          or "refused <id> <why>\n" on the control stream
+//   server: "packets\n"                     node: CONNECT kTunnelPacketsPath (packet_relay.h)
 //
 // Loop thread.
 #pragma once
@@ -32,6 +33,10 @@ class NodeTunnels {
   void accept(const net::ExchangePtr& exchange, const UserRef& user);
 
   bool has(const std::string& node) const;
+  // Who takes the nodes' streams of packets, and makes a node that has a tunnel open one.
+  using Packets = std::function<void(const std::string& node, std::unique_ptr<net::ByteStream>)>;
+  void on_packets(Packets take);
+  void ask_for_packets(const std::string& node);
   // Under net::dial_tcp's contract. The host is as the node sees it; the node may refuse.
   using Done = std::function<void(Result<std::unique_ptr<net::ByteStream>>)>;
   std::unique_ptr<net::Pending> dial(const std::string& node, const std::string& host,

@@ -52,6 +52,7 @@ struct Fixture {
   Backend backend{loop};
   ProxyRefusals refusals;
   std::vector<std::string> asked;  // of the node: whether it allows
+  std::vector<bool> heard;         // by the node: whether there are packets
   uint16_t port = 0;
 
   Fixture() {
@@ -102,6 +103,7 @@ struct Fixture {
       asked.push_back(host);
       return host == "127.0.0.1";
     };
+    options.server_is_there = [this](bool packets) { heard.push_back(packets); };
     return std::make_unique<Tunnel>(loop, random, std::move(options));
   }
   void until(const std::function<bool()>& condition) {
@@ -238,6 +240,37 @@ TEST_CASE("a change of certificates cuts nothing") {
   answer.stream->write("still");
   f.until([&] { return got == "<still>"; });
   REQUIRE(f.dial("n1", "127.0.0.1", f.backend.server.port()).ok());
+}
+
+TEST_CASE("a node's packets have a stream of their own, which the server may ask for") {
+  Fixture f;
+  auto tunnel = f.join();
+  f.until_joined();
+  std::optional<Result<Stream>> opened;
+  auto open = [&] {
+    opened.reset();
+    auto opening = tunnel->open_packets([&](Result<Stream> s) { opened = std::move(s); });
+    f.until([&] { return opened.has_value(); });
+  };
+  open();  // nobody takes it
+  CHECK(opened->error().message.starts_with("refused with 404: "));
+  std::string node;
+  Stream at_server;
+  f.tunnels.on_packets([&](const std::string& name, Stream s) {
+    node = name;
+    at_server = std::move(s);
+  });
+  f.tunnels.ask_for_packets("n2");  // which is not there
+  f.tunnels.ask_for_packets("n1");
+  f.until([&] { return f.heard.size() == 2; });
+  CHECK(f.heard == std::vector<bool>{false, true});
+  open();
+  REQUIRE(opened->ok());
+  CHECK(node == "n1");
+  std::string got;
+  at_server->listen({[&](std::string_view bytes) { got += bytes; }, {}, {}, {}});
+  (**opened)->write("packets");
+  f.until([&] { return got == "packets"; });
 }
 
 TEST_CASE("only nodes have tunnels, each its own") {
