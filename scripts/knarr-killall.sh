@@ -124,6 +124,7 @@ remove_links() {
   done
   ip link delete "$bridge" 2>/dev/null
   ip link delete "$vxlan" 2>/dev/null
+  ip link delete "${vxlan}r" 2>/dev/null
   # Routes to the pods of other nodes carry our number, which is nobody else's.
   ip route flush proto 107 2>/dev/null
   ip -6 route flush proto 107 2>/dev/null

@@ -79,8 +79,8 @@ class Process {
     SignalWatch interrupt(loop_, SIGINT, [this] { stop(); });
     if (auto joining = join(); !joining.ok()) return fail(joining.error().message);
     loop_.run();
-    tunnel_.reset();
     node_.reset();
+    tunnel_.reset();
     settings_.reset();
     server_watch_.reset();
     client_.reset();
@@ -132,8 +132,9 @@ class Process {
   void start_node() {
     auto fingerprint = net::key_fingerprint(join_->identity().key);
     if (!fingerprint.ok()) return give_up(fingerprint.error());
-    node_ = std::make_unique<Node>(Node::Deps{loop_, random_, *client_, options_,
-                                              join_->serving_tls(), *std::move(fingerprint)});
+    node_ = std::make_unique<Node>(Node::Deps{
+        loop_, random_, *client_, options_, join_->serving_tls(), *std::move(fingerprint),
+        [this](agent::RelayPort::Done done) { return tunnel_->open_packets(std::move(done)); }});
     open_tunnel();
     node_->start([this](Result<void> ready) {
       if (!ready.ok()) return give_up(ready.error());
@@ -151,6 +152,9 @@ class Process {
     tunnel.user_agent = user_agent();
     tunnel.allowed = [this](const std::string& host, uint16_t port) {
       return node_->may_be_dialed(host, port);
+    };
+    tunnel.server_is_there = [this](bool packets) {
+      if (auto* relay = node_->relay()) relay->server_is_there(packets);
     };
     tunnel_ = std::make_unique<agent::Tunnel>(loop_, random_, std::move(tunnel));
   }

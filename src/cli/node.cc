@@ -102,6 +102,7 @@ Result<void> Node::prepare() {
     return {};
   }
   network_ = std::make_unique<NodeNetwork>(deps_.loop, deps_.random, deps_.client, o);
+  network_->relay().use(deps_.open_packets);
   return network_->start();
 }
 

@@ -31,8 +31,9 @@ class Node {
     Random& random;
     client::Client& client;
     const NodeOptions& options;
-    net::TlsConfig tls;           // of the node's own port
-    std::string key_fingerprint;  // tells the node from others of its name
+    net::TlsConfig tls;                             // of the node's own port
+    std::string key_fingerprint;                    // tells the node from others of its name
+    agent::RelayPort::Open open_packets = nullptr;  // the server's packet relay
   };
   explicit Node(Deps deps);
   ~Node();
@@ -43,6 +44,8 @@ class Node {
   agent::NodeApi* api() { return api_.get(); }
   // Whether the server may be led there, through a tunnel: to the node's own port, or to a pod.
   bool may_be_dialed(const std::string& host, uint16_t port) const;
+  // Null while it has no network.
+  agent::RelayPort* relay() { return network_ ? &network_->relay() : nullptr; }
   // The node's own port shows another certificate from now on.
   Result<void> reload_tls(const net::TlsConfig& tls);
 

@@ -117,7 +117,7 @@ NodeNetwork::NodeNetwork(base::Loop& loop, Random& random, client::Client& clien
                                                              bridge_options(options))),
       policies_(loop, client, rules_of(iptables_), options.node_name),
       pods_(bridge_ ? static_cast<agent::PodNetwork&>(*bridge_) : *cni_, policies_),
-      overlay_(loop, client, overlay_options(options)),
+      overlay_(loop, random, client, overlay_options(options)),
       services_(client),
       proxy_(loop, services_, rules_of(iptables_), rules_config(options)),
       dns_(loop, services_, random, dns_options(options)),

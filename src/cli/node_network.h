@@ -29,6 +29,7 @@ class NodeNetwork final : public client::WatchHandler {
   Result<void> start();
   agent::PodNetwork& pods() { return pods_; }
   const agent::ServiceWatch& services() const { return services_; }
+  agent::RelayPort& relay() { return overlay_.relay(); }
 
   void on_upsert(const ObjectRef& node) override;
   void on_delete(const ObjectRef&) override {}

@@ -11,6 +11,7 @@
 #include "cli/process.h"
 #include "cli/server_options.h"
 #include "net/pki.h"
+#include "server/http/packet_relay.h"
 
 namespace knarr::cli {
 
@@ -36,6 +37,24 @@ net::TlsConfig kubelet_client_tls(const server::Credentials& credentials) {
   return tls;
 }
 
+// The stream of packets of this process's node: no tunnel is between.
+class OwnPackets final : public net::Pending {
+ public:
+  OwnPackets(base::Loop& loop, server::PacketRelay& relay, std::string node,
+             agent::RelayPort::Done done)
+      : soon_(loop.timer([&loop, &relay, node = std::move(node), done = std::move(done)] {
+          auto pair = net::stream_pair(loop);
+          if (!pair.ok()) return done(pair.error());
+          relay.accept(node, std::move(pair->first));
+          done(std::move(pair->second));
+        })) {
+    soon_->start(0);
+  }
+
+ private:
+  std::unique_ptr<Timer> soon_;
+};
+
 class Process {
  public:
   explicit Process(const ServerOptions& options) : options_(options) {}
@@ -60,8 +79,11 @@ class Process {
     });
     loop_.run();
     if (bridge_) plane_->api().set_node_proxy(nullptr);
+    if (relay_) plane_->api().tunnels().on_packets(nullptr);
     node_.reset();
     bridge_.reset();
+    relay_.reset();
+    relay_client_.reset();
     node_client_.reset();
     plane_.reset();
     return status_;
@@ -73,8 +95,11 @@ class Process {
     const server::Credentials& credentials = plane_->credentials();
     auto fingerprint = net::key_fingerprint(credentials.kubelet_serving.key);
     if (!fingerprint.ok()) return give_up(fingerprint.error());
-    node_ = std::make_unique<Node>(Node::Deps{loop_, random_, *node_client_, options_,
-                                              kubelet_tls(credentials), *std::move(fingerprint)});
+    node_ = std::make_unique<Node>(Node::Deps{
+        loop_, random_, *node_client_, options_, kubelet_tls(credentials), *std::move(fingerprint),
+        [this](agent::RelayPort::Done done) {
+          return std::make_unique<OwnPackets>(loop_, *relay_, options_.node_name, std::move(done));
+        }});
     reach_nodes();
     node_->start([this, begun_ms](Result<void> ready) {
       if (!ready.ok()) return give_up(ready.error());
@@ -90,7 +115,18 @@ class Process {
         loop_, api.cache(), api.tunnels(), kubelet_client_tls(plane_->credentials()), node_.get(),
         options_.node_name});
     api.set_node_proxy(bridge_.get());
+    relay_client_ = api.local_client("kube-apiserver");
+    relay_ = std::make_unique<server::PacketRelay>(
+        *relay_client_, loop_, [this](const std::string& node) { ask_for_packets(node); });
+    api.tunnels().on_packets(
+        [this](const std::string& node, auto stream) { relay_->accept(node, std::move(stream)); });
     plane_->on_renewed([this] { renewed(); });
+  }
+
+  void ask_for_packets(const std::string& node) {
+    bool own = node_ && node == options_.node_name;
+    if (!own) return plane_->api().tunnels().ask_for_packets(node);
+    if (auto* relay = node_->relay()) relay->server_is_there(true);
   }
 
   void renewed() {
@@ -120,6 +156,8 @@ class Process {
   std::unique_ptr<client::Client> node_client_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<NodeBridge> bridge_;
+  std::unique_ptr<client::Client> relay_client_;
+  std::unique_ptr<server::PacketRelay> relay_;
   bool stopping_ = false;
   int status_ = 0;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "agent/network/links.h"
+#include "agent/network/rtnetlink.h"
+#include "agent/network/tun.h"
 #include "api/ip_list.h"
 #include "base/format.h"
 #include "base/json.h"
@@ -14,18 +16,35 @@ namespace {
 
 constexpr int64_t kFirstRetryMs = 500;
 constexpr int64_t kLastRetryMs = 30'000;
+constexpr int64_t kAskAgainMs = 60'000;
+
+// Only a tunnel has a link of its own to ask through.
+std::string asking_link(const OverlayOptions& options) {
+  return options.backend == NetworkBackend::kVxlan ? options.device : std::string();
+}
+
+bool is_at(const OverlayNode& a, const OverlayNode& b) {
+  return a.addresses == b.addresses && a.ranges == b.ranges;
+}
 
 }  // namespace
 
-Overlay::Overlay(base::Loop& loop, client::Client& client, OverlayOptions options)
+Overlay::Overlay(base::Loop& loop, Random& random, client::Client& client, OverlayOptions options)
     : loop_(loop),
       client_(client),
       options_(std::move(options)),
       retry_(loop.timer([this] { changed(); })),
       links_(std::make_shared<OverlayLinks>(options_)),
-      check_(loop, options_.first_wait_ms,
-             [this](const std::string& node, bool answered) { checked(node, answered); }),
-      events_(client, loop, "knarr-network", options_.node_name) {}
+      relay_(loop, random),
+      check_(loop, asking_link(options_), options_.first_wait_ms,
+             [this](const std::string& node, PeerCheck::Outcome o) { checked(node, o); }),
+      again_(loop.timer([this] { ask_again(); })),
+      events_(client, loop, "knarr-network", options_.node_name) {
+  relay_.on_wanted([this] {
+    relay_wanted_ = true;
+    changed();
+  });
+}
 
 Overlay::~Overlay() = default;
 
@@ -41,6 +60,8 @@ void Overlay::on_upsert(const ObjectRef& node) {
   OverlayNode view = parse_overlay_node(*value);
   auto [it, added] = nodes_.try_emplace(node->name.name);
   if (!added && it->second == view) return;
+  bool is_back = !added && view.ready && !it->second.ready;
+  if (is_back && silent_.contains(node->name.name)) asked_.erase(node->name.name);
   it->second = std::move(view);
   changed();
 }
@@ -52,12 +73,34 @@ void Overlay::on_delete(const ObjectRef& last) {
   check_.forget(name);
   asked_.erase(name);
   silent_.erase(name);
+  relayed_.erase(name);
   if (nodes_.erase(name) > 0) changed();
 }
 
 void Overlay::on_synced() {
+  if (!synced_ && link_index(options_.relay_device()) != 0) return remember();
   synced_ = true;
   changed();
+}
+
+// A process before this one has found out who is silent.
+void Overlay::remember() {
+  worker_ = std::make_unique<base::Worker>(loop_);
+  worker_->run<std::vector<api::Cidr>>([links = links_] { return links->relayed(); },
+                                       [this](Result<std::vector<api::Cidr>> ranges) {
+                                         if (ranges.ok()) remembered(*ranges);
+                                         synced_ = true;
+                                         changed();
+                                       });
+}
+
+void Overlay::remembered(const std::vector<api::Cidr>& ranges) {
+  for (const auto& [name, node] : nodes_) {
+    bool is_relayed = std::any_of(node.ranges.begin(), node.ranges.end(), [&](const auto& range) {
+      return std::find(ranges.begin(), ranges.end(), range) != ranges.end();
+    });
+    if (is_relayed) relayed_.insert(name);
+  }
 }
 
 void Overlay::changed() {
@@ -67,20 +110,48 @@ void Overlay::changed() {
 
 void Overlay::step() {
   if (!synced_ || !changed_ || applying_) return;
-  auto plan = plan_overlay(options_, nodes_);
+  auto plan = plan_overlay(options_, nodes_, relay_needs());
   if (!plan) return;
   changed_ = false;
-  if (plan_ == plan) return;
-  retry_->stop();
-  applying_ = true;
+  if (plan_ == plan && plan->relay == relay_.attached()) return check_peers();
   plan_ = plan;
-  if (!worker_) worker_ = std::make_unique<base::Worker>(loop_);
-  worker_->run<void>([links = links_, plan = *plan] { return links->apply(plan); },
-                     [this](const Result<void>& result) { applied(result); });
+  apply();
 }
 
-void Overlay::applied(const Result<void>& result) {
+// A node that is down is not reached by the server's relay either.
+RelayNeeds Overlay::relay_needs() const {
+  RelayNeeds needs;
+  if (!relay_.usable()) return needs;
+  needs.link = relay_wanted_;
+  for (const std::string& name : relayed_) {
+    auto node = nodes_.find(name);
+    if (node != nodes_.end() && node->second.ready) needs.nodes.insert(name);
+  }
+  return needs;
+}
+
+void Overlay::apply() {
+  retry_->stop();
+  applying_ = true;
+  if (!plan_->relay) relay_.detach();
+  if (!worker_) worker_ = std::make_unique<base::Worker>(loop_);
+  bool open = plan_->relay && !relay_.attached();
+  auto job = [links = links_, plan = *plan_, name = options_.relay_device(),
+              open]() -> Result<base::UniqueFd> {
+    base::UniqueFd tun;
+    if (open) {
+      TRY_ASSIGN(tun, open_tun(name));
+    }
+    TRY(links->apply(plan));
+    return tun;
+  };
+  worker_->run<base::UniqueFd>(
+      std::move(job), [this](Result<base::UniqueFd> result) { applied(std::move(result)); });
+}
+
+void Overlay::applied(Result<base::UniqueFd> result) {
   applying_ = false;
+  if (result.ok() && result->valid()) relay_.attach(std::move(*result));
   if (result.ok()) {
     retry_ms_ = 0;
     check_peers();
@@ -110,24 +181,42 @@ void Overlay::check_peers() {
     for (const auto& [name, node] : nodes_) {
       if (node.ranges.empty() || !(node.ranges.front() == route.to)) continue;
       auto before = asked_.find(name);
-      if (before != asked_.end() && before->second == node) continue;
+      if (before != asked_.end() && is_at(before->second, node)) continue;
       asked_[name] = node;
       check_.check(name, *route.to.address.plus(1));
     }
   }
 }
 
-void Overlay::checked(const std::string& node, bool answered) {
-  if (answered) {
+void Overlay::checked(const std::string& node, PeerCheck::Outcome outcome) {
+  using Outcome = PeerCheck::Outcome;
+  if (outcome == Outcome::kAnswered) {
     silent_.erase(node);
+    if (relayed_.erase(node) > 0) changed();
     return;
   }
-  silent_.insert(node);
+  if (outcome == Outcome::kSilent) {
+    if (silent_.insert(node).second) report(node);
+    if (!again_->active()) again_->start(kAskAgainMs);
+  }
+  bool tunnels = options_.backend == NetworkBackend::kVxlan;
+  if (tunnels && relayed_.insert(node).second) changed();
+}
+
+void Overlay::ask_again() {
+  for (const std::string& name : silent_) {
+    auto node = nodes_.find(name);
+    if (node != nodes_.end() && node->second.ready) asked_.erase(name);
+  }
+  check_peers();
+}
+
+void Overlay::report(const std::string& node) {
   std::string message =
       options_.backend == NetworkBackend::kVxlan
           ? fmt::format(
                 "The pod network of node {} does not answer: is the node up, and does every "
-                "firewall between let UDP port {} pass?",
+                "firewall between let UDP port {} pass? What is for it goes through the server.",
                 node, options_.port)
           : fmt::format(
                 "The pod network of node {} does not answer: is the node up, on the same "

@@ -2,8 +2,9 @@
 // A heartbeat of a node, which changes nothing here, costs a look at it. What the kernel refused is
 // tried again after a while, and at once when a link changes; a device or a link that was taken
 // away or down comes back by itself. A node that is met is asked whether it answers: a firewall on
-// the way is told of, in the log and as an Event of this node. Loop thread; kernel work on a
-// worker's.
+// the way is told of, in the log and as an Event of this node. What goes to a node that does not
+// answer goes by the server's relay meanwhile, and it is asked again now and then. Which nodes
+// those are the kernel's routes know after a restart. Loop thread; kernel work on a worker's.
 #pragma once
 
 #include <map>
@@ -16,6 +17,7 @@
 #include "agent/network/overlay_links.h"
 #include "agent/network/overlay_plan.h"
 #include "agent/network/peer_check.h"
+#include "agent/network/relay_port.h"
 #include "api/event_recorder.h"
 #include "base/worker.h"
 #include "knarr/client.h"
@@ -24,7 +26,7 @@ namespace knarr::agent {
 
 class Overlay final : public client::WatchHandler {
  public:
-  Overlay(base::Loop& loop, client::Client& client, OverlayOptions options);
+  Overlay(base::Loop& loop, Random& random, client::Client& client, OverlayOptions options);
   ~Overlay() override;
 
   void start();
@@ -32,18 +34,25 @@ class Overlay final : public client::WatchHandler {
   bool asking() const { return !check_.idle(); }
   // Nodes that did not answer when they were asked.
   const std::set<std::string>& silent() const { return silent_; }
+  RelayPort& relay() { return relay_; }
 
   void on_upsert(const ObjectRef& node) override;
   void on_delete(const ObjectRef& last) override;
   void on_synced() override;
 
  private:
+  void remember();
+  void remembered(const std::vector<api::Cidr>& ranges);
   void changed();
   void step();
-  void applied(const Result<void>& result);
+  RelayNeeds relay_needs() const;
+  void apply();
+  void applied(Result<base::UniqueFd> result);
   void listen();
   void check_peers();
-  void checked(const std::string& node, bool answered);
+  void checked(const std::string& node, PeerCheck::Outcome outcome);
+  void report(const std::string& node);
+  void ask_again();
   void link_changed(const std::string& name);
 
   base::Loop& loop_;
@@ -60,7 +69,11 @@ class Overlay final : public client::WatchHandler {
   std::unique_ptr<LinkMonitor> monitor_;
   std::map<std::string, OverlayNode> asked_;  // as they were then
   std::set<std::string> silent_;
+  std::set<std::string> relayed_;  // late ones, too
+  bool relay_wanted_ = false;      // by the server
+  RelayPort relay_;
   PeerCheck check_;
+  std::unique_ptr<Timer> again_;
   api::EventRecorder events_;
   std::unique_ptr<base::Worker> worker_;  // null while this node is alone
   std::unique_ptr<client::Watch> watch_;

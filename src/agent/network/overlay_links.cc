@@ -5,6 +5,7 @@
 #include "agent/network/machine_settings.h"
 #include "agent/network/routes.h"
 #include "agent/network/rtnetlink.h"
+#include "agent/network/tun.h"
 #include "agent/network/vxlan.h"
 #include "api/ip_list.h"
 #include "base/file.h"
@@ -38,14 +39,32 @@ Result<void> apply_entries(Netlink& netlink, EntryKind kind, int link,
   return first;
 }
 
-bool is_ours(const Route& route, int device, const std::optional<api::Cidr>& cluster) {
-  return (device != 0 && route.link == device) || (cluster && cluster->contains(route.to));
+// A spare route is taken by nobody who does not name its link.
+constexpr uint32_t kSpareMetric = 4096;
+
+Route route_of(const OverlayRoute& wanted, int tunnel, int relay) {
+  using Way = OverlayRoute::Way;
+  Route route{wanted.to, wanted.way == Way::kRelay ? relay : tunnel, wanted.gateway, {}};
+  route.onlink = wanted.gateway && tunnel != 0;
+  route.protocol = kRouteProtocol;
+  route.metric = wanted.way == Way::kSpare ? kSpareMetric : 0;
+  return route;
+}
+
+// Of a gateway on no link of ours the kernel has found the link.
+bool is_there(const std::vector<Route>& present, Route wanted) {
+  return std::any_of(present.begin(), present.end(), [&](const Route& route) {
+    if (wanted.link == 0) wanted.link = route.link;
+    return wanted == route;
+  });
 }
 
 // Node ports on 127.0.0.1 lead to pods of other nodes, too: their answers come by this device, and
-// a rule keeps all else from 127.0.0.0/8.
+// a rule keeps all else from 127.0.0.0/8. What comes by one device may be answered by the other:
+// sources are checked loosely (2).
 Result<void> device_settings(const std::string& device, bool v6) {
   TRY(write_setting("/proc/sys/net/ipv4/conf/" + device + "/route_localnet", "1"));
+  TRY(write_setting("/proc/sys/net/ipv4/conf/" + device + "/rp_filter", "2"));
   std::string conf = "/proc/sys/net/ipv6/conf/" + device;
   if (v6) TRY(write_setting(conf + "/disable_ipv6", "0"));
   if (!v6 && !base::file_exists(conf)) return {};
@@ -58,26 +77,30 @@ Result<void> OverlayLinks::apply(const OverlayPlan& plan) {
   if (!netlink_) {
     TRY_ASSIGN(netlink_, Netlink::open());
   }
-  TRY_ASSIGN(int device, apply_device(plan));
+  TRY_ASSIGN(Devices devices, apply_devices(plan));
   Result<void> first;
-  if (device != 0) {
+  if (devices.tunnel != 0) {
     for (EntryKind kind : {EntryKind::kNeighbour, EntryKind::kForwarding}) {
       const auto& wanted = kind == EntryKind::kNeighbour ? plan.neighbours : plan.forwarding;
-      keep_first(first, apply_entries(*netlink_, kind, device, wanted));
+      keep_first(first, apply_entries(*netlink_, kind, devices.tunnel, wanted));
     }
   }
-  keep_first(first, apply_routes(plan, device));
+  keep_first(first, apply_routes(plan, devices));
   return first;
 }
 
-// The device's index; 0 when there is to be none.
-Result<int> OverlayLinks::apply_device(const OverlayPlan& plan) {
+Result<void> OverlayLinks::remove_device(const std::string& name, const std::string& kind) {
+  TRY_ASSIGN(auto present, find_link(*netlink_, name));
+  if (!present || present->kind != kind) return {};
+  return delete_link(*netlink_, name);
+}
+
+Result<OverlayLinks::Devices> OverlayLinks::apply_devices(const OverlayPlan& plan) {
+  Devices devices;
+  if (!plan.relay) TRY(remove_device(options_.relay_device(), kTunKind));
   if (!plan.vtep) {
-    TRY_ASSIGN(auto present, find_link(*netlink_, options_.device));
-    if (present && present->kind == "vxlan") {
-      TRY(delete_link(*netlink_, options_.device));
-    }
-    return 0;
+    TRY(remove_device(options_.device, "vxlan"));
+    return devices;
   }
   VxlanConfig config;
   config.name = options_.device;
@@ -90,7 +113,10 @@ Result<int> OverlayLinks::apply_device(const OverlayPlan& plan) {
   if (config.link == 0) config.local.reset();  // the node is known by an address that it has not
   config.v6 = plan.vtep->local && plan.vtep->local->v6;
   config.mtu = underlay.mtu - overhead_of(NetworkBackend::kVxlan, config.v6);
-  TRY_ASSIGN(int device, ensure_vxlan(*netlink_, config));
+  TRY_ASSIGN(devices.tunnel, ensure_vxlan(*netlink_, config));
+  if (plan.relay) {
+    TRY_ASSIGN(devices.relay, set_up_tun(*netlink_, options_.relay_device(), config.mtu));
+  }
   std::vector<api::Cidr> addresses;
   bool inside_v6 = false;
   for (const api::IpAddress& a : plan.vtep->addresses) {
@@ -98,36 +124,74 @@ Result<int> OverlayLinks::apply_device(const OverlayPlan& plan) {
     inside_v6 |= a.v6;
   }
   TRY(device_settings(options_.device, inside_v6));
-  TRY(set_addresses(*netlink_, device, addresses));
-  return device;
+  TRY(set_addresses(*netlink_, devices.tunnel, addresses));
+  if (plan.relay) {
+    TRY(device_settings(options_.relay_device(), inside_v6));
+    TRY(set_addresses(*netlink_, devices.relay, addresses));
+  }
+  return devices;
 }
 
-Result<void> OverlayLinks::apply_routes(const OverlayPlan& plan, int device) {
-  std::vector<OverlayRoute> present;
-  Result<void> first;
+Result<std::vector<Route>> OverlayLinks::present_routes(const Devices& devices) {
+  std::vector<Route> out;
   for (bool v6 : {false, true}) {
     std::string range = api::of_family(options_.cluster_cidr, v6);
     if (range.empty()) continue;
     auto cluster = api::Cidr::parse(range);
     TRY_ASSIGN(std::vector<Route> routes, list_routes(*netlink_, v6, kRouteProtocol));
     for (const Route& route : routes) {
-      if (!is_ours(route, device, cluster)) continue;
-      bool wanted = std::any_of(plan.routes.begin(), plan.routes.end(),
-                                [&](const OverlayRoute& r) { return r.to == route.to; });
-      if (!wanted) keep_first(first, delete_route(*netlink_, route));
-      if (route.gateway && (device == 0 || route.link == device)) {
-        present.push_back({route.to, *route.gateway});
-      }
+      bool by_ours = route.link == devices.tunnel || route.link == devices.relay;
+      if (by_ours || (cluster && cluster->contains(route.to))) out.push_back(route);
     }
   }
-  for (const OverlayRoute& wanted : plan.routes) {
-    if (std::find(present.begin(), present.end(), wanted) != present.end()) continue;
-    Route route{wanted.to, device, wanted.gateway, {}};
-    route.onlink = device != 0;
-    route.protocol = kRouteProtocol;
-    keep_first(first, set_route(*netlink_, route));
+  return out;
+}
+
+// IPv6 wants a gateway to be by its own link, which in the range of a route by another it is not.
+Result<void> OverlayLinks::clear_gateway(std::vector<Route>& present, const Route& wanted) {
+  Result<void> first;
+  std::erase_if(present, [&](const Route& route) {
+    bool in_the_way = !route.gateway && route.link != wanted.link && route.to == wanted.to;
+    if (in_the_way) keep_first(first, delete_route(*netlink_, route));
+    return in_the_way;
+  });
+  return first;
+}
+
+// The new ones first, so that there is one all the time.
+Result<void> OverlayLinks::apply_routes(const OverlayPlan& plan, const Devices& devices) {
+  TRY_ASSIGN(std::vector<Route> present, present_routes(devices));
+  std::vector<Route> wanted;
+  Result<void> first;
+  for (const OverlayRoute& route : plan.routes) {
+    wanted.push_back(route_of(route, devices.tunnel, devices.relay));
+    if (is_there(present, wanted.back())) continue;
+    if (wanted.back().gateway) keep_first(first, clear_gateway(present, wanted.back()));
+    keep_first(first, set_route(*netlink_, wanted.back()));
+  }
+  for (const Route& route : present) {
+    bool stays = std::any_of(wanted.begin(), wanted.end(), [&](const Route& w) {
+      return w.to == route.to && w.metric == route.metric;  // it was replaced when it differed
+    });
+    if (!stays) keep_first(first, delete_route(*netlink_, route));
   }
   return first;
+}
+
+Result<std::vector<api::Cidr>> OverlayLinks::relayed() {
+  if (!netlink_) {
+    TRY_ASSIGN(netlink_, Netlink::open());
+  }
+  TRY_ASSIGN(auto link, find_link(*netlink_, options_.relay_device()));
+  std::vector<api::Cidr> out;
+  if (!link) return out;
+  for (bool v6 : {false, true}) {
+    TRY_ASSIGN(std::vector<Route> routes, list_routes(*netlink_, v6, kRouteProtocol));
+    for (const Route& route : routes) {
+      if (route.link == link->index) out.push_back(route.to);
+    }
+  }
+  return out;
 }
 
 Result<void> remove_overlay(const OverlayOptions& options) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "agent/network/overlay_plan.h"
+#include "agent/network/routes.h"
 #include "agent/proxy/netlink.h"
 #include "knarr/result.h"
 
@@ -20,10 +21,19 @@ class OverlayLinks {
   // What one node's entries are refused for does not keep those of others from being made; the
   // error is the first.
   Result<void> apply(const OverlayPlan& plan);
+  // The ranges that lead to the relay's link.
+  Result<std::vector<api::Cidr>> relayed();
 
  private:
-  Result<int> apply_device(const OverlayPlan& plan);
-  Result<void> apply_routes(const OverlayPlan& plan, int device);
+  struct Devices {
+    int tunnel = 0;  // none
+    int relay = 0;
+  };
+  Result<Devices> apply_devices(const OverlayPlan& plan);
+  Result<void> remove_device(const std::string& name, const std::string& kind);
+  Result<void> apply_routes(const OverlayPlan& plan, const Devices& devices);
+  Result<void> clear_gateway(std::vector<Route>& present, const Route& wanted);
+  Result<std::vector<Route>> present_routes(const Devices& devices);
 
   OverlayOptions options_;
   std::optional<Netlink> netlink_;

@@ -25,20 +25,21 @@ class Planner {
  public:
   Planner(const OverlayOptions& options, const OverlayNode& own) : options_(options), own_(own) {}
 
-  void add(const OverlayNode& node) {
+  void add(const OverlayNode& node, bool relayed) {
     bool same = std::any_of(node.addresses.begin(), node.addresses.end(), [&](const auto& a) {
       return std::find(own_.addresses.begin(), own_.addresses.end(), a) != own_.addresses.end();
     });
     if (same || node.ranges.empty() || node.addresses.empty()) return;
-    if (options_.backend == NetworkBackend::kVxlan) add_tunnel(node);
+    if (options_.backend == NetworkBackend::kVxlan) add_tunnel(node, relayed);
     if (options_.backend == NetworkBackend::kHostGw) add_gateways(node);
   }
 
-  OverlayPlan plan() {
+  OverlayPlan plan(bool relay) {
     if (!plan_.forwarding.empty()) {
       Vtep vtep{vtep_mac(own_), {}, own_.addresses.front()};
       for (const api::Cidr& range : own_.ranges) vtep.addresses.push_back(vtep_address(range));
       plan_.vtep = std::move(vtep);
+      plan_.relay = relay || relayed_;
     }
     return std::move(plan_);
   }
@@ -52,7 +53,7 @@ class Planner {
                        [&](const OverlayRoute& r) { return overlaps(r.to); });
   }
 
-  void add_tunnel(const OverlayNode& node) {
+  void add_tunnel(const OverlayNode& node, bool relayed) {
     if (own_.addresses.empty()) return;
     auto address = address_of(node, own_.addresses.front().v6);
     if (!address) return;
@@ -61,7 +62,10 @@ class Planner {
     for (const api::Cidr& range : node.ranges) {
       if (taken(range)) continue;
       any = true;
-      plan_.routes.push_back({range, vtep_address(range)});
+      auto way = relayed ? OverlayRoute::Way::kSpare : OverlayRoute::Way::kDirect;
+      plan_.routes.push_back({range, vtep_address(range), way});
+      if (relayed) plan_.routes.push_back({range, std::nullopt, OverlayRoute::Way::kRelay});
+      relayed_ |= relayed;
       plan_.neighbours.push_back({mac, vtep_address(range)});
     }
     if (any) plan_.forwarding.push_back({mac, *address});
@@ -70,13 +74,14 @@ class Planner {
   void add_gateways(const OverlayNode& node) {
     for (const api::Cidr& range : node.ranges) {
       auto address = address_of(node, range.address.v6);
-      if (address && !taken(range)) plan_.routes.push_back({range, *address});
+      if (address && !taken(range)) plan_.routes.push_back({range, *address, {}});
     }
   }
 
   const OverlayOptions& options_;
   const OverlayNode& own_;
   OverlayPlan plan_;
+  bool relayed_ = false;  // some
 };
 
 }  // namespace
@@ -106,11 +111,15 @@ OverlayNode parse_overlay_node(const json::Value& node) {
   };
   for (const json::Value& text : node["spec"]["podCIDRs"].elements()) add_range(text);
   if (out.ranges.empty()) add_range(node["spec"]["podCIDR"]);
+  for (const json::Value& condition : node["status"]["conditions"].elements()) {
+    if (condition["type"].as_string() == "Ready") out.ready = condition["status"] == "True";
+  }
   return out;
 }
 
 std::optional<OverlayPlan> plan_overlay(const OverlayOptions& options,
-                                        const std::map<std::string, OverlayNode>& nodes) {
+                                        const std::map<std::string, OverlayNode>& nodes,
+                                        const RelayNeeds& relay) {
   auto own = nodes.find(options.node_name);
   if (own == nodes.end() || own->second.ranges.empty()) return std::nullopt;
   if (own->second.addresses.empty() && options.backend != NetworkBackend::kNone) {
@@ -118,9 +127,9 @@ std::optional<OverlayPlan> plan_overlay(const OverlayOptions& options,
   }
   Planner planner(options, own->second);
   for (const auto& [name, node] : nodes) {
-    if (name != options.node_name) planner.add(node);
+    if (name != options.node_name) planner.add(node, relay.nodes.contains(name));
   }
-  return planner.plan();
+  return planner.plan(relay.link);
 }
 
 }  // namespace knarr::agent

@@ -4,7 +4,9 @@
 //   vxlan    a route to each other node's range through one device (its VTEP); the gateway is the
 //            other VTEP, which has the range's network address, as a permanent neighbour whose
 //            hardware address is a function of that one; the device sends what goes there to the
-//            node's own address. Nothing is learnt, nothing is asked for.
+//            node's own address. Nothing is learnt, nothing is asked for. The range of a node whose
+//            tunnel does not answer goes to the link of the server's relay (relay_port.h); its
+//            route through the tunnel stays as a spare, which only questions take.
 //   host-gw  a route to each other node's range by the node's address: all nodes on one link.
 //   none     nothing: plug-ins of others do it (agent/cni).
 #pragma once
@@ -12,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +35,7 @@ struct OverlayOptions {
   std::string node_name;
   std::string cluster_cidr = "10.42.0.0/16";  // of each IP family one
   std::string device = "knarr.1";
+  std::string relay_device() const { return device + "r"; }
   uint32_t vni = 1;
   uint16_t port = 8472;  // UDP
   // Other nodes are asked whether they answer; this long is waited for the first time.
@@ -42,18 +46,23 @@ struct OverlayOptions {
 struct OverlayNode {
   std::vector<api::IpAddress> addresses;  // of type InternalIP, as they stand
   std::vector<api::Cidr> ranges;          // of its pods
+  bool ready = false;
   bool operator==(const OverlayNode&) const = default;
 };
 OverlayNode parse_overlay_node(const json::Value& node);
 
 struct OverlayRoute {
+  enum class Way { kDirect, kSpare, kRelay };
   api::Cidr to;
-  api::IpAddress gateway;
-  auto operator<=>(const OverlayRoute& other) const {
-    return std::tie(to.address, to.prefix, gateway) <=>
-           std::tie(other.to.address, other.to.prefix, other.gateway);
-  }
+  std::optional<api::IpAddress> gateway;  // none: the relay's link
+  Way way = Way::kDirect;
   bool operator==(const OverlayRoute&) const = default;
+};
+
+// What is to go by the server's relay.
+struct RelayNeeds {
+  std::set<std::string> nodes;
+  bool link = false;  // also without such nodes: this one is such to another
 };
 
 struct Vtep {
@@ -65,6 +74,7 @@ struct Vtep {
 
 struct OverlayPlan {
   std::optional<Vtep> vtep;  // none: no device. There is one only where there is another node
+  bool relay = false;        // whether the relay's link is there; it has the vtep's addresses
   std::vector<OverlayRoute> routes;
   std::vector<LinkEntry> neighbours;
   std::vector<LinkEntry> forwarding;
@@ -74,6 +84,7 @@ struct OverlayPlan {
 // nullopt while this node, its range or its address is not known. Nodes without a range or an
 // address, with the address of this node, or with the range of another are left out.
 std::optional<OverlayPlan> plan_overlay(const OverlayOptions& options,
-                                        const std::map<std::string, OverlayNode>& nodes);
+                                        const std::map<std::string, OverlayNode>& nodes,
+                                        const RelayNeeds& relay = {});
 
 }  // namespace knarr::agent

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "agent/network/rtnetlink.h"
 #include "base/log.h"
 
 namespace knarr::agent {
@@ -54,8 +55,9 @@ bool is_echo_reply(std::string_view packet, uint16_t id, bool v6) {
   return header.type == (v6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && header.un.echo.id == htons(id);
 }
 
-PeerCheck::PeerCheck(base::Loop& loop, int64_t first_wait_ms, Done done)
+PeerCheck::PeerCheck(base::Loop& loop, std::string link, int64_t first_wait_ms, Done done)
     : loop_(loop),
+      link_(std::move(link)),
       first_wait_ms_(first_wait_ms),
       done_(std::move(done)),
       id_(static_cast<uint16_t>(getpid())),
@@ -103,9 +105,28 @@ void PeerCheck::ask(Peer& peer) {
   memcpy(&to.sin_addr, peer.address.bytes.data(), sizeof to.sin_addr);
   memcpy(&to6.sin6_addr, peer.address.bytes.data(), sizeof to6.sin6_addr);
   std::string request = echo_request(id_, v6);
-  const auto* where = v6 ? reinterpret_cast<sockaddr*>(&to6) : reinterpret_cast<sockaddr*>(&to);
-  static_cast<void>(sendto(ears_[v6].socket.get(), request.data(), request.size(), 0, where,
-                           v6 ? sizeof to6 : sizeof to));
+  iovec bytes{request.data(), request.size()};
+  msghdr message{};
+  message.msg_name = v6 ? static_cast<void*>(&to6) : &to;
+  message.msg_namelen = v6 ? sizeof to6 : sizeof to;
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in6_pktinfo))] = {};
+  if (unsigned index = link_.empty() ? 0 : link_index(link_)) {
+    in_pktinfo info{};
+    in6_pktinfo info6{};
+    info.ipi_ifindex = static_cast<int>(index);
+    info6.ipi6_ifindex = index;
+    size_t size = v6 ? sizeof info6 : sizeof info;
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    header->cmsg_type = v6 ? IPV6_PKTINFO : IP_PKTINFO;
+    header->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(header), v6 ? static_cast<void*>(&info6) : &info, size);
+  }
+  static_cast<void>(sendmsg(ears_[v6].socket.get(), &message, 0));
   peer.due_ms = loop_.monotonic_ms() + (first_wait_ms_ << peer.asked);
   peer.asked++;
 }
@@ -128,25 +149,27 @@ void PeerCheck::receive(bool v6) {
     }
   }
   for (const std::string& name : answered) {
-    if (waiting_.erase(name) > 0) done_(name, true);
+    if (waiting_.erase(name) > 0) done_(name, Outcome::kAnswered);
   }
   arm();
 }
 
 void PeerCheck::tick() {
   int64_t now_ms = loop_.monotonic_ms();
-  std::vector<std::string> silent;
+  std::vector<std::string> late, silent;
   for (auto& [name, peer] : waiting_) {
     if (peer.due_ms > now_ms) continue;
     if (peer.asked < kMostAsked) {
       ask(peer);
+      late.push_back(name);
     } else {
       silent.push_back(name);
     }
   }
   for (const std::string& name : silent) {
-    if (waiting_.erase(name) > 0) done_(name, false);
+    if (waiting_.erase(name) > 0) done_(name, Outcome::kSilent);
   }
+  for (const std::string& name : late) done_(name, Outcome::kLate);
   arm();
 }
 

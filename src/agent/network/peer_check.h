@@ -1,6 +1,7 @@
 // Whether the pods' networks of other nodes answer: an ICMP echo to each, asked again a few times
-// while there is no answer. So that a firewall between nodes is told of when they meet, and not by
-// pods that wait. Nothing is open, and no timer runs, when all is known. Loop thread.
+// while there is no answer; through the link that is named, if one is, whatever the routes prefer.
+// The answer may come by any. So that a firewall between nodes is told of when they meet, and not
+// by pods that wait. Nothing is open, and no timer runs, when all is known. Loop thread.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +24,11 @@ bool is_echo_reply(std::string_view packet, uint16_t id, bool v6 = false);
 
 class PeerCheck {
  public:
-  using Done = std::function<void(const std::string& name, bool answered)>;
+  enum class Outcome { kAnswered, kLate, kSilent };
+  // kLate when it has to be asked again; one of the others follows.
+  using Done = std::function<void(const std::string& name, Outcome outcome)>;
   // The first answer is waited for this long, the next twice as long, four times in all.
-  PeerCheck(base::Loop& loop, int64_t first_wait_ms, Done done);
+  PeerCheck(base::Loop& loop, std::string link, int64_t first_wait_ms, Done done);
 
   void check(const std::string& name, const api::IpAddress& address);
   void forget(const std::string& name) { waiting_.erase(name); }
@@ -48,6 +51,7 @@ class PeerCheck {
   void arm();
 
   base::Loop& loop_;
+  std::string link_;
   int64_t first_wait_ms_;
   Done done_;
   uint16_t id_;

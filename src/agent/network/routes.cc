@@ -10,6 +10,8 @@ namespace knarr::agent {
 
 namespace {
 
+constexpr uint32_t kDefaultMetricV6 = 1024;
+
 rtmsg route_header(const Route& route) {
   rtmsg header{};
   header.rtm_family = route.to.address.v6 ? AF_INET6 : AF_INET;
@@ -49,6 +51,7 @@ Result<void> set_route(Netlink& netlink, const Route& route) {
   if (route.link != 0) message.put_u32(RTA_OIF, static_cast<uint32_t>(route.link));
   if (route.gateway) message.put(RTA_GATEWAY, address_bytes(*route.gateway));
   if (route.source) message.put(RTA_PREFSRC, address_bytes(*route.source));
+  if (route.metric != 0) message.put_u32(RTA_PRIORITY, route.metric);
   return netlink.request(std::move(message), "set the route to " + route.to.text());
 }
 
@@ -56,6 +59,7 @@ Result<void> delete_route(Netlink& netlink, const Route& route) {
   NetlinkMessage message(RTM_DELROUTE, 0, route_header(route));
   if (route.to.prefix > 0) message.put(RTA_DST, address_bytes(route.to.address));
   if (route.link != 0) message.put_u32(RTA_OIF, static_cast<uint32_t>(route.link));
+  if (route.metric != 0) message.put_u32(RTA_PRIORITY, route.metric);
   int refused = 0;
   auto result =
       netlink.request(std::move(message), "delete the route to " + route.to.text(), &refused);
@@ -78,7 +82,10 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, bool v6, uint8_t protoc
     route.to.prefix = header.rtm_dst_len;
     route.link = static_cast<int>(attribute_u32(attributes, RTA_OIF));
     route.gateway = address_of_bytes(attribute(attributes, RTA_GATEWAY));
+    route.onlink = (header.rtm_flags & RTNH_F_ONLINK) != 0;
     route.protocol = protocol;
+    route.metric = attribute_u32(attributes, RTA_PRIORITY);
+    if (v6 && route.metric == kDefaultMetricV6) route.metric = 0;
     out.push_back(route);
   }
   return out;

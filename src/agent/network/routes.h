@@ -18,8 +18,12 @@ struct Route {
   std::optional<api::IpAddress> source;
   bool onlink = false;  // the gateway is there whatever the addresses say
   uint8_t protocol = kRouteStatic;
+  uint32_t metric = 0;  // the lowest is taken; in IPv6 0 is the kernel's own of 1024
+
+  bool operator==(const Route&) const = default;
 };
-Result<void> set_route(Netlink& netlink, const Route& route);     // replaces one to the same
+// Replaces one to the same, of the same metric.
+Result<void> set_route(Netlink& netlink, const Route& route);
 Result<void> delete_route(Netlink& netlink, const Route& route);  // good when it is gone
 // Of the main table.
 Result<std::vector<Route>> list_routes(Netlink& netlink, bool v6, uint8_t protocol);

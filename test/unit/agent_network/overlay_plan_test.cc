@@ -43,7 +43,12 @@ std::string text_of(const std::optional<OverlayPlan>& plan) {
     for (const auto& a : plan->vtep->addresses) out += " " + a.text();
     out += " from " + plan->vtep->local->text() + "; ";
   }
-  for (const auto& r : plan->routes) out += "route " + r.to.text() + " " + r.gateway.text() + "; ";
+  if (plan->relay) out += "relay's link; ";
+  for (const auto& r : plan->routes) {
+    using Way = OverlayRoute::Way;
+    out += r.way == Way::kSpare ? "spare " : r.way == Way::kRelay ? "relay " : "route ";
+    out += r.to.text() + (r.gateway ? " " + r.gateway->text() : "") + "; ";
+  }
   for (const auto& e : plan->neighbours) {
     out += "neighbour " + e.address.text() + " " + hex(e.mac) + "; ";
   }
@@ -53,14 +58,31 @@ std::string text_of(const std::optional<OverlayPlan>& plan) {
   return out;
 }
 
-std::string planned(NetworkBackend backend, const std::map<std::string, OverlayNode>& nodes) {
+std::string planned(NetworkBackend backend, const std::map<std::string, OverlayNode>& nodes,
+                    const RelayNeeds& relay = {}) {
   OverlayOptions options;
   options.backend = backend;
   options.node_name = "n0";
-  return text_of(plan_overlay(options, nodes));
+  return text_of(plan_overlay(options, nodes, relay));
 }
 
 }  // namespace
+
+TEST_CASE("what goes by the server's relay") {
+  constexpr auto kVxlan = NetworkBackend::kVxlan;
+  const std::map<std::string, OverlayNode> nodes = {{"n0", simple(0)}, {"n1", simple(1)}};
+  const std::string vtep = "vtep 0a580a2a0000 10.42.0.0 from 192.0.2.0; ";
+  const std::string way = "neighbour 10.42.1.0 0a580a2a0100; forward 0a580a2a0100 192.0.2.1; ";
+  CHECK(planned(kVxlan, nodes, {{"n1"}}) == vtep +
+                                                "relay's link; spare 10.42.1.0/24 10.42.1.0; "
+                                                "relay 10.42.1.0/24; " +
+                                                way);
+  CHECK(planned(kVxlan, nodes, {{}, true}) ==
+        vtep + "relay's link; route 10.42.1.0/24 10.42.1.0; " + way);
+  CHECK(planned(kVxlan, nodes, {{"n2"}}) == vtep + "route 10.42.1.0/24 10.42.1.0; " + way);
+  CHECK(planned(kVxlan, {{"n0", simple(0)}}, {{"n1"}, true}).empty());
+  CHECK(planned(NetworkBackend::kHostGw, nodes, {{"n1"}}) == "route 10.42.1.0/24 192.0.2.1; ");
+}
 
 TEST_CASE("what a node needs to reach the pods of others") {
   constexpr auto kVxlan = NetworkBackend::kVxlan;

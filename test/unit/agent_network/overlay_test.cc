@@ -5,12 +5,14 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 
 #include "agent/network/bridge_network.h"
 #include "agent/network/routes.h"
 #include "agent/network/vxlan.h"
 #include "base/format.h"
+#include "base/random.h"
 #include "base/run_process.h"
 #include "temp_dir.h"
 #include "unit/agent_network/fake_pod.h"
@@ -41,7 +43,8 @@ constexpr Family kV4{false}, kV6{true};
 
 std::string node_json(int n, const std::string& ip, Family family = kV4) {
   return fmt::format(R"({{"metadata":{{"name":"n{}"}},"spec":{{"podCIDR":"{}"}},
-      "status":{{"addresses":[{{"type":"InternalIP","address":"{}"}}]}}}})",
+      "status":{{"addresses":[{{"type":"InternalIP","address":"{}"}}],
+      "conditions":[{{"type":"Ready","status":"True"}}]}}}})",
                      n, family.range(n), ip);
 }
 
@@ -78,7 +81,7 @@ class TestNode {
       address(bridge_options.node_ip);
       iptables = std::make_unique<Iptables>(loop, IptablesOptions{"KT", 14, {}, 15, family_.v6});
       bridge = std::make_unique<BridgeNetwork>(loop, *iptables, bridge_options);
-      overlay = std::make_unique<Overlay>(loop, client, overlay_options);
+      overlay = std::make_unique<Overlay>(loop, random, client, overlay_options);
       overlay->start();
       bool done = false;
       auto set = bridge->set_pod_cidr(family_.range(n_), [&](Result<void> result) {
@@ -149,6 +152,7 @@ class TestNode {
 
   FakePod space;
   base::Loop loop;
+  base::SystemRandom random;
   FakeWatchClient client;
   OverlayOptions overlay_options;
   BridgeOptions bridge_options;
@@ -300,6 +304,144 @@ TEST_CASE("a firewall between nodes is told of", "[root]") {
     CHECK(nodes.a.overlay->silent().empty());
     nodes.a.settle();
   });
+}
+
+namespace {
+
+// The two nodes' ends of a server between them, which has packets for n1 all the time.
+struct FakeServer {
+  explicit FakeServer(TwoNodes& nodes) : nodes_(nodes) { connect(); }
+  void connect() {
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+    for (int i : {0, 1}) ends_[i].reset(fds[i]);
+    use(nodes_.a, ends_[0]);
+    use(nodes_.b, ends_[1]);
+    nodes_.b.inside([&] { nodes_.b.overlay->relay().server_is_there(true); });
+  }
+  static void use(TestNode& node, UniqueFd& end) {
+    struct Soon final : net::Pending {
+      std::unique_ptr<Timer> timer;
+    };
+    node.overlay->relay().use([&](RelayPort::Done done) -> std::unique_ptr<net::Pending> {
+      auto soon = std::make_unique<Soon>();
+      soon->timer = node.loop.timer([&, done] {
+        if (!end.valid()) return done(make_error(Code::kServiceUnavailable, "it is in use"));
+        done(net::adopt_fd(node.loop, std::move(end)));
+      });
+      soon->timer->start(0);
+      return soon;
+    });
+  }
+
+ private:
+  TwoNodes& nodes_;
+  UniqueFd ends_[2];
+};
+
+// Both nodes go on while it runs, in a thread.
+void meanwhile(TwoNodes& nodes, const std::function<void()>& fn) {
+  std::atomic<bool> done = false;
+  std::thread thread([&] {
+    fn();
+    done = true;
+  });
+  while (!done) {
+    for (TestNode* node : {&nodes.a, &nodes.b}) {
+      node->inside([&] { node->loop.run_until([] { return false; }, 2); });
+    }
+  }
+  thread.join();
+}
+
+void wall(TestNode& node, Family family, const char* verb) {
+  node.inside([&] {
+    auto done = base::run_process({base::find_program(family.v6 ? "ip6tables" : "iptables"), verb,
+                                   "INPUT", "-p", "udp", "--dport", "8472", "-j", "DROP"},
+                                  {});
+    REQUIRE(done->exit_code == 0);
+  });
+}
+
+void meet_anew(TwoNodes& nodes, Family family) {
+  for (TestNode* node : {&nodes.a, &nodes.b}) {
+    for (int i : {0, 1}) {
+      for (const std::string& ip : {family.node(i + 8), family.node(i + 1)}) {
+        node->inside([&] { node->client.put("nodes", node_json(i, ip, family)); });
+        node->settle();
+      }
+    }
+  }
+}
+
+void past_a_firewall(Family family) {
+  test::TempDir folder;
+  TwoNodes nodes(NetworkBackend::kVxlan, folder.path(), family);
+  FakeServer server(nodes);
+  FakePod pa, pb;
+  REQUIRE(nodes.a.attach(pa) == family.pod(0));
+  REQUIRE(nodes.b.attach(pb) == family.pod(1));
+  UniqueFd at_b;
+  pb.inside([&] { at_b = listen_on(8080); });
+  auto reached = [&] { return nodes.reach(pa, family.pod(1), at_b, family.pod(0)); };
+  bool ok = false;
+  wall(nodes.b, family, "-I");
+  meet_anew(nodes, family);
+  // The second question is answered by nobody, too, but the first was enough.
+  meanwhile(nodes, [&] { ok = reached(); });
+  CHECK(ok);
+  for (TestNode* node : {&nodes.a, &nodes.b}) {
+    node->hear();
+    CHECK(node->overlay->relay().passing());
+    REQUIRE(node->link("knarrt.1r"));
+    CHECK(node->link("knarrt.1r")->mtu == node->link("knarrt.1")->mtu);
+  }
+  // What the other asks gets here, and its answer back by the relay: it is only one way that is
+  // closed.
+  CHECK(nodes.a.overlay->silent() == std::set<std::string>{"n1"});
+  CHECK(nodes.a.route_count() == 2);  // with the spare one
+  meanwhile(nodes, [&] { ok = reached(); });
+  CHECK(ok);
+
+  // The next process knows it from the start.
+  nodes.a.inside([&] {
+    nodes.a.overlay = nullptr;
+    CHECK(nodes.a.link("knarrt.1r"));
+    nodes.a.overlay_options.first_wait_ms = 60'000;
+    nodes.a.overlay = std::make_unique<Overlay>(nodes.a.loop, nodes.a.random, nodes.a.client,
+                                                nodes.a.overlay_options);
+    nodes.a.overlay->start();
+  });
+  server.connect();
+  nodes.a.inside([&] {
+    for (int i : {0, 1}) {
+      nodes.a.client.put("nodes", node_json(i, family.node(i + 1), family));
+    }
+    nodes.a.client.sync();
+    nodes.a.loop.run_until([&] { return nodes.a.overlay->relay().passing(); }, kLimitMs);
+  });
+  meanwhile(nodes, [&] { ok = reached(); });
+  CHECK(ok);
+  CHECK(nodes.a.overlay->silent().empty());
+
+  wall(nodes.b, family, "-D");
+  meet_anew(nodes, family);
+  meanwhile(nodes, [&] { ok = reached(); });
+  CHECK(ok);
+  for (TestNode* node : {&nodes.a, &nodes.b}) {
+    node->hear();
+    node->settle();
+    CHECK(node->overlay->silent().empty());
+    CHECK(node->route_count() == 1);
+  }
+  CHECK(!nodes.a.link("knarrt.1r"));
+}
+
+}  // namespace
+
+TEST_CASE("what a firewall keeps from a node goes by the server's relay", "[root]") {
+  in_new_netns([] { past_a_firewall(kV4); });
+  in_new_netns([] { past_a_firewall(kV6); });
 }
 
 TEST_CASE("a VXLAN device that is taken away comes back", "[root]") {
