@@ -115,6 +115,10 @@ void Overlay::step() {
   changed_ = false;
   if (plan_ == plan && plan->relay == relay_.attached()) return check_peers();
   plan_ = plan;
+  retry_->stop();
+  applying_ = true;
+  if (!worker_) worker_ = std::make_unique<base::Worker>(loop_);
+  if (plan_->relay && !relay_.attached()) return open_relay();
   apply();
 }
 
@@ -130,28 +134,31 @@ RelayNeeds Overlay::relay_needs() const {
   return needs;
 }
 
-void Overlay::apply() {
-  retry_->stop();
-  applying_ = true;
-  if (!plan_->relay) relay_.detach();
-  if (!worker_) worker_ = std::make_unique<base::Worker>(loop_);
-  bool open = plan_->relay && !relay_.attached();
-  auto job = [links = links_, plan = *plan_, name = options_.relay_device(),
-              open]() -> Result<base::UniqueFd> {
-    base::UniqueFd tun;
-    if (open) {
-      TRY_ASSIGN(tun, open_tun(name));
-    }
-    TRY(links->apply(plan));
-    return tun;
-  };
-  worker_->run<base::UniqueFd>(
-      std::move(job), [this](Result<base::UniqueFd> result) { applied(std::move(result)); });
+// Without such a link, too, all others are reached.
+void Overlay::open_relay() {
+  worker_->run<base::UniqueFd>([name = options_.relay_device()] { return open_tun(name); },
+                               [this](Result<base::UniqueFd> tun) {
+                                 if (tun.ok()) {
+                                   relay_.attach(std::move(*tun));
+                                   return apply();
+                                 }
+                                 base::log(base::Level::kWarning, "network",
+                                           "nothing can go by the server's relay: {}",
+                                           tun.error().message);
+                                 relay_.use(nullptr);
+                                 applying_ = false;
+                                 changed();
+                               });
 }
 
-void Overlay::applied(Result<base::UniqueFd> result) {
+void Overlay::apply() {
+  if (!plan_->relay) relay_.detach();
+  worker_->run<void>([links = links_, plan = *plan_] { return links->apply(plan); },
+                     [this](const Result<void>& result) { applied(result); });
+}
+
+void Overlay::applied(const Result<void>& result) {
   applying_ = false;
-  if (result.ok() && result->valid()) relay_.attach(std::move(*result));
   if (result.ok()) {
     retry_ms_ = 0;
     check_peers();
@@ -216,8 +223,9 @@ void Overlay::report(const std::string& node) {
       options_.backend == NetworkBackend::kVxlan
           ? fmt::format(
                 "The pod network of node {} does not answer: is the node up, and does every "
-                "firewall between let UDP port {} pass? What is for it goes through the server.",
-                node, options_.port)
+                "firewall between let UDP port {} pass?{}",
+                node, options_.port,
+                relay_.usable() ? " What is for it goes through the server." : "")
           : fmt::format(
                 "The pod network of node {} does not answer: is the node up, on the same "
                 "link, and does it forward?",

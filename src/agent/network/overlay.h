@@ -46,8 +46,9 @@ class Overlay final : public client::WatchHandler {
   void changed();
   void step();
   RelayNeeds relay_needs() const;
+  void open_relay();
   void apply();
-  void applied(Result<base::UniqueFd> result);
+  void applied(const Result<void>& result);
   void listen();
   void check_peers();
   void checked(const std::string& node, PeerCheck::Outcome outcome);

@@ -444,6 +444,27 @@ TEST_CASE("what a firewall keeps from a node goes by the server's relay", "[root
   in_new_netns([] { past_a_firewall(kV6); });
 }
 
+TEST_CASE("without a link to the relay all is as before it", "[root]") {
+  in_new_netns([] {
+    test::TempDir folder;
+    TwoNodes nodes(NetworkBackend::kVxlan, folder.path());
+    FakeServer server(nodes);
+    nodes.a.inside([] {  // another's link of that name
+      auto netlink = Netlink::open();
+      std::string mac = mac_of(*api::IpAddress::parse("1.2.3.4"));
+      REQUIRE(create_bridge(*netlink, "knarrt.1r", mac, 1400).ok());
+    });
+    wall(nodes.b, kV4, "-I");
+    meet_anew(nodes, kV4);
+    nodes.a.hear();
+    nodes.a.settle();
+    CHECK(nodes.a.overlay->silent().size() == 1);
+    CHECK(!nodes.a.overlay->relay().attached());
+    CHECK(nodes.a.route_count() == 1);
+    CHECK(nodes.a.link("knarrt.1r")->kind == "bridge");
+  });
+}
+
 TEST_CASE("a VXLAN device that is taken away comes back", "[root]") {
   in_new_netns([] {
     test::TempDir folder;
