@@ -38,6 +38,7 @@ agent::BridgeOptions bridge_options(const NodeOptions& o) {
   b.host_addresses = {o.cluster_dns};
   b.state_dir = o.data_dir + "/agent/network";
   b.node_ip = o.node_ip;
+  b.direct_routes = backend(o) == agent::NetworkBackend::kHostGw;
   b.mtu_overhead = agent::overhead_of(backend(o), api::is_v6(api::first_of(o.node_ip)));
   return b;
 }

@@ -106,9 +106,15 @@ Result<void> BridgeNetwork::set_pod_cidr(const std::string& texts, Callback<void
       for (AddressPool& pool : pools_) pool.adopt(sandbox, *address);
     }
   }
-  config_ = {
-      options_.bridge, std::move(bridge_addresses), options_.host_addresses, options_.service_cidr,
-      options_.mtu,    options_.mtu_overhead,       options_.node_ip,        options_.state_dir};
+  config_ = {options_.bridge,
+             std::move(bridge_addresses),
+             options_.host_addresses,
+             options_.service_cidr,
+             options_.mtu,
+             options_.mtu_overhead,
+             options_.node_ip,
+             options_.state_dir,
+             options_.direct_routes};
   worker_.run<void>([links = links_, config = config_] { return links->ensure(config); },
                     [done = std::move(done)](Result<void> result) {
                       if (!result.ok()) {

@@ -31,6 +31,7 @@ struct BridgeOptions {
   std::string state_dir;                    // "<data-dir>/agent/network"
   int mtu_overhead = 0;                     // that packets between nodes grow by
   std::string node_ip;                      // unknown: the link with the default route
+  bool direct_routes = false;               // to other nodes' pods, by the machine's own links
 };
 
 class BridgeNetwork final : public PodNetwork {

@@ -168,7 +168,7 @@ Result<void> BridgeLinks::ensure(const BridgeConfig& config) {
              create_bridge(netlink, config.name, mac_of(addresses[0].address), state_->mtu));
   state_->bridge = bridge;
   TRY(set_pod_ports(netlink, bridge));
-  TRY(bridge_settings(config.name, config.state_dir, any_v6(addresses)));
+  TRY(bridge_settings(config.name, config.state_dir, {any_v6(addresses), config.direct_routes}));
   const std::vector<api::Cidr> gateways = addresses;
   for (const std::string& text : config.host_addresses) {
     TRY_ASSIGN(api::IpAddress extra, ip(text));

@@ -26,6 +26,7 @@ struct BridgeConfig {
   int mtu_overhead = 0;                     // that packets between nodes grow by
   std::string node_ip;                      // unknown: the default route's link, else 1500
   std::string state_dir;                    // remembers kernel settings that were changed
+  bool direct_routes = false;               // to other nodes' pods, by the machine's own links
 };
 
 struct PodLink {

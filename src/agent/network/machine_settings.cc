@@ -22,16 +22,22 @@ constexpr char kListeners[] = "/accept_ra";  // the file with the links of keep_
 // Packets between pods leave by the bridge they came from. The redirects that this would cause
 // would use up the ICMP messages that a pod may get, and a refused connection would not hear of it.
 // A link sends them when either its own setting or this one says so: other links keep their own.
+//
+// Node ports on 127.0.0.1 lead to pods of other nodes: by a tunnel's link, which has its own
+// setting, or by whichever link of the machine's leads there. Its 127.0.0.0/8 stays its own by a
+// rule.
+enum class Where { kAlways, kV6, kDirectRoutes };
 struct Setting {
   const char* path;
   const char* value;
   const char* file;
-  bool v6;
+  Where where;
 };
 constexpr Setting kMachineSettings[] = {
-    {"/proc/sys/net/ipv4/ip_forward", "1", "/ip_forward", false},
-    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", "/send_redirects", false},
-    {"/proc/sys/net/ipv6/conf/all/forwarding", "1", "/ipv6_forwarding", true},
+    {"/proc/sys/net/ipv4/ip_forward", "1", "/ip_forward", Where::kAlways},
+    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", "/send_redirects", Where::kAlways},
+    {"/proc/sys/net/ipv4/conf/all/route_localnet", "1", "/route_localnet", Where::kDirectRoutes},
+    {"/proc/sys/net/ipv6/conf/all/forwarding", "1", "/ipv6_forwarding", Where::kV6},
 };
 
 std::string accept_ra(const std::string& link) { return kIpv6 + link + "/accept_ra"; }
@@ -63,7 +69,9 @@ Result<void> write_setting(const std::string& path, std::string_view value) {
   return {};
 }
 
-Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir, bool v6) {
+Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir,
+                             const SettingsWanted& wanted) {
+  const bool v6 = wanted.v6;
   // Host ports and node ports on 127.0.0.1 lead to pods; pods themselves are kept from the host's
   // 127.0.0.0/8 by a rule.
   std::string conf = "/proc/sys/net/ipv4/conf/" + bridge;
@@ -76,13 +84,14 @@ Result<void> bridge_settings(const std::string& bridge, const std::string& state
     TRY(write_setting(kIpv6 + bridge + "/keep_addr_on_down", "1"));
   }
   for (const Setting& setting : kMachineSettings) {
-    if (setting.v6 && !v6) continue;
+    if (setting.where == Where::kV6 && !v6) continue;
+    if (setting.where == Where::kDirectRoutes && !wanted.direct_routes) continue;
     TRY_ASSIGN(std::string before, base::read_file(setting.path));
     if (base::trim(before) == setting.value) continue;
     if (!state_dir.empty()) {
       TRY(base::write_file(state_dir + setting.file, base::trim(before)));
     }
-    if (setting.v6) TRY(keep_routers(state_dir));
+    if (setting.where == Where::kV6) TRY(keep_routers(state_dir));
     TRY(write_setting(setting.path, setting.value));
   }
   return {};

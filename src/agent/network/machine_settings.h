@@ -13,8 +13,13 @@ namespace knarr::agent {
 // Written in place: these are no files to rename.
 Result<void> write_setting(const std::string& path, std::string_view value);
 
+struct SettingsWanted {
+  bool v6 = false;
+  bool direct_routes = false;  // pods of other nodes are reached by the machine's own links
+};
 // Forwarding and what goes with it. An empty folder: nothing is kept.
-Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir, bool v6);
+Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir,
+                             const SettingsWanted& wanted);
 Result<void> restore_settings(const std::string& state_dir);
 
 // Whether the kernel has IPv6 at all.

@@ -69,6 +69,7 @@ struct ServiceNode {
     o.bridge = "knarrt0";
     o.service_cidr = "10.43.0.0/16";
     o.state_dir = folder + "/network";
+    o.direct_routes = true;
     return o;
   }
   void attach(const std::string& name, const FakePod& pod) {
@@ -82,7 +83,7 @@ struct ServiceNode {
   }
   // The service "web" on port 80, and its endpoints: "a" and "b", on which node.
   void service(const std::string& spec, const std::string& status, const std::string& a_node,
-               const std::string& b_node) {
+               const std::string& b_node, const char* elsewhere = nullptr) {
     client.put(
         "services",
         R"({"metadata":{"namespace":"default","name":"web"},"spec":{"clusterIP":"10.43.1.1",)" +
@@ -95,6 +96,7 @@ struct ServiceNode {
     };
     add("10.42.0.2", a_node);
     add("10.42.0.3", b_node);
+    if (elsewhere != nullptr) add(elsewhere, "n2");
     client.put("endpointslices",
                R"({"metadata":{"namespace":"default","name":"web-1","labels":
                {"kubernetes.io/service-name":"web"}},"addressType":"IPv4","ports":[{"port":8080}],
@@ -197,6 +199,13 @@ void services_from_outside() {
   for (int i = 0; i < 4; i++) CHECK(node.ask(&node.a, "10.43.1.1", 80) == "b:10.42.0.2");
   node.service(R"("internalTrafficPolicy":"Local",)", "{}", "n2", "");
   CHECK(node.ask(&node.b, "10.43.1.1", 80) == "none");
+
+  // A node port on 127.0.0.1, whose endpoint is on a machine beyond the node's own link.
+  UniqueFd beyond;
+  outside->inside([&] { beyond = listen_on(8080); });
+  node.service("", "{}", "", "", kOutside);
+  CHECK(connects("127.0.0.1", 30080));
+  CHECK(accepted_from(beyond) == kNode);
 
   // Affinity, and no endpoint at all.
   node.service(R"("sessionAffinity":"ClientIP",)", "{}", "n1", "n1");
