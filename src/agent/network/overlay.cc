@@ -151,7 +151,12 @@ void Overlay::open_relay() {
                                });
 }
 
+// A link may have changed while that of the relay was opened: then there is another plan to make.
 void Overlay::apply() {
+  if (!plan_) {
+    applying_ = false;
+    return changed();
+  }
   if (!plan_->relay) relay_.detach();
   worker_->run<void>([links = links_, plan = *plan_] { return links->apply(plan); },
                      [this](const Result<void>& result) { applied(result); });
