@@ -182,6 +182,7 @@ void Cluster::start() {
   options.ca = ca_;
   options.metrics = metrics_;
   options.local_storage = local_storage_;
+  options.server_names = server_names_;
   options.taken_ports = {6443};
   options.taken_udp_ports = {8472};
   host_ = server::make_controllers(context, std::move(options));

@@ -41,6 +41,8 @@ class Cluster {
   void set_metrics(server::MetricsSource* metrics) { metrics_ = metrics; }
   // Whether local volumes are provisioned, from the next start on.
   void set_local_storage(bool provisioned) { local_storage_ = provisioned; }
+  // Names and addresses of the API server, from the next start on.
+  void set_server_names(std::vector<std::string> names) { server_names_ = std::move(names); }
   const net::KeyPair& ca() const { return ca_; }
 
   void add_node(const std::string& name, const std::string& cpu = "4",
@@ -70,6 +72,10 @@ class Cluster {
   server::Scheduler& scheduler() { return *scheduler_; }
   server::ControllerHost& controllers() { return *host_; }
   client::Client& client() { return *client_; }
+  // Who may do everything, under this name.
+  std::unique_ptr<client::Client> client_as(const std::string& user) {
+    return std::make_unique<server::LocalClient>(*registry_, server::privileged_user(user), user);
+  }
 
   SimClock clock;
 
@@ -81,6 +87,7 @@ class Cluster {
   net::KeyPair ca_;
   server::MetricsSource* metrics_ = nullptr;
   bool local_storage_ = true;
+  std::vector<std::string> server_names_;
   std::vector<std::string> node_names_;
   std::unique_ptr<Timer> heartbeat_;
   std::unique_ptr<kv::MemoryStore> store_;

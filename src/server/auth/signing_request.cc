@@ -99,7 +99,10 @@ Result<void> copy_subject(X509_NAME* to, const X509_NAME* from) {
   return {};
 }
 
-std::string address_text(const std::string& bytes) {
+// An IPv4 address in IPv6's form is the IPv4 address, to those who compare.
+std::string address_text(std::string_view bytes) {
+  constexpr std::string_view kMapped("\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+  if (bytes.size() == 16 && bytes.starts_with(kMapped)) bytes.remove_prefix(kMapped.size());
   char text[INET6_ADDRSTRLEN] = "";
   inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof text);
   return text;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "api/names.h"
 #include "api/view/meta.h"
+#include "base/ascii.h"
 #include "base/base64.h"
 #include "base/format.h"
 #include "base/time.h"
@@ -51,11 +53,20 @@ bool usages_are(const Usages& usages, const char* purpose) {
   return given == std::set<std::string>{"digital signature", purpose};
 }
 
+std::string node_of(const SigningRequestInfo& asked) {
+  return asked.common_name.substr(kNodePrefix.size());
+}
+
+// Who compares a node's name with others byte for byte may do so: TLS knows no case, and takes
+// "*." for a name's beginning.
 std::string node_objection(const SigningRequestInfo& asked,
                            const std::vector<std::string>& organizations = {"system:nodes"}) {
   if (asked.organizations != organizations) return "subject organization is not system:nodes";
   if (!asked.common_name.starts_with(kNodePrefix)) {
     return "subject common name does not begin with system:node:";
+  }
+  if (!api::is_dns1123_subdomain(node_of(asked))) {
+    return "subject common name has no name of a node after system:node:";
   }
   return {};
 }
@@ -104,8 +115,14 @@ bool has(const std::vector<std::string>& list, std::string_view value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-std::string node_of(const SigningRequestInfo& asked) {
-  return asked.common_name.substr(kNodePrefix.size());
+// As a TLS client matches the server's certificate: in any case, and "*." stands for one label.
+bool is_name_of_server(const std::vector<std::string>& server_names, std::string_view name) {
+  return std::any_of(server_names.begin(), server_names.end(), [name](const std::string& entry) {
+    std::string own = base::lower(entry);
+    if (!own.starts_with("*.")) return own == name;
+    size_t dot = name.find('.');
+    return dot != std::string_view::npos && name.substr(dot) == std::string_view(own).substr(1);
+  });
 }
 
 // Names and addresses of a node are its own: not the API server's, not another node's. What is
@@ -113,7 +130,7 @@ std::string node_of(const SigningRequestInfo& asked) {
 std::string foreign_objection(const ControllerContext& context, const SigningRequestInfo& asked,
                               const std::vector<std::string>& server_names) {
   std::string node = node_of(asked);
-  if (has(server_names, node)) {
+  if (is_name_of_server(server_names, node)) {
     return fmt::format("\"{}\" is a name of the API server: join with another --node-name", node);
   }
   for (const std::string& name : asked.dns_names) {
