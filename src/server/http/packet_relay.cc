@@ -90,8 +90,17 @@ void PacketRelay::set_ranges(const std::string& node, std::vector<api::Cidr> ran
   }
   ranges_.clear();
   for (const auto& [name, list] : ranges_of_) {
-    for (const api::Cidr& range : list) ranges_[range.network()] = {range.last(), name};
+    for (const api::Cidr& range : list) {
+      if (!is_taken(range)) ranges_[range.network()] = {range.last(), name};
+    }
   }
+}
+
+// An old Node object may still hold what another has by now. The first by name has it, as in the
+// nodes' own routes (agent/network/overlay_plan.h).
+bool PacketRelay::is_taken(const api::Cidr& range) const {
+  auto next = ranges_.upper_bound(range.last());
+  return next != ranges_.begin() && std::prev(next)->second.last >= range.network();
 }
 
 const std::string* PacketRelay::node_of(const api::IpAddress& address) const {

@@ -52,6 +52,7 @@ class PacketRelay final : public client::WatchHandler {
   };
 
   void set_ranges(const std::string& node, std::vector<api::Cidr> ranges);
+  bool is_taken(const api::Cidr& range) const;
   const std::string* node_of(const api::IpAddress& address) const;
   void read(const std::string& node, Port& port, std::string_view bytes);
   void pass(const std::string& from, std::string_view packet, std::vector<Port*>& touched);
@@ -63,7 +64,7 @@ class PacketRelay final : public client::WatchHandler {
   Ask ask_;
   std::map<std::string, std::unique_ptr<Port>> ports_;       // by node
   std::map<std::string, std::vector<api::Cidr>> ranges_of_;  // of nodes
-  std::map<api::IpAddress, Range> ranges_;                   // by first address
+  std::map<api::IpAddress, Range> ranges_;                   // by first address, apart
   std::map<std::string, int64_t> asked_ms_;                  // by node
   std::unique_ptr<client::Watch> watch_;                     // while there is a port
 };

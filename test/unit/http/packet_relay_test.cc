@@ -128,6 +128,23 @@ TEST_CASE("a node that has no stream is asked for one, not too often") {
   CHECK(c.got[1].ends_with("there"));
 }
 
+TEST_CASE("a range that two nodes claim is the first one's") {
+  Fixture f;
+  FakeNode a, b, z;
+  f.join("a", a);
+  f.join("b", b);
+  f.join("z", z);
+  // All of b's, its second half, and all addresses there are.
+  for (const char* claimed : {R"("10.42.1.0/24")", R"("10.42.1.128/25")", R"("0.0.0.0/0")"}) {
+    f.client.put("nodes", node_json("z", claimed));
+    z.send({packet("10.42.1.200", "10.42.0.7", "as one of b's")});
+    a.send({packet("10.42.0.7", "10.42.1.200", claimed)});
+  }
+  f.until([&] { return b.got.size() == 3; });
+  CHECK(z.got.empty());
+  CHECK(a.got.empty());
+}
+
 TEST_CASE("a newer stream takes the place of the older") {
   Fixture f;
   FakeNode a, b, again;
