@@ -139,9 +139,8 @@ Result<void> NodeNetwork::start() {
   if (cni_) {
     TRY(cni_->start());
     host_link_->start();
-  } else {
-    overlay_.start();
   }
+  overlay_.start();
   node_watch_ =
       client_.watch({"", "v1", "nodes", "", "", "metadata.name=" + options_.node_name}, *this);
   custom_dns_.start();

@@ -140,9 +140,9 @@ Result<void> check_node(const NodeOptions& o) {
   if (o.bridge.empty() || o.bridge.size() >= IFNAMSIZ) {
     return bad("bridge", o.bridge, fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 1));
   }
-  if (o.vxlan_device.empty() || o.vxlan_device.size() >= IFNAMSIZ) {
+  if (o.vxlan_device.empty() || o.vxlan_device.size() >= IFNAMSIZ - 1) {  // one more has an "r"
     return bad("vxlan-device", o.vxlan_device,
-               fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 1));
+               fmt::format("names of links have 1 to {} bytes", IFNAMSIZ - 2));
   }
   return {};
 }

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kFirstRetryMs = 500;
 constexpr int64_t kLastRetryMs = 30'000;
-constexpr int64_t kAskAgainMs = 60'000;
+constexpr int kMostUnused = 5;  // questions
 
 // Only a tunnel has a link of its own to ask through.
 std::string asking_link(const OverlayOptions& options) {
@@ -36,19 +36,33 @@ Overlay::Overlay(base::Loop& loop, Random& random, client::Client& client, Overl
       retry_(loop.timer([this] { changed(); })),
       links_(std::make_shared<OverlayLinks>(options_)),
       relay_(loop, random),
+      no_relay_(loop.timer([this] { changed(); })),
       check_(loop, asking_link(options_), options_.first_wait_ms,
              [this](const std::string& node, PeerCheck::Outcome o) { checked(node, o); }),
       again_(loop.timer([this] { ask_again(); })),
       events_(client, loop, "knarr-network", options_.node_name) {
-  relay_.on_wanted([this] {
-    relay_wanted_ = true;
-    changed();
-  });
+  relay_.on_wanted([this] { relay_wanted(); });
 }
 
 Overlay::~Overlay() = default;
 
-void Overlay::start() { watch_ = client_.watch({"", "v1", "nodes", "", "", ""}, *this); }
+void Overlay::start() {
+  if (options_.backend != NetworkBackend::kNone) {
+    watch_ = client_.watch({"", "v1", "nodes", "", "", ""}, *this);
+    return;
+  }
+  worker_ = std::make_unique<base::Worker>(loop_);
+  applying_ = true;
+  worker_->run<void>([links = links_] { return links->apply({}); },
+                     [this](const Result<void>& result) {
+                       applying_ = false;
+                       worker_ = nullptr;
+                       if (result.ok()) return;
+                       base::log(base::Level::kWarning, "network",
+                                 "the links of another --network-backend may still be there: {}",
+                                 result.error().message);
+                     });
+}
 
 void Overlay::on_upsert(const ObjectRef& node) {
   auto value = json::parse(node->json);
@@ -78,7 +92,10 @@ void Overlay::on_delete(const ObjectRef& last) {
 }
 
 void Overlay::on_synced() {
-  if (!synced_ && link_index(options_.relay_device()) != 0) return remember();
+  if (!synced_ && link_index(options_.relay_device()) != 0) {
+    relay_wanted();
+    return remember();
+  }
   synced_ = true;
   changed();
 }
@@ -110,6 +127,7 @@ void Overlay::changed() {
 
 void Overlay::step() {
   if (!synced_ || !changed_ || applying_) return;
+  if (relay_.attached() && link_index(options_.relay_device()) == 0) relay_.detach();
   auto plan = plan_overlay(options_, nodes_, relay_needs());
   if (!plan) return;
   changed_ = false;
@@ -125,7 +143,7 @@ void Overlay::step() {
 // A node that is down is not reached by the server's relay either.
 RelayNeeds Overlay::relay_needs() const {
   RelayNeeds needs;
-  if (!relay_.usable()) return needs;
+  if (!relays()) return needs;
   needs.link = relay_wanted_;
   for (const std::string& name : relayed_) {
     auto node = nodes_.find(name);
@@ -138,17 +156,37 @@ RelayNeeds Overlay::relay_needs() const {
 void Overlay::open_relay() {
   worker_->run<base::UniqueFd>([name = options_.relay_device()] { return open_tun(name); },
                                [this](Result<base::UniqueFd> tun) {
-                                 if (tun.ok()) {
-                                   relay_.attach(std::move(*tun));
-                                   return apply();
-                                 }
-                                 base::log(base::Level::kWarning, "network",
-                                           "nothing can go by the server's relay: {}",
-                                           tun.error().message);
-                                 relay_.use(nullptr);
-                                 applying_ = false;
-                                 changed();
+                                 if (!tun.ok()) return relay_failed(tun.error());
+                                 relay_.attach(std::move(*tun));
+                                 apply();
                                });
+}
+
+void Overlay::relay_failed(const Error& error) {
+  if (std::exchange(relay_error_, error.message) != error.message) {
+    base::log(base::Level::kWarning, "network", "nothing can go by the server's relay: {}",
+              error.message);
+  }
+  no_relay_->start(options_.ask_again_ms);
+  applying_ = false;
+  changed();
+}
+
+// This node may be silent to another, and hear of it by the relay alone.
+void Overlay::relay_wanted() {
+  relay_wanted_ = true;
+  ask_later();
+  changed();
+}
+
+// What is sent there later has it opened again.
+void Overlay::look_at_relay() {
+  if (!relay_wanted_) return;
+  int64_t unused_ms = loop_.monotonic_ms() - relay_.used_ms();
+  bool stays = relay_.attached() && unused_ms < options_.ask_again_ms * kMostUnused;
+  if (stays) return ask_later();
+  relay_wanted_ = false;
+  changed();
 }
 
 // A link may have changed while that of the relay was opened: then there is another plan to make.
@@ -194,8 +232,11 @@ void Overlay::check_peers() {
       if (node.ranges.empty() || !(node.ranges.front() == route.to)) continue;
       auto before = asked_.find(name);
       if (before != asked_.end() && is_at(before->second, node)) continue;
-      asked_[name] = node;
-      check_.check(name, *route.to.address.plus(1));
+      if (check_.check(name, *route.to.address.plus(1))) {
+        asked_[name] = node;
+      } else {
+        ask_later();
+      }
     }
   }
 }
@@ -209,10 +250,14 @@ void Overlay::checked(const std::string& node, PeerCheck::Outcome outcome) {
   }
   if (outcome == Outcome::kSilent) {
     if (silent_.insert(node).second) report(node);
-    if (!again_->active()) again_->start(kAskAgainMs);
+    ask_later();
   }
   bool tunnels = options_.backend == NetworkBackend::kVxlan;
   if (tunnels && relayed_.insert(node).second) changed();
+}
+
+void Overlay::ask_later() {
+  if (!again_->active()) again_->start(options_.ask_again_ms);
 }
 
 void Overlay::ask_again() {
@@ -221,6 +266,7 @@ void Overlay::ask_again() {
     if (node != nodes_.end() && node->second.ready) asked_.erase(name);
   }
   check_peers();
+  look_at_relay();
 }
 
 void Overlay::report(const std::string& node) {
@@ -229,8 +275,7 @@ void Overlay::report(const std::string& node) {
           ? fmt::format(
                 "The pod network of node {} does not answer: is the node up, and does every "
                 "firewall between let UDP port {} pass?{}",
-                node, options_.port,
-                relay_.usable() ? " What is for it goes through the server." : "")
+                node, options_.port, relays() ? " What is for it goes through the server." : "")
           : fmt::format(
                 "The pod network of node {} does not answer: is the node up, on the same "
                 "link, and does it forward?",
@@ -256,6 +301,7 @@ void Overlay::listen() {
 // The links of this node's pods come and go all the time, and are none of our business.
 void Overlay::link_changed(const std::string& name) {
   if (is_pod_link(name)) return;
+  if (name == options_.relay_device()) no_relay_->stop();
   plan_.reset();
   changed();
 }

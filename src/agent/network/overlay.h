@@ -4,7 +4,9 @@
 // away or down comes back by itself. A node that is met is asked whether it answers: a firewall on
 // the way is told of, in the log and as an Event of this node. What goes to a node that does not
 // answer goes by the server's relay meanwhile, and it is asked again now and then. Which nodes
-// those are the kernel's routes know after a restart. Loop thread; kernel work on a worker's.
+// those are the kernel's routes know after a restart, as its link knows that this node is such to
+// another; the link goes when nothing came by it for a while. With the backend "none" what another
+// has left is removed, and nothing watched. Loop thread; kernel work on a worker's.
 #pragma once
 
 #include <map>
@@ -34,6 +36,7 @@ class Overlay final : public client::WatchHandler {
   bool asking() const { return !check_.idle(); }
   // Nodes that did not answer when they were asked.
   const std::set<std::string>& silent() const { return silent_; }
+  bool relays() const { return relay_.usable() && !no_relay_->active(); }
   RelayPort& relay() { return relay_; }
 
   void on_upsert(const ObjectRef& node) override;
@@ -47,12 +50,16 @@ class Overlay final : public client::WatchHandler {
   void step();
   RelayNeeds relay_needs() const;
   void open_relay();
+  void relay_failed(const Error& error);
+  void relay_wanted();
+  void look_at_relay();
   void apply();
   void applied(const Result<void>& result);
   void listen();
   void check_peers();
   void checked(const std::string& node, PeerCheck::Outcome outcome);
   void report(const std::string& node);
+  void ask_later();
   void ask_again();
   void link_changed(const std::string& name);
 
@@ -73,6 +80,8 @@ class Overlay final : public client::WatchHandler {
   std::set<std::string> relayed_;  // late ones, too
   bool relay_wanted_ = false;      // by the server
   RelayPort relay_;
+  std::string relay_error_;          // the last one
+  std::unique_ptr<Timer> no_relay_;  // its link can't be had until then
   PeerCheck check_;
   std::unique_ptr<Timer> again_;
   api::EventRecorder events_;

@@ -77,8 +77,8 @@ Result<void> OverlayLinks::apply(const OverlayPlan& plan) {
   if (!netlink_) {
     TRY_ASSIGN(netlink_, Netlink::open());
   }
-  TRY_ASSIGN(Devices devices, apply_devices(plan));
-  Result<void> first;
+  TRY_ASSIGN(Devices devices, apply_tunnel(plan));
+  Result<void> first = apply_relay(plan, devices);
   if (devices.tunnel != 0) {
     for (EntryKind kind : {EntryKind::kNeighbour, EntryKind::kForwarding}) {
       const auto& wanted = kind == EntryKind::kNeighbour ? plan.neighbours : plan.forwarding;
@@ -95,9 +95,8 @@ Result<void> OverlayLinks::remove_device(const std::string& name, const std::str
   return delete_link(*netlink_, name);
 }
 
-Result<OverlayLinks::Devices> OverlayLinks::apply_devices(const OverlayPlan& plan) {
+Result<OverlayLinks::Devices> OverlayLinks::apply_tunnel(const OverlayPlan& plan) {
   Devices devices;
-  if (!plan.relay) TRY(remove_device(options_.relay_device(), kTunKind));
   if (!plan.vtep) {
     TRY(remove_device(options_.device, "vxlan"));
     return devices;
@@ -113,23 +112,27 @@ Result<OverlayLinks::Devices> OverlayLinks::apply_devices(const OverlayPlan& pla
   if (config.link == 0) config.local.reset();  // the node is known by an address that it has not
   config.v6 = plan.vtep->local && plan.vtep->local->v6;
   config.mtu = underlay.mtu - overhead_of(NetworkBackend::kVxlan, config.v6);
+  devices.mtu = config.mtu;
   TRY_ASSIGN(devices.tunnel, ensure_vxlan(*netlink_, config));
-  if (plan.relay) {
-    TRY_ASSIGN(devices.relay, set_up_tun(*netlink_, options_.relay_device(), config.mtu));
-  }
-  std::vector<api::Cidr> addresses;
-  bool inside_v6 = false;
-  for (const api::IpAddress& a : plan.vtep->addresses) {
-    addresses.push_back({a, a.bits()});
-    inside_v6 |= a.v6;
-  }
-  TRY(device_settings(options_.device, inside_v6));
-  TRY(set_addresses(*netlink_, devices.tunnel, addresses));
-  if (plan.relay) {
-    TRY(device_settings(options_.relay_device(), inside_v6));
-    TRY(set_addresses(*netlink_, devices.relay, addresses));
-  }
+  TRY(set_up(options_.device, devices.tunnel, *plan.vtep));
   return devices;
+}
+
+Result<void> OverlayLinks::apply_relay(const OverlayPlan& plan, Devices& devices) {
+  if (!plan.relay) return remove_device(options_.relay_device(), kTunKind);
+  TRY_ASSIGN(devices.relay, set_up_tun(*netlink_, options_.relay_device(), devices.mtu));
+  return set_up(options_.relay_device(), devices.relay, *plan.vtep);
+}
+
+Result<void> OverlayLinks::set_up(const std::string& device, int index, const Vtep& vtep) {
+  std::vector<api::Cidr> addresses;
+  bool v6 = false;
+  for (const api::IpAddress& a : vtep.addresses) {
+    addresses.push_back({a, a.bits()});
+    v6 |= a.v6;
+  }
+  TRY(device_settings(device, v6));
+  return set_addresses(*netlink_, index, addresses);
 }
 
 Result<std::vector<Route>> OverlayLinks::present_routes(const Devices& devices) {
@@ -192,10 +195,6 @@ Result<std::vector<api::Cidr>> OverlayLinks::relayed() {
     }
   }
   return out;
-}
-
-Result<void> remove_overlay(const OverlayOptions& options) {
-  return OverlayLinks(options).apply({});
 }
 
 }  // namespace knarr::agent

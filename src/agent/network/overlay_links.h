@@ -18,8 +18,8 @@ class OverlayLinks {
  public:
   explicit OverlayLinks(OverlayOptions options) : options_(std::move(options)) {}
 
-  // What one node's entries are refused for does not keep those of others from being made; the
-  // error is the first.
+  // What one node's entries, or the relay's link, are refused for does not keep those of others
+  // from being made; the error is the first.
   Result<void> apply(const OverlayPlan& plan);
   // The ranges that lead to the relay's link.
   Result<std::vector<api::Cidr>> relayed();
@@ -28,8 +28,11 @@ class OverlayLinks {
   struct Devices {
     int tunnel = 0;  // none
     int relay = 0;
+    int mtu = 0;
   };
-  Result<Devices> apply_devices(const OverlayPlan& plan);
+  Result<Devices> apply_tunnel(const OverlayPlan& plan);
+  Result<void> apply_relay(const OverlayPlan& plan, Devices& devices);
+  Result<void> set_up(const std::string& device, int index, const Vtep& vtep);
   Result<void> remove_device(const std::string& name, const std::string& kind);
   Result<void> apply_routes(const OverlayPlan& plan, const Devices& devices);
   Result<void> clear_gateway(std::vector<Route>& present, const Route& wanted);
@@ -38,8 +41,5 @@ class OverlayLinks {
   OverlayOptions options_;
   std::optional<Netlink> netlink_;
 };
-
-// Device and routes, whoever made them. Blocking.
-Result<void> remove_overlay(const OverlayOptions& options);
 
 }  // namespace knarr::agent

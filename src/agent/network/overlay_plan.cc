@@ -122,9 +122,7 @@ std::optional<OverlayPlan> plan_overlay(const OverlayOptions& options,
                                         const RelayNeeds& relay) {
   auto own = nodes.find(options.node_name);
   if (own == nodes.end() || own->second.ranges.empty()) return std::nullopt;
-  if (own->second.addresses.empty() && options.backend != NetworkBackend::kNone) {
-    return std::nullopt;
-  }
+  if (own->second.addresses.empty()) return std::nullopt;
   Planner planner(options, own->second);
   for (const auto& [name, node] : nodes) {
     if (name != options.node_name) planner.add(node, relay.nodes.contains(name));

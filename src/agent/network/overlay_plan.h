@@ -40,6 +40,7 @@ struct OverlayOptions {
   uint16_t port = 8472;  // UDP
   // Other nodes are asked whether they answer; this long is waited for the first time.
   int64_t first_wait_ms = 1000;
+  int64_t ask_again_ms = 60'000;  // those that did not
 };
 
 // What matters of a Node.

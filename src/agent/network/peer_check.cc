@@ -63,12 +63,13 @@ PeerCheck::PeerCheck(base::Loop& loop, std::string link, int64_t first_wait_ms, 
       id_(static_cast<uint16_t>(getpid())),
       timer_(loop.timer([this] { tick(); })) {}
 
-void PeerCheck::check(const std::string& name, const api::IpAddress& address) {
-  if (!open(address.v6)) return;
+bool PeerCheck::check(const std::string& name, const api::IpAddress& address) {
+  if (!open(address.v6)) return false;
   Peer& peer = waiting_[name];
   peer = {address, 0, 0};
   ask(peer);
   arm();
+  return true;
 }
 
 bool PeerCheck::open(bool v6) {

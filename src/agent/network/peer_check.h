@@ -30,7 +30,8 @@ class PeerCheck {
   // The first answer is waited for this long, the next twice as long, four times in all.
   PeerCheck(base::Loop& loop, std::string link, int64_t first_wait_ms, Done done);
 
-  void check(const std::string& name, const api::IpAddress& address);
+  // Whether it can be asked.
+  bool check(const std::string& name, const api::IpAddress& address);
   void forget(const std::string& name) { waiting_.erase(name); }
   bool idle() const { return waiting_.empty(); }
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/remote/remote_watch.h"
@@ -12,6 +13,7 @@ namespace knarr::agent {
 namespace {
 
 constexpr int kPacketsAtOnce = 64;
+constexpr int64_t kMostOftenMs = 1000;
 
 }  // namespace
 
@@ -38,6 +40,7 @@ void RelayPort::server_is_there(bool packets) {
 void RelayPort::attach(base::UniqueFd tun) {
   detach();
   tun_ = std::move(tun);
+  used_ms_ = loop_.monotonic_ms();
   watch_ = std::make_unique<base::FdWatch>(loop_, tun_.get(), 0, [this](int) { send(); });
   server_is_there(false);
 }
@@ -59,6 +62,7 @@ void RelayPort::opened(Result<std::unique_ptr<net::ByteStream>> stream) {
   auto over = std::move(opening_);
   if (!stream.ok()) return lost(stream.error());
   failures_ = 0;
+  opened_ms_ = loop_.monotonic_ms();
   stream_ = std::move(*stream);
   frames_.clear();
   auto cut = [this] { lost(make_error(Code::kServiceUnavailable, "closed by the server")); };
@@ -68,12 +72,14 @@ void RelayPort::opened(Result<std::unique_ptr<net::ByteStream>> stream) {
   watch_->set_events(UV_READABLE);
 }
 
+// Where two machines have one name, each one's stream would end the other's without a pause.
 void RelayPort::lost(const Error& error) {
   base::log(base::Level::kDebug, "network", "packets to the server's relay: {}", error.message);
   stream_ = nullptr;
   watch_->set_events(0);
   failures_++;
-  retry_->start(retry_delay_ms(failures_, random_));
+  int64_t wait_ms = opened_ms_ + kMostOftenMs - loop_.monotonic_ms();
+  retry_->start(std::max(retry_delay_ms(failures_, random_), wait_ms));
 }
 
 // While the stream can take no more, packets wait in the link's queue.
@@ -91,6 +97,7 @@ void RelayPort::send() {
 
 // What the kernel does not take is lost, as packets are.
 void RelayPort::receive(std::string_view bytes) {
+  used_ms_ = loop_.monotonic_ms();
   frames_.add(bytes);
   while (auto packet = frames_.next()) {
     if (write(tun_.get(), packet->data(), packet->size()) < 0) {

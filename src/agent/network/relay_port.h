@@ -1,11 +1,12 @@
 // This node's end of the server's packet relay (server/http/packet_relay.h): what the kernel sends
 // to a TUN link goes over a stream to the server, what comes from there goes to the kernel. Where
 // no stream can be had now, packets wait in the link's queue, which is short, and it is tried
-// again. Loop thread.
+// again, at most once a second. Loop thread.
 //
 //   without a link --attach--> opening --> passing --cut--> waiting --> opening
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -41,6 +42,8 @@ class RelayPort {
   void detach();
   bool attached() const { return tun_.valid(); }
   bool passing() const { return stream_ != nullptr; }
+  // When a packet came by the relay, or the link was attached; base::Loop's clock.
+  int64_t used_ms() const { return used_ms_; }
 
  private:
   void open();
@@ -57,6 +60,8 @@ class RelayPort {
   std::unique_ptr<base::FdWatch> watch_;
   std::unique_ptr<Timer> retry_;
   int failures_ = 0;  // in a row
+  int64_t opened_ms_ = INT64_MIN / 2;
+  int64_t used_ms_ = 0;
   std::unique_ptr<net::Pending> opening_;
   std::unique_ptr<net::ByteStream> stream_;
   net::FrameReader frames_;

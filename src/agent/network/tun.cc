@@ -14,6 +14,9 @@
 namespace knarr::agent {
 
 Result<base::UniqueFd> open_tun(const std::string& name) {
+  if (name.size() >= IFNAMSIZ) {
+    return make_error(Code::kInvalid, "\"" + name + "\" is too long for a link's name");
+  }
   base::UniqueFd fd(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return errno_error(errno, "open /dev/net/tun");
   ifreq request{};

@@ -96,7 +96,6 @@ TEST_CASE("what a node needs to reach the pods of others") {
   OverlayNode no_address = node("", R"("10.42.0.0/24")");
   CHECK(planned(kVxlan, {{"n0", no_address}, {"n1", simple(1)}}) == "none");
   CHECK(planned(kHostGw, {{"n0", no_address}, {"n1", simple(1)}}) == "none");
-  CHECK(planned(NetworkBackend::kNone, {{"n0", no_address}}).empty());
   CHECK(planned(kVxlan, {{"n0", simple(0)}}).empty());
   CHECK(planned(kVxlan, {{"n0", simple(0)}, {"n1", simple(1)}}) == peer1);
   CHECK(planned(kHostGw, {{"n0", simple(0)}, {"n1", simple(1)}}) ==

@@ -81,8 +81,7 @@ class TestNode {
       address(bridge_options.node_ip);
       iptables = std::make_unique<Iptables>(loop, IptablesOptions{"KT", 14, {}, 15, family_.v6});
       bridge = std::make_unique<BridgeNetwork>(loop, *iptables, bridge_options);
-      overlay = std::make_unique<Overlay>(loop, random, client, overlay_options);
-      overlay->start();
+      start_overlay();
       bool done = false;
       auto set = bridge->set_pod_cidr(family_.range(n_), [&](Result<void> result) {
         INFO((result.ok() ? "" : result.error().message));
@@ -91,6 +90,14 @@ class TestNode {
       });
       REQUIRE(set.ok());
       REQUIRE(loop.run_until([&] { return done; }, kLimitMs));
+    });
+  }
+  // As a process that begins.
+  void start_overlay() {
+    inside([&] {
+      overlay = nullptr;
+      overlay = std::make_unique<Overlay>(loop, random, client, overlay_options);
+      overlay->start();
     });
   }
   void address(const std::string& ip) {
@@ -167,7 +174,7 @@ class TestNode {
 
 struct TwoNodes {
   TwoNodes(NetworkBackend backend, const std::string& folder, Family family = kV4)
-      : a(0, backend, folder, family), b(1, backend, folder, family) {
+      : a(0, backend, folder, family), b(1, backend, folder, family), family_(family) {
     a.inside([&] {
       auto netlink = Netlink::open();
       VethPair cable{"eth0", "eth0", mac_of(*api::IpAddress::parse("1.2.3.4")), b.space.fd_.get(),
@@ -177,11 +184,16 @@ struct TwoNodes {
     });
     for (TestNode* node : {&a, &b}) {
       node->start();
-      node->client.put("nodes", node_json(0, family.node(1), family));
-      node->client.put("nodes", node_json(1, family.node(2), family));
-      node->inside([&] { node->client.sync(); });
+      tell(*node);
       node->settle();
     }
+  }
+  // Of both nodes.
+  void tell(TestNode& node) {
+    node.inside([&] {
+      for (int i : {0, 1}) node.client.put("nodes", node_json(i, family_.node(i + 1), family_));
+      node.client.sync();
+    });
   }
   ~TwoNodes() {
     a.stop();
@@ -194,6 +206,9 @@ struct TwoNodes {
     return ok && accepted_from(listener) == seen_as;
   }
   TestNode a, b;
+
+ private:
+  Family family_;
 };
 
 void pods_reach_each_other(NetworkBackend backend, Family family, const std::string& host_seen_as) {
@@ -260,7 +275,11 @@ void pods_reach_each_other(NetworkBackend backend, Family family, const std::str
   nodes.a.settle();
   CHECK(nodes.a.route_count() == 0);
   CHECK(!nodes.a.link("knarrt.1"));
-  nodes.b.inside([&] { CHECK(remove_overlay(nodes.b.overlay_options).ok()); });
+  // The other node gets plug-ins of others.
+  CHECK(nodes.b.route_count() == 1);
+  nodes.b.overlay_options.backend = NetworkBackend::kNone;
+  nodes.b.start_overlay();
+  nodes.b.settle();
   CHECK(nodes.b.route_count() == 0);
   CHECK(!nodes.b.link("knarrt.1"));
 }
@@ -404,20 +423,13 @@ void past_a_firewall(Family family) {
   CHECK(ok);
 
   // The next process knows it from the start.
-  nodes.a.inside([&] {
-    nodes.a.overlay = nullptr;
-    CHECK(nodes.a.link("knarrt.1r"));
-    nodes.a.overlay_options.first_wait_ms = 60'000;
-    nodes.a.overlay = std::make_unique<Overlay>(nodes.a.loop, nodes.a.random, nodes.a.client,
-                                                nodes.a.overlay_options);
-    nodes.a.overlay->start();
-  });
+  nodes.a.inside([&] { nodes.a.overlay = nullptr; });
+  CHECK(nodes.a.link("knarrt.1r"));
+  nodes.a.overlay_options.first_wait_ms = 60'000;
+  nodes.a.start_overlay();
   server.connect();
+  nodes.tell(nodes.a);
   nodes.a.inside([&] {
-    for (int i : {0, 1}) {
-      nodes.a.client.put("nodes", node_json(i, family.node(i + 1), family));
-    }
-    nodes.a.client.sync();
     nodes.a.loop.run_until([&] { return nodes.a.overlay->relay().passing(); }, kLimitMs);
   });
   meanwhile(nodes, [&] { ok = reached(); });
@@ -434,7 +446,6 @@ void past_a_firewall(Family family) {
     CHECK(node->overlay->silent().empty());
     CHECK(node->route_count() == 1);
   }
-  CHECK(!nodes.a.link("knarrt.1r"));
 }
 
 }  // namespace
@@ -442,6 +453,60 @@ void past_a_firewall(Family family) {
 TEST_CASE("what a firewall keeps from a node goes by the server's relay", "[root]") {
   in_new_netns([] { past_a_firewall(kV4); });
   in_new_netns([] { past_a_firewall(kV6); });
+}
+
+TEST_CASE("a link to the relay that others take away is made again", "[root]") {
+  in_new_netns([] {
+    test::TempDir folder;
+    TwoNodes nodes(NetworkBackend::kVxlan, folder.path());
+    FakeServer server(nodes);
+    wall(nodes.b, kV4, "-I");
+    meet_anew(nodes, kV4);
+    for (TestNode* node : {&nodes.a, &nodes.b}) node->hear();
+    REQUIRE(nodes.a.route_count() == 2);
+    // While there is no server, too.
+    nodes.b.overlay->relay().use(nullptr);
+    nodes.a.inside([&] {
+      CHECK(nodes.a.loop.run_until([&] { return !nodes.a.overlay->relay().passing(); }, kLimitMs));
+      auto netlink = Netlink::open();
+      int before = (*find_link(*netlink, "knarrt.1r"))->index;
+      REQUIRE(delete_link(*netlink, "knarrt.1r").ok());
+      auto is_back = [&] {
+        auto link = find_link(*netlink, "knarrt.1r");
+        return nodes.a.overlay->settled() && *link && (*link)->index != before;
+      };
+      CHECK(nodes.a.loop.run_until(is_back, kLimitMs));
+    });
+    CHECK(nodes.a.route_count() == 2);
+    CHECK(nodes.a.overlay->relay().attached());
+  });
+}
+
+TEST_CASE("a link by which the relay brings nothing goes", "[root]") {
+  in_new_netns([] {
+    test::TempDir folder;
+    TwoNodes nodes(NetworkBackend::kVxlan, folder.path());
+    nodes.b.overlay_options.ask_again_ms = 100;
+    nodes.b.start_overlay();
+    FakeServer server(nodes);
+    nodes.tell(nodes.b);
+    auto attached = [&] { return nodes.b.overlay->relay().attached(); };
+    auto pass = [&](bool there) {
+      nodes.b.inside(
+          [&] { CHECK(nodes.b.loop.run_until([&] { return attached() == there; }, kLimitMs)); });
+      nodes.b.settle();
+      CHECK(nodes.b.link("knarrt.1r").has_value() == there);
+    };
+    pass(true);
+    pass(false);
+    nodes.b.overlay->relay().server_is_there(true);
+    pass(true);
+    // The next process does not know for whom it is, and lets it be for a while.
+    nodes.b.start_overlay();
+    nodes.b.overlay->relay().use([](const RelayPort::Done&) { return nullptr; });
+    nodes.tell(nodes.b);
+    pass(true);
+  });
 }
 
 TEST_CASE("without a link to the relay all is as before it", "[root]") {
@@ -462,6 +527,15 @@ TEST_CASE("without a link to the relay all is as before it", "[root]") {
     CHECK(!nodes.a.overlay->relay().attached());
     CHECK(nodes.a.route_count() == 1);
     CHECK(nodes.a.link("knarrt.1r")->kind == "bridge");
+    // Until there can be one.
+    nodes.a.inside([&] {
+      auto netlink = Netlink::open();
+      REQUIRE(delete_link(*netlink, "knarrt.1r").ok());
+      CHECK(nodes.a.loop.run_until([&] { return nodes.a.overlay->relay().attached(); }, kLimitMs));
+    });
+    nodes.a.settle();
+    CHECK(nodes.a.link("knarrt.1r")->kind == "tun");
+    CHECK(nodes.a.route_count() == 2);
   });
 }
 
