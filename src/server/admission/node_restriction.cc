@@ -1,7 +1,7 @@
 // NodeRestriction: what a node may write, where the request's name does not say enough for the
-// authorizer: of its own Node everything but what steers pods to it; of its pods the status; of
-// claims what resizing them changes; of volumes the finalizer of its own local ones. A node's key
-// stays the one it joined with.
+// authorizer: of its own Node everything but what steers pods, or their traffic, to it; of its pods
+// the status; of claims what resizing them changes; of volumes the finalizer of its own local ones.
+// A node's key stays the one it joined with.
 
 #include "server/admission/node_restriction.h"
 
@@ -86,6 +86,7 @@ class NodeRestriction final : public AdmissionPlugin {
     if (request.object == nullptr) return {};
     const json::Value& after = *request.object;
     const json::Value& meta = after["metadata"];
+    TRY(check_ranges(request, node));
     if (request.operation == Operation::kCreate) {
       std::string labels = forbidden_labels({}, meta["labels"]);
       if (labels.empty()) return {};
@@ -103,6 +104,19 @@ class NodeRestriction final : public AdmissionPlugin {
     std::string labels = forbidden_labels(before["metadata"]["labels"], meta["labels"]);
     if (labels.empty()) return {};
     return refuse("is not allowed to modify labels: " + labels);
+  }
+
+  // Every node sends what is for these addresses to it: they are the cluster's to give.
+  static Result<void> check_ranges(const AdmissionRequest& request, std::string_view node) {
+    if (!request.subresource.empty()) return {};  // the status leaves the spec as it is
+    const json::Value before = request.old == nullptr ? json::Value() : (*request.old)["spec"];
+    const json::Value& after = (*request.object)["spec"];
+    for (const char* field : {"podCIDR", "podCIDRs"}) {
+      if (same(before[field], after[field])) continue;
+      return admission_forbidden(
+          request, fmt::format("node \"{}\" is not allowed to set spec.{}", node, field));
+    }
+    return {};
   }
 
   // It tells the machine from others of its name: who is another has another name.
