@@ -21,9 +21,10 @@ struct PeerCertificate {
   std::vector<std::string> chain_der;  // the leaf first
   std::string common_name;             // of the leaf's subject; the last when it has several
   std::vector<std::string> organizations;
-  int64_t not_after = 0;     // seconds since the epoch
-  bool verified = false;     // signed by the configured CA, in time, for its purpose
-  std::string verify_error;  // why not: OpenSSL's words
+  std::string key_fingerprint;  // of the leaf's public key, as net::key_fingerprint()
+  int64_t not_after = 0;        // seconds since the epoch
+  bool verified = false;        // signed by the configured CA, in time, for its purpose
+  std::string verify_error;     // why not: OpenSSL's words
 };
 
 // Of one connection, shared by its requests.

@@ -11,6 +11,7 @@
 
 #include "knarr/check.h"
 #include "net/tls_context.h"
+#include "net/x509.h"
 
 namespace knarr::net {
 
@@ -262,6 +263,9 @@ std::shared_ptr<const PeerCertificate> TlsEngine::peer_certificate() const {
     std::string name = name_entry(subject, NID_commonName, at);
     if (at < 0) break;
     out->common_name = std::move(name);
+  }
+  if (auto key = x509::fingerprint_of(X509_get0_pubkey(leaf)); key.ok()) {
+    out->key_fingerprint = *std::move(key);
   }
   tm end{};
   if (ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end) == 1) out->not_after = timegm(&end);

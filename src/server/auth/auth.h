@@ -19,6 +19,8 @@ struct UserInfo {
   std::string uid;
   std::vector<std::string> groups;
   std::map<std::string, std::vector<std::string>> extra;
+  // Not told to anyone: the fingerprint of the key of the certificate that the user showed.
+  std::string key;
 
   bool in_group(const std::string& group) const {
     for (const std::string& g : groups) {
@@ -85,6 +87,8 @@ struct Decision {
   bool allowed = false;
   // Why; appended to the "cannot ..." text of a refusal when not empty.
   std::string reason;
+  // Whoever may say what now: it is refused.
+  bool denied = false;
 };
 
 class Authorizer {

@@ -7,6 +7,7 @@ UserRef user_of_certificate(const net::PeerCertificate& certificate) {
   user->name = certificate.common_name;
   user->groups = certificate.organizations;
   user->groups.push_back(kAuthenticatedGroup);
+  user->key = certificate.key_fingerprint;
   return user;
 }
 

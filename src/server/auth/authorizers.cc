@@ -40,7 +40,7 @@ class Chain final : public AuthorizerChain {
     Decision refused;
     for (Authorizer* link : links_) {
       Decision decision = link->authorize(attributes);
-      if (decision.allowed) return decision;
+      if (decision.allowed || decision.denied) return decision;
       if (decision.reason.empty()) continue;
       if (!refused.reason.empty()) refused.reason += '\n';
       refused.reason += decision.reason;

@@ -75,7 +75,7 @@ enum class NodeAuthorizer::Thing {
 };
 
 NodeAuthorizer::NodeAuthorizer(const Cache& cache)
-    : cache_(cache), rules_(bootstrap_rules("system:node")) {}
+    : cache_(cache), keys_(cache), rules_(bootstrap_rules("system:node")) {}
 
 AccessRules NodeAuthorizer::rules_of(const UserRef& user, const std::string&) {
   if (node_name(*user) == nullptr) return {};
@@ -87,6 +87,7 @@ Decision NodeAuthorizer::authorize(const Attributes& a) {
   if (name == nullptr) return kNo;
   std::string node = name;
   if (node.empty()) return refuse(fmt::format("unknown node for user \"{}\"", a.user->name));
+  if (std::string why = keys_.objection(*a.user); !why.empty()) return {false, why, true};
   auto is = [&a](std::string_view group, std::string_view resource) {
     return a.group == group && a.resource == resource;
   };

@@ -1,5 +1,6 @@
 // What a node's credentials (user system:node:<name>, group system:nodes) are good for: its own
-// Node and lease, the pods bound to it, and what those pods refer to. Objects that are not of one
+// Node and lease, the pods bound to it, and what those pods refer to; for nothing when they are of
+// another machine than the node's (node_keys.h). Objects that are not of one
 // node it may use as the role system:node says. What relates to a node is looked up in the cache
 // when it is asked for: nothing is kept. Loop thread.
 #pragma once
@@ -10,6 +11,7 @@
 
 #include "base/json.h"
 #include "server/auth/auth.h"
+#include "server/auth/node_keys.h"
 #include "server/cache/cache.h"
 
 namespace knarr::server {
@@ -45,6 +47,7 @@ class NodeAuthorizer final : public Authorizer {
                      const std::string& secret) const;
 
   const Cache& cache_;
+  NodeKeys keys_;
   std::vector<PolicyRule> rules_;  // of the role system:node
 };
 

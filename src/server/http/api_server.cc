@@ -12,6 +12,8 @@ ApiServer::ApiServer(Deps deps, ApiServerOptions options)
     : deps_(deps), options_(std::move(options)), tunnels_(deps.clock) {
   cache_ = std::make_unique<Cache>(deps_.store, deps_.clock, Registry::cache_options());
   for (ResourceSpec& spec : Registry::specs()) cache_->add_resource(std::move(spec));
+  node_keys_ = std::make_unique<NodeKeys>(*cache_);
+  tunnels_.know_machines_by(node_keys_.get());
   authorizer_ = make_authorizers(*cache_, options_.authorization);
   admission_ =
       make_admission({*cache_, deps_.clock, deps_.random, authorizer_.get(), authorizer_->rbac()});

@@ -71,6 +71,7 @@ class ApiServer {
   ApiServerOptions options_;
   NodeTunnels tunnels_;
   std::unique_ptr<Cache> cache_;
+  std::unique_ptr<NodeKeys> node_keys_;
   std::unique_ptr<AuthorizerChain> authorizer_;
   std::unique_ptr<AdmissionChain> admission_;
   std::unique_ptr<Registry> registry_;

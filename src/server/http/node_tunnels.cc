@@ -55,6 +55,7 @@ struct NodeTunnels::State : std::enable_shared_from_this<State> {
   void fail(uint64_t id, const std::string& why, Code code = Code::kServiceUnavailable);
 
   Clock& clock;
+  NodeKeys* keys = nullptr;
   Packets take_packets;
   uint64_t last_id;  // begins where no process before this one was
   std::map<std::string, std::shared_ptr<Control>> controls;  // by node
@@ -77,6 +78,8 @@ NodeTunnels::NodeTunnels(Clock& clock) : state_(std::make_shared<State>(clock)) 
 
 NodeTunnels::~NodeTunnels() = default;
 
+void NodeTunnels::know_machines_by(NodeKeys* keys) { state_->keys = keys; }
+
 void NodeTunnels::on_packets(Packets take) { state_->take_packets = std::move(take); }
 
 void NodeTunnels::ask_for_packets(const std::string& node) {
@@ -98,6 +101,14 @@ void NodeTunnels::accept(const net::ExchangePtr& exchange, const UserRef& user) 
   std::string node = node_of(*user);
   if (node.empty()) {
     return send_error(exchange, make_error(Code::kForbidden, "only a node has a tunnel"));
+  }
+  if (NodeKeys* keys = state_->keys; keys != nullptr) {
+    std::string why = keys->objection(*user);
+    if (!why.empty()) return send_error(exchange, make_error(Code::kForbidden, why));
+    // It stays open, so it must not be there before the Node says whose it is.
+    if (is_packets && !keys->is_there(node)) {
+      return send_error(exchange, make_error(Code::kServiceUnavailable, "there is no Node yet"));
+    }
   }
   uint64_t id = is_way ? number(std::string_view(request.path).substr(path.size() + 1)) : 0;
   if (is_way) {

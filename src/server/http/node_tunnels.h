@@ -18,6 +18,7 @@
 #include "net/dial.h"
 #include "net/http.h"
 #include "server/auth/auth.h"
+#include "server/auth/node_keys.h"
 
 namespace knarr::server {
 
@@ -27,6 +28,9 @@ class NodeTunnels {
   ~NodeTunnels();  // ends what is open; dials that are under way are not answered
   NodeTunnels(const NodeTunnels&) = delete;
   NodeTunnels& operator=(const NodeTunnels&) = delete;
+
+  // From then on who shows the certificate of another machine than the node's is refused.
+  void know_machines_by(NodeKeys* keys);
 
   // Answers a request that has a protocol. A newer control stream of a node takes the place of the
   // older.

@@ -45,7 +45,7 @@ class Policy final : public PolicySource {
 };
 
 UserRef user(std::string name, std::vector<std::string> groups = {}) {
-  return std::make_shared<const UserInfo>(UserInfo{std::move(name), "", std::move(groups), {}});
+  return std::make_shared<const UserInfo>(UserInfo{std::move(name), "", std::move(groups), {}, ""});
 }
 
 Attributes asks(UserRef who, std::string verb, std::string group, std::string resource,

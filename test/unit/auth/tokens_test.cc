@@ -146,10 +146,12 @@ TEST_CASE("who is let in") {
   Fixture f;
   RequestAuthenticator authenticator(*TokenFile::parse("secret,admin,u,\"system:masters\"\n"),
                                      f.tokens, BootstrapTokens(no_secrets, f.clock), f.clock);
+  std::string key;
   auto check = [&](net::Request request, const std::string& want) {
     std::string got;
     authenticator.authenticate(request, [&](Result<UserRef> user) {
       got = !user.ok() ? "refused" : *user == nullptr ? "nobody" : (*user)->name;
+      if (user.ok() && *user != nullptr) key = (*user)->key;
     });
     CHECK(got == want);
   };
@@ -166,15 +168,18 @@ TEST_CASE("who is let in") {
   auto certificate = std::make_shared<net::PeerCertificate>();
   certificate->common_name = "kube";
   certificate->organizations = {"system:masters"};
+  certificate->key_fingerprint = "k1";
   connection->certificate = certificate;
   request.connection = connection;
   certificate->not_after = f.clock.now_us() / 1000000 + 100;
   check(request, "refused");  // not verified: not anonymous
   request.headers.add("Authorization", "Bearer secret");
   check(request, "admin");
+  CHECK(key.empty());
   request.headers.remove("Authorization");
   certificate->verified = true;
   check(request, "kube");
+  CHECK(key == "k1");
   f.clock.advance(101 * 1000);  // it runs out while its connection lives
   check(request, "refused");
 }

@@ -22,6 +22,7 @@ class Everyone final : public Authenticator {
       user->name = request.headers.get("X-User");
       user->groups = {kAuthenticatedGroup};
       if (user->name.starts_with("system:node:")) user->groups.emplace_back("system:nodes");
+      user->key = request.headers.get("X-Key");
     }
     done(UserRef(user));
   }

@@ -1,6 +1,7 @@
 // What a node's credentials do not reach: other nodes, the pods of other nodes, and of its own what
 // would bring pods to it.
 
+#include "knarr/names.h"
 #include "server/admission/plugins.h"
 #include "unit/http/api_cluster.h"
 
@@ -260,4 +261,59 @@ TEST_CASE("of volumes a node takes away nothing but the finalizer of its own loc
     INFO(json::write(answer));
     CHECK(c.status == row.status);
   }
+}
+
+TEST_CASE("a certificate is good for the machine that its node is known as, and for no other") {
+  server::ApiServerOptions with_roles;
+  Cluster c(with_roles);
+  const std::string nodes = "/api/v1/nodes";
+  auto node = [](const char* key) {
+    return std::string(R"({"metadata":{"name":"a","annotations":{"knarr.io/node-key":")") + key +
+           "\"}}}";
+  };
+  auto ask = [&](const char* key, const char* method, const std::string& path,
+                 const std::string& body = "") {
+    net::Headers headers{{"X-User", "system:node:a"}};
+    if (*key != '\0') headers.add("X-Key", key);
+    json::Value answer = c.call(method, path, body, std::move(headers));
+    bool told = answer["message"].text().find("known as another machine") != std::string::npos;
+    CHECK(told == (c.status == 403));
+    return c.status;
+  };
+  // 400: it is let in, and the exchange of this test is none that can be upgraded.
+  auto open = [&](const char* key, const char* path) {
+    auto exchange = std::make_shared<FakeExchange>();
+    exchange->request.method = "CONNECT";
+    exchange->request.protocol = kTunnelProtocol;
+    exchange->request.path = path;
+    exchange->request.headers = {{"X-User", "system:node:a"}, {"X-Key", key}};
+    c.api.handler()(exchange);
+    REQUIRE(c.loop.run_until([&] { return !exchange->open(); }, 5000));
+    return exchange->status_;
+  };
+  c.api.tunnels().on_packets([](const std::string&, std::unique_ptr<net::ByteStream>) {});
+  const std::string review = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+  const std::string who = R"({"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"})";
+  // A token got it in advance, and no Node.
+  CHECK(open("early", kTunnelPath) == 400);
+  CHECK(open("early", kTunnelPacketsPath) == 503);
+  CHECK(ask("early", "POST", review, who) == 201);
+  CHECK(ask("k1", "POST", nodes, node("k1")) == 201);
+  for (const char* key : {"early", "k1", ""}) {
+    CAPTURE(key);
+    bool own = std::string_view(key) != "early";
+    CHECK(ask(key, "GET", nodes + "/a") == (own ? 200 : 403));
+    CHECK(ask(key, "POST", review, who) == (own ? 201 : 403));  // everybody's, by a role
+    CHECK(ask(key, "GET", "/version") == (own ? 200 : 403));
+    CHECK(open(key, kTunnelPath) == (own ? 400 : 403));
+    CHECK(open(key, kTunnelPacketsPath) == (own ? 400 : 403));
+  }
+  // The old machine's does not come back with the name.
+  c.call("DELETE", nodes + "/a");
+  CHECK(ask("k2", "POST", nodes, node("k2")) == 201);
+  CHECK(ask("k1", "GET", nodes + "/a") == 403);
+  CHECK(ask("k2", "GET", nodes + "/a") == 200);
+  // Kubelets of others' tell no key.
+  c.patch(nodes + "/a", R"({"metadata":{"annotations":{"knarr.io/node-key":null}}})");
+  CHECK(ask("k1", "GET", nodes + "/a") == 200);
 }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "certificates.h"
+#include "net/pki.h"
 #include "net/server.h"
 
 using namespace knarr;
@@ -245,8 +246,9 @@ TEST_CASE("what the client's certificate says") {
        std::vector<Case>{{"", "", "none"},
                          {certs.client_cert, certs.client_key, "jane dev,system:masters, verified"},
                          {certs.stranger_cert, certs.stranger_key, "mallory x, not"}}) {
-    Fixture f(kModes[3], [](ExchangePtr exchange) {
+    Fixture f(kModes[3], [&c](ExchangePtr exchange) {
       auto cert = exchange->request.connection->certificate;
+      if (cert) CHECK(cert->key_fingerprint == *key_fingerprint(c.key));
       std::string text = "none";
       if (cert) {
         text = cert->common_name + " ";
