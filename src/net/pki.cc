@@ -183,7 +183,7 @@ Result<CertificateInfo> read_certificate(std::string_view pem) {
     void* value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type);
     std::string bytes = text_of(static_cast<const ASN1_STRING*>(value));
     if (type == GEN_DNS) info.dns_names.push_back(bytes);
-    if (type == GEN_IPADD) {
+    if (type == GEN_IPADD && (bytes.size() == 4 || bytes.size() == 16)) {
       char text[INET6_ADDRSTRLEN];
       inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof text);
       info.ip_addresses.emplace_back(text);
@@ -194,6 +194,7 @@ Result<CertificateInfo> read_certificate(std::string_view pem) {
   ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end);
   info.not_before_seconds = timegm(&begin);
   info.not_after_seconds = timegm(&end);
+  TRY_ASSIGN(info.key_fingerprint, fingerprint_of(X509_get0_pubkey(certificate.get())));
   return info;
 }
 

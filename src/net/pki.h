@@ -55,6 +55,7 @@ struct CertificateInfo {
   std::vector<std::string> ip_addresses;
   int64_t not_before_seconds = 0;
   int64_t not_after_seconds = 0;
+  std::string key_fingerprint;  // of its public key, as key_fingerprint()
 };
 Result<CertificateInfo> read_certificate(std::string_view pem);
 

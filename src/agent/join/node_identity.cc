@@ -20,6 +20,8 @@ bool is_good(const std::string& certificate, const NodeIdentity& identity,
   auto read = net::read_certificate(certificate);
   if (!read.ok()) return false;
   info = *std::move(read);
+  auto own_key = net::key_fingerprint(identity.key);
+  if (!own_key.ok() || info.key_fingerprint != *own_key) return false;
   return info.common_name == "system:node:" + node_name && info.not_after_seconds > now_seconds &&
          net::signed_by(certificate, identity.ca);
 }

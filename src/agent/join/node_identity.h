@@ -22,7 +22,7 @@ struct NodeIdentity {
 Result<NodeIdentity> load_identity(const std::string& dir);
 Result<void> save_identity(const std::string& dir, const NodeIdentity& identity);
 
-// The certificate is there, of this name, of this authority, and has not run out.
+// The certificate is there, of this name, key and authority, and has not run out.
 bool client_is_good(const NodeIdentity& identity, const std::string& node_name,
                     int64_t now_seconds);
 // Also: it is for these addresses.

@@ -57,17 +57,32 @@ TEST_CASE("join tokens") {
   CHECK(format_join_token({kHash, "s3cret"}) == "K10" + kHash + "::server:s3cret");
 }
 
+namespace {
+
+// What an authority gave the machine `from` this time on, for a year.
+std::string certificate_of(const NodeIdentity& identity, const net::KeyPair& ca, int64_t from,
+                           const std::vector<std::string>& addresses) {
+  net::CertificateRequest request;
+  request.common_name = "system:node:n1";
+  request.organizations = {"system:nodes"};
+  request.ip_addresses = addresses;
+  auto pem = net::make_signing_request(identity.key, request);
+  REQUIRE(pem.ok());
+  auto made = server::sign_request(ca, *pem,
+                                   {{"client auth"}, from, from + net::kLeafLifetimeDays * 86400});
+  REQUIRE(made.ok());
+  return *made;
+}
+
+}  // namespace
+
 TEST_CASE("an identity is good for its name, its addresses and its time") {
   test::TempDir dir;
   NodeIdentity identity = *load_identity(dir.path() + "/tls");
   CHECK(load_identity(dir.path() + "/tls")->key == identity.key);
   int64_t now = 1800000000;
   net::KeyPair ca = *net::make_ca("c", now);
-  net::CertificateRequest request;
-  request.common_name = "system:node:n1";
-  request.organizations = {"system:nodes"};
-  request.ip_addresses = {"10.0.0.2"};
-  identity.client = net::make_leaf(ca, request, now)->certificate;
+  identity.client = certificate_of(identity, ca, now, {"10.0.0.2"});
   identity.serving = identity.client;
   CHECK_FALSE(client_is_good(identity, "n1", now));  // of no authority that is known
   identity.ca = ca.certificate;
@@ -78,6 +93,10 @@ TEST_CASE("an identity is good for its name, its addresses and its time") {
   CHECK_FALSE(serving_is_good(identity, "n1", {"10.0.0.3"}, now));
   CHECK(renew_at(identity.client) > now + 280 * 86400);
   CHECK(renew_at(identity.client) < now + 300 * 86400);
+  NodeIdentity replaced = identity;
+  replaced.key = *net::generate_ec_key();
+  CHECK_FALSE(client_is_good(replaced, "n1", now));
+  CHECK_FALSE(serving_is_good(replaced, "n1", {}, now));
   identity.ca = net::make_ca("c", now)->certificate;
   CHECK_FALSE(client_is_good(identity, "n1", now));
 }
@@ -222,12 +241,8 @@ TEST_CASE("a node that was off for longer than its certificate joins again by it
   Machine m;
   REQUIRE(m.join("s3cret").ok());
   NodeIdentity identity = m.join_->identity();
-  net::CertificateRequest request;
-  request.common_name = "system:node:n1";
-  request.organizations = {"system:nodes"};
-  request.client = true;
   int64_t then = m.loop.now_us() / 1000000 - 800 * 86400;
-  identity.client = net::make_leaf(m.ca, request, then)->certificate;
+  identity.client = certificate_of(identity, m.ca, then, {});
   int64_t end = net::read_certificate(identity.client)->not_after_seconds;
   const std::string ran_out =
       "the certificate of this node ran out at " + base::format_time(end * 1000000);
