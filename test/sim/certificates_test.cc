@@ -77,6 +77,28 @@ struct Ordered : Cluster {
 
 }  // namespace
 
+TEST_CASE("a node that is off keeps no other from its address") {
+  Ordered c;
+  c.add_node("n2");
+  json::Value node = c.get(kNodes, {"", "n2"});
+  node.member("status").set(
+      "addresses",
+      json::Value::array({json::Value::object({{"type", "InternalIP"}, {"address", "10.0.0.2"}})}));
+  REQUIRE(c.call(update_request(kNodes, node, "status")).ok());
+  std::string early = c.ask("n1", {"n1"}, {"10.0.0.2"});
+  REQUIRE(c.outcome(early) == "Denied");
+  CHECK(c.condition(early, "Denied")["message"].as_string() ==
+        "10.0.0.2 is an address of node \"n2\"");
+  c.silence("n2");
+  REQUIRE(c.eventually(
+      [&] {
+        return !api::condition_is(c.get(kNodes, {"", "n2"})["status"]["conditions"], "Ready",
+                                  "True");
+      },
+      120000));
+  CHECK(c.outcome(c.ask("n1", {"n1"}, {"10.0.0.2"})) == "Approved");
+}
+
 TEST_CASE("no node has a certificate that a client takes for the API server's") {
   Ordered c;
   struct Row {

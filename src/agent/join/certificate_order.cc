@@ -96,7 +96,10 @@ void CertificateOrder::on_upsert(const ObjectRef& object) {
   const json::Value& status = request["status"];
   for (const json::Value& c : status["conditions"].elements()) {
     std::string_view type = c["type"].as_string();
-    if (type == "Denied") return finish(make_error(Code::kForbidden, c["message"].text()));
+    if (type == "Denied") {
+      denied_ = true;
+      return finish(make_error(Code::kForbidden, c["message"].text()));
+    }
     if (type == "Failed") {
       return finish(make_error(Code::kInternalError, "signing failed: " + c["message"].text()));
     }

@@ -37,6 +37,9 @@ class CertificateOrder final : public client::WatchHandler {
                    const CertificateWanted& wanted, Done done);
   ~CertificateOrder() override;
 
+  // The cluster denied it; other errors of the same code are of who may not ask.
+  bool denied() const { return denied_; }
+
   void on_upsert(const ObjectRef& request) override;
   void on_delete(const ObjectRef& request) override;
   void on_synced() override;
@@ -48,7 +51,8 @@ class CertificateOrder final : public client::WatchHandler {
   client::Client& client_;
   Done done_;
   std::string name_;
-  bool seen_ = false;                // by the watch
+  bool seen_ = false;  // by the watch
+  bool denied_ = false;
   std::unique_ptr<Timer> patience_;  // then a person is asked to look
   std::unique_ptr<Timer> limit_;     // then it is over: a token may have run out meanwhile
   std::unique_ptr<client::Watch> watch_;

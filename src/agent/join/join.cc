@@ -18,6 +18,8 @@ constexpr int64_t kRenewAgainSeconds = 60;
 constexpr int kAbsences = 3;  // of a server, before a node begins without
 constexpr size_t kMostAuthorityBytes = 1 << 20;
 
+using NoAddresses = std::vector<std::string>;
+
 // Refusals do not change by asking again; what the way or a busy server says does.
 bool is_refusal(const Error& error) {
   return error.code == Code::kUnauthorized || error.code == Code::kForbidden ||
@@ -56,6 +58,7 @@ void Join::start(std::function<void(Result<void>)> in) {
 // The next thing that is missing.
 void Join::advance() {
   int64_t now = now_seconds();
+  by_name_ = false;
   if (identity_.ca.empty()) return fetch_authority();
   bool client_good = client_is_good(identity_, options_.node_name, now);
   if (!client_good || (is_in_ && renew_at(identity_.client) <= now)) {
@@ -66,30 +69,37 @@ void Join::advance() {
     return order(node_serving_certificate(options_.node_name, options_.addresses), false,
                  &NodeIdentity::serving);
   }
-  whole();
+  enter(false);
 }
 
 void Join::fetch_authority() {
-  if (!anyone_) {
-    net::ClientOptions options;
-    options.tls.insecure = true;
-    anyone_ = std::make_unique<net::Client>(loop_, std::move(options));
-  }
+  net::TlsConfig anyone;
+  anyone.insecure = true;
+  fetch(anyone, [this](const std::string& authority) {
+    if (auto taken = take_authority(authority); !taken.ok()) return fail(taken.error());
+    advance();
+  });
+}
+
+void Join::fetch(net::TlsConfig tls, std::function<void(const std::string&)> done) {
+  net::ClientOptions options;
+  options.tls = std::move(tls);
+  http_ = std::make_unique<net::Client>(loop_, std::move(options));
   net::ClientRequest request;
   request.url = options_.servers.current() + "/cacerts";
   request.timeout_ms = kFetchTimeoutMs;
   request.body_limit = kMostAuthorityBytes;
-  fetching_ = anyone_->fetch(std::move(request), [this](Result<net::Response> answer) {
+  auto answered = [this, done = std::move(done)](Result<net::Response> answer) {
+    auto client = std::move(http_);
     if (!answer.ok()) return failed(answer.error());
     if (answer->status != 200) {
       return failed(make_error(Code::kServiceUnavailable,
                                fmt::format("{}/cacerts answers {}: is it a knarr server?",
                                            options_.servers.current(), answer->status)));
     }
-    if (auto taken = take_authority(answer->body); !taken.ok()) return fail(taken.error());
-    anyone_.reset();
-    advance();
-  });
+    done(answer->body);
+  };
+  fetching_ = http_->fetch(std::move(request), std::move(answered));
 }
 
 Result<void> Join::take_authority(const std::string& pem) {
@@ -113,8 +123,7 @@ void Join::order(const CertificateWanted& wanted, bool by_token,
                  std::string NodeIdentity::*member) {
   by_token_ = by_token;
   if (by_token && options_.token.secret.empty()) {
-    return fail(make_error(Code::kUnauthorized,
-                           why_anew() + ": --token is wanted (`knarr token create` on a server)"));
+    return fail(token_wanted());
   }
   RemoteOptions remote;
   remote.servers = options_.servers;
@@ -137,15 +146,17 @@ void Join::order(const CertificateWanted& wanted, bool by_token,
 }
 
 void Join::ordered(Result<std::string> certificate, std::string NodeIdentity::*member) {
+  bool refused = order_->denied() && member == &NodeIdentity::serving;
   order_.reset();
   client_.reset();
-  if (!certificate.ok()) return failed(certificate.error());
+  if (!certificate.ok()) return refused ? denied(certificate.error()) : failed(certificate.error());
   NodeIdentity next = identity_;
   next.*member = *std::move(certificate);
   int64_t now = now_seconds();
   bool good = member == &NodeIdentity::client
                   ? client_is_good(next, options_.node_name, now)
-                  : serving_is_good(next, options_.node_name, options_.addresses, now);
+                  : serving_is_good(next, options_.node_name,
+                                    by_name_ ? NoAddresses() : options_.addresses, now);
   if (!good) {
     return failed(make_error(Code::kInternalError,
                              "the certificate that was given is not good here: of another name, "
@@ -164,7 +175,23 @@ void Join::ordered(Result<std::string> certificate, std::string NodeIdentity::*m
                              "differ"));
   }
   failures_ = 0;
+  if (by_name_) return enter(true);
   advance();
+}
+
+void Join::denied(Error error) {
+  int64_t now = now_seconds();
+  bool usable = serving_is_good(identity_, options_.node_name, {}, now);
+  if (!by_name_ && (!usable || renew_at(identity_.serving) <= now)) {
+    base::log(base::Level::kWarning, "join", "the serving certificate is without addresses: {}",
+              error.message);
+    by_name_ = true;
+    return order(node_serving_certificate(options_.node_name, {}), false, &NodeIdentity::serving);
+  }
+  if (is_in_ || !usable) return failed(std::move(error));
+  base::log(base::Level::kWarning, "join", "the serving certificate stays as it is: {}",
+            error.message);
+  enter(true);
 }
 
 // Why the token is needed.
@@ -174,6 +201,11 @@ std::string Join::why_anew() const {
   if (!ran_out) return "this machine has not joined yet";
   return "the certificate of this node ran out at " +
          base::format_time(before->not_after_seconds * kSecondUs) + ", so it must join again";
+}
+
+Error Join::token_wanted() const {
+  return make_error(Code::kUnauthorized,
+                    why_anew() + ": --token is wanted (`knarr token create` on a server)");
 }
 
 void Join::failed(Error error) {
@@ -195,7 +227,7 @@ void Join::failed(Error error) {
   retry_->start(retry_delay_ms(failures_ + 1, random_));
 }
 
-// Its certificates are there, of this node and authority; only their time is over.
+// Its certificates are there, of this node and authority, only their time is over.
 bool Join::was_in() const {
   return client_is_good(identity_, options_.node_name, 0) &&
          serving_is_good(identity_, options_.node_name, options_.addresses, 0);
@@ -204,13 +236,11 @@ bool Join::was_in() const {
 void Join::begin_alone() {
   base::log(base::Level::kWarning, "join",
             "no server answers: the node begins with certificates that have run out");
-  wait_for_renewal(true);
-  is_in_ = true;
-  in_({});
+  enter(true);
 }
 
-void Join::whole() {
-  wait_for_renewal(false);
+void Join::enter(bool soon) {
+  wait_for_renewal(soon);
   if (!std::exchange(is_in_, true)) in_({});
 }
 
@@ -224,6 +254,7 @@ void Join::fail(Error error) {
 
 void Join::wait_for_renewal(bool soon) {
   int64_t at = std::min(renew_at(identity_.client), renew_at(identity_.serving));
+  if (!serving_is_good(identity_, options_.node_name, options_.addresses, at)) at = now_seconds();
   if (soon) at = std::max(at, now_seconds() + kRenewAgainSeconds);
   due_.start(at * kSecondUs);
 }

@@ -7,7 +7,9 @@
 //
 // A server that cannot be reached is left for the next one, and all are asked again, longer each
 // time; what a server refuses is an error. A node that was in and finds no server is in with what
-// it has, though its certificates have run out: its pods must not wait for a server.
+// it has, though its certificates have run out: its pods must not wait for a server. Nor do they
+// wait for a serving certificate that is denied (another Node may have the address still): one
+// without addresses will do, and the right one is asked for each minute.
 #pragma once
 
 #include <functional>
@@ -51,17 +53,21 @@ class Join {
  private:
   void advance();
   void fetch_authority();
+  // What a server says of itself, who shows what `tls` believes.
+  void fetch(net::TlsConfig tls, std::function<void(const std::string&)> done);
   Result<void> take_authority(const std::string& pem);
   void order(const CertificateWanted& wanted, bool by_token, std::string NodeIdentity::*member);
   void ordered(Result<std::string> certificate, std::string NodeIdentity::*member);
+  void denied(Error error);
   void failed(Error error);
   std::string why_anew() const;
+  Error token_wanted() const;
   bool was_in() const;
   void begin_alone();
-  void whole();
+  void enter(bool soon);
   void fail(Error error);
   int64_t now_seconds() const;
-  // When the first of the certificates is due; one that could not be renewed is due again soon.
+  // When the first of the certificates is due; one that could not be had is due again soon.
   void wait_for_renewal(bool soon);
 
   base::Loop& loop_;
@@ -71,11 +77,13 @@ class Join {
   std::function<void(Result<void>)> in_;
   std::function<void()> renewed_;
   bool is_in_ = false;
-  bool by_token_ = false;  // what is asked for now
-  int failures_ = 0;       // in a row
+  // What is asked for now: with the token; without addresses.
+  bool by_token_ = false;
+  bool by_name_ = false;
+  int failures_ = 0;  // in a row
   std::unique_ptr<Timer> retry_;
   base::WallTimer due_;
-  std::unique_ptr<net::Client> anyone_;  // believes whoever answers: for the authority alone
+  std::unique_ptr<net::Client> http_;
   std::unique_ptr<net::Call> fetching_;
   std::unique_ptr<RemoteClient> client_;
   std::unique_ptr<CertificateOrder> order_;

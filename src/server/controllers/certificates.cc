@@ -143,6 +143,8 @@ std::string foreign_objection(const ControllerContext& context, const SigningReq
   context.cache.for_each(kNodes.key(), "", [&](const ObjectRef& other) {
     if (other->name.name == node) return true;
     json::Value object = api::decode(*other);
+    // A machine that is off keeps no other from an address that it was given.
+    if (!api::condition_is(object["status"]["conditions"], "Ready", "True")) return true;
     for (const json::Value& a : object["status"]["addresses"].elements()) {
       if (!has(asked.ip_addresses, a["address"].as_string())) continue;
       taken = fmt::format("{} is an address of node \"{}\"", a["address"].as_string(),

@@ -146,13 +146,15 @@ struct FakeServer {
   // The request with the certificate it asks for, or the refusal.
   std::string answer() {
     json::Value& status = request_.member("status");
-    if (!denial.empty()) {
-      status.set("conditions",
-                 json::Value::array({json::Value::object(
-                     {{"type", "Denied"}, {"status", "True"}, {"message", denial}})}));
+    auto pem = base::base64_decode(request_["spec"]["request"].as_string());
+    bool taken = server::read_signing_request(*pem)->ip_addresses == taken_addresses;
+    if (!denial.empty() || taken) {
+      status.set("conditions", json::Value::array({json::Value::object(
+                                   {{"type", "Denied"},
+                                    {"status", "True"},
+                                    {"message", taken ? "another node's" : denial}})}));
     } else {
       int64_t now = loop_.now_us() / 1000000;
-      auto pem = base::base64_decode(request_["spec"]["request"].as_string());
       std::string purpose = request_["spec"]["usages"][1].text();
       auto made = server::sign_request(ca, *pem,
                                        {{"digital signature", purpose},
@@ -166,6 +168,7 @@ struct FakeServer {
   base::Loop& loop_;
   net::KeyPair ca;
   std::string token_, denial;
+  std::vector<std::string> taken_addresses{"by no one"};
   int lost = 0;     // requests that are cleaned before they are seen
   int expired = 0;  // certificates that are no good
   bool absent = false;
@@ -186,12 +189,12 @@ struct Machine {
   Result<void> join(const std::string& token) {
     JoinOptions options;
     std::vector<std::string> servers = others;
-    servers.push_back(server.url());
+    if (!unreachable) servers.push_back(server.url());
     options.servers = servers;
     if (!token.empty()) options.token = *parse_join_token(token);
     options.tls_dir = dir.path() + "/tls";
     options.node_name = "n1";
-    options.addresses = {"10.0.0.2"};
+    options.addresses = addresses;
     join_ = std::make_unique<Join>(loop, random, std::move(options));
     std::optional<Result<void>> in;
     join_->start([&in](Result<void> result) { in = std::move(result); });
@@ -199,6 +202,8 @@ struct Machine {
     return *in;
   }
   std::vector<std::string> others;  // before the server in the list
+  bool unreachable = false;         // only they are in it
+  std::vector<std::string> addresses{"10.0.0.2"};
   std::unique_ptr<Join> join_;
 };
 
@@ -262,6 +267,30 @@ TEST_CASE("a node that was off for longer than its certificate joins again by it
   REQUIRE(m.join("s3cret").ok());
   CHECK(m.join_->identity().client != identity.client);
   CHECK(m.join_->identity().key == identity.key);  // the node's record names it
+}
+
+TEST_CASE("an address that another node has still keeps no machine out") {
+  Machine m;
+  m.server.taken_addresses = {"10.0.0.2"};
+  REQUIRE(m.join("s3cret").ok());
+  auto serving = net::read_certificate(m.join_->identity().serving);
+  CHECK(serving->dns_names == std::vector<std::string>{"n1"});
+  CHECK(serving->ip_addresses.empty());
+  // Once it is free, the next who asks has it.
+  m.server.taken_addresses = {"by no one"};
+  REQUIRE(m.join("s3cret").ok());
+  std::string before = m.join_->identity().serving;
+  CHECK(net::read_certificate(before)->ip_addresses == m.addresses);
+  // A certificate of the addresses that it had will do.
+  m.addresses = m.server.taken_addresses = {"10.0.0.3"};
+  REQUIRE(m.join("s3cret").ok());
+  CHECK(m.join_->identity().serving == before);
+  // Who is denied even his name stays out.
+  std::filesystem::remove(m.dir.path() + "/tls/serving.crt");
+  m.server.denial = "there is a node \"n1\" already";
+  auto in = m.join("s3cret");
+  REQUIRE_FALSE(in.ok());
+  CHECK(in.error().message == m.server.denial);
 }
 
 TEST_CASE("a server that is down is left for the next one") {
