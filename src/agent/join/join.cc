@@ -81,6 +81,13 @@ void Join::fetch_authority() {
   });
 }
 
+// Without a token the server can only say that one is wanted; without a server none is.
+void Join::look_for_server() {
+  net::TlsConfig own;
+  own.ca_pem = identity_.ca;
+  fetch(own, [this](const std::string&) { fail(token_wanted()); });
+}
+
 void Join::fetch(net::TlsConfig tls, std::function<void(const std::string&)> done) {
   net::ClientOptions options;
   options.tls = std::move(tls);
@@ -123,7 +130,7 @@ void Join::order(const CertificateWanted& wanted, bool by_token,
                  std::string NodeIdentity::*member) {
   by_token_ = by_token;
   if (by_token && options_.token.secret.empty()) {
-    return fail(token_wanted());
+    return is_in_ || !was_in() ? fail(token_wanted()) : look_for_server();
   }
   RemoteOptions remote;
   remote.servers = options_.servers;
@@ -227,15 +234,15 @@ void Join::failed(Error error) {
   retry_->start(retry_delay_ms(failures_ + 1, random_));
 }
 
-// Its certificates are there, of this node and authority, only their time is over.
+// Its certificates are there, of this node and authority, whatever their time and addresses.
 bool Join::was_in() const {
   return client_is_good(identity_, options_.node_name, 0) &&
-         serving_is_good(identity_, options_.node_name, options_.addresses, 0);
+         serving_is_good(identity_, options_.node_name, {}, 0);
 }
 
 void Join::begin_alone() {
   base::log(base::Level::kWarning, "join",
-            "no server answers: the node begins with certificates that have run out");
+            "no server answers: the node begins with the certificates that it has");
   enter(true);
 }
 

@@ -7,9 +7,9 @@
 //
 // A server that cannot be reached is left for the next one, and all are asked again, longer each
 // time; what a server refuses is an error. A node that was in and finds no server is in with what
-// it has, though its certificates have run out: its pods must not wait for a server. Nor do they
-// wait for a serving certificate that is denied (another Node may have the address still): one
-// without addresses will do, and the right one is asked for each minute.
+// it has, though its certificates have run out, or are of other addresses: its pods must not wait
+// for a server. Nor do they wait for a serving certificate that is denied (another Node may have
+// the address still): one without addresses will do, and the right one is asked for each minute.
 #pragma once
 
 #include <functional>
@@ -53,6 +53,7 @@ class Join {
  private:
   void advance();
   void fetch_authority();
+  void look_for_server();
   // What a server says of itself, who shows what `tls` believes.
   void fetch(net::TlsConfig tls, std::function<void(const std::string&)> done);
   Result<void> take_authority(const std::string& pem);

@@ -259,7 +259,13 @@ TEST_CASE("a node that was off for longer than its certificate joins again by it
   in = m.join("stale");
   REQUIRE_FALSE(in.ok());
   CHECK(in.error().message.find("Unauthorized: " + ran_out) == 0);
-  // No server is there to ask: the node begins as it was.
+  // No server is there to ask: the node begins as it was, by a token or without.
+  m.others = {"https://127.0.0.1:1"};
+  m.unreachable = true;
+  REQUIRE(m.join("").ok());
+  CHECK(m.join_->identity().client == identity.client);
+  m.others.clear();
+  m.unreachable = false;
   m.server.absent = true;
   REQUIRE(m.join("s3cret").ok());
   CHECK(m.join_->identity().client == identity.client);
@@ -267,6 +273,18 @@ TEST_CASE("a node that was off for longer than its certificate joins again by it
   REQUIRE(m.join("s3cret").ok());
   CHECK(m.join_->identity().client != identity.client);
   CHECK(m.join_->identity().key == identity.key);  // the node's record names it
+}
+
+TEST_CASE("a node that was given another address begins without a server") {
+  Machine m;
+  REQUIRE(m.join("s3cret").ok());
+  m.server.absent = true;
+  m.addresses = {"10.0.0.9"};
+  REQUIRE(m.join("s3cret").ok());
+  m.server.absent = false;
+  REQUIRE(m.join("s3cret").ok());
+  auto serving = net::read_certificate(m.join_->identity().serving);
+  CHECK(serving->ip_addresses == m.addresses);
 }
 
 TEST_CASE("an address that another node has still keeps no machine out") {
