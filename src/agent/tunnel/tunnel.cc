@@ -31,6 +31,7 @@ Tunnel::Tunnel(base::Loop& loop, Random& random, TunnelOptions options)
       random_(random),
       options_(std::move(options)),
       servers_(options_.servers),
+      server_(servers_.current()),
       http_(loop, {.tls = options_.tls}),
       retry_(loop.timer([this] { begin(); })) {
   retry_->start(0);
@@ -38,9 +39,9 @@ Tunnel::Tunnel(base::Loop& loop, Random& random, TunnelOptions options)
 
 Tunnel::~Tunnel() = default;
 
-net::ClientRequest Tunnel::request(const std::string& path) const {
+net::ClientRequest Tunnel::request(const std::string& server, const std::string& path) const {
   net::ClientRequest request;
-  request.url = server_ + path;
+  request.url = server + path;
   request.protocol = kTunnelProtocol;
   request.timeout_ms = kAnswerMs;
   if (!options_.user_agent.empty()) request.headers.add("User-Agent", options_.user_agent);
@@ -48,20 +49,24 @@ net::ClientRequest Tunnel::request(const std::string& path) const {
 }
 
 void Tunnel::begin() {
-  server_ = servers_.current();
-  opening_ = http_.upgrade(request(kTunnelPath),
+  next_server_ = servers_.current();
+  opening_ = http_.upgrade(request(next_server_, kTunnelPath),
                            [this](Result<net::Response> answer) { opened(std::move(answer)); });
 }
 
 void Tunnel::opened(Result<net::Response> answer) {
   auto call = std::move(opening_);
-  if (!answer.ok()) return lost(answer.error());
+  if (!answer.ok()) return again(next_server_, answer.error(), 0);
   if (!answer->stream) {
-    return lost(make_error(Code::kServiceUnavailable,
-                           fmt::format("refused with {}: {}", answer->status, answer->body)));
+    return again(next_server_,
+                 make_error(Code::kServiceUnavailable,
+                            fmt::format("refused with {}: {}", answer->status, answer->body)),
+                 0);
   }
+  server_ = next_server_;
   servers_.answered(server_);
   opened_ms_ = loop_.monotonic_ms();
+  failures_ = 0;
   if (control_) control_->finish();
   control_ = std::move(answer->stream);
   line_.clear();
@@ -79,18 +84,18 @@ void Tunnel::ended(const Error& error) {
 }
 
 void Tunnel::lost(const Error& error) {
-  int64_t wait_ms = 0;
-  if (control_) {
-    failures_ = 0;
-    wait_ms = opened_ms_ + kMostOftenMs - loop_.monotonic_ms();
-  }
   control_.reset();
   line_.clear();
-  servers_.failed(server_, loop_.monotonic_ms());
+  failures_ = 0;
+  again(server_, error, opened_ms_ + kMostOftenMs - loop_.monotonic_ms());
+}
+
+void Tunnel::again(const std::string& server, const Error& error, int64_t least_ms) {
+  servers_.failed(server, loop_.monotonic_ms());
   failures_++;
   base::log(failures_ == 2 ? base::Level::kWarning : base::Level::kDebug, "tunnel", "to {}: {}",
-            server_, error.message);
-  retry_->start(std::max(wait_ms, retry_delay_ms(failures_, random_)));
+            server, error.message);
+  retry_->start(std::max(least_ms, retry_delay_ms(failures_, random_)));
 }
 
 Result<void> Tunnel::reload(const net::TlsConfig& tls) {
@@ -142,7 +147,7 @@ void Tunnel::dialed(const std::string& id_of, Result<std::unique_ptr<net::ByteSt
   }
   way.stream = std::move(*stream);
   way.call =
-      http_.upgrade(request(std::string(kTunnelPath) + "/" + id),
+      http_.upgrade(request(server_, std::string(kTunnelPath) + "/" + id),
                     [this, id](Result<net::Response> answer) { answered(id, std::move(answer)); });
 }
 
@@ -160,7 +165,7 @@ std::unique_ptr<net::Pending> Tunnel::open_packets(
   };
   auto opening = std::make_unique<Opening>();
   opening->call = http_.upgrade(
-      request(kTunnelPacketsPath), [done = std::move(done)](Result<net::Response> answer) {
+      request(server_, kTunnelPacketsPath), [done = std::move(done)](Result<net::Response> answer) {
         if (!answer.ok()) return done(answer.error());
         if (!answer->stream) {
           return done(make_error(Code::kServiceUnavailable,

@@ -52,11 +52,13 @@ class Tunnel {
     std::unique_ptr<net::Call> call;
   };
 
-  net::ClientRequest request(const std::string& path) const;
+  net::ClientRequest request(const std::string& server, const std::string& path) const;
   void begin();
   void opened(Result<net::Response> answer);
   void ended(const Error& error);
   void lost(const Error& error);
+  // Opens later; a control stream that is there goes on meanwhile.
+  void again(const std::string& server, const Error& error, int64_t least_ms);
   void read(std::string_view bytes);
   void asked(std::string_view line);
   void dialed(const std::string& id, Result<std::unique_ptr<net::ByteStream>> stream);
@@ -67,7 +69,8 @@ class Tunnel {
   Random& random_;
   TunnelOptions options_;
   ServerList servers_;
-  std::string server_;  // that the control stream goes to
+  std::string server_;       // that the control stream goes to
+  std::string next_server_;  // that it will go to
   net::Client http_;
   std::unique_ptr<Timer> retry_;
   std::unique_ptr<net::Call> opening_;

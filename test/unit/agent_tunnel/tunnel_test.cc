@@ -54,6 +54,8 @@ struct Fixture {
   std::vector<std::string> asked;  // of the node: whether it allows
   std::vector<bool> heard;         // by the node: whether there are packets
   uint16_t port = 0;
+  bool busy = false;  // the server: no control stream is accepted
+  int controls = 0;   // that were asked for
 
   Fixture() {
     serve();
@@ -73,6 +75,10 @@ struct Fixture {
       if (exchange->request.protocol.empty()) {
         return proxy->pass(exchange, {"http://" + backend.address() + exchange->request.path, "n1"},
                            refusals);
+      }
+      if (exchange->request.path == kTunnelPath) {
+        controls++;
+        if (busy) return exchange->respond(503, {}, "busy");
       }
       auto user = std::make_shared<server::UserInfo>();
       user->name = exchange->request.headers.get("user-agent");
@@ -240,6 +246,22 @@ TEST_CASE("a change of certificates cuts nothing") {
   answer.stream->write("still");
   f.until([&] { return got == "<still>"; });
   REQUIRE(f.dial("n1", "127.0.0.1", f.backend.server.port()).ok());
+}
+
+TEST_CASE("a server that does not take the new certificate at once leaves the old stream alone") {
+  Fixture f;
+  auto tunnel = f.join();
+  f.until([&] { return tunnel->open(); });
+  f.busy = true;
+  REQUIRE(tunnel->reload(f.client_tls()).ok());
+  f.until([&] { return f.controls == 3; });
+  CHECK(tunnel->open());
+  CHECK(f.tunnels.has("n1"));
+  REQUIRE(f.dial("n1", "127.0.0.1", f.backend.server.port()).ok());
+  f.busy = false;
+  f.until([&] { return f.heard.size() == 2; });  // the new one is there
+  REQUIRE(f.dial("n1", "127.0.0.1", f.backend.server.port()).ok());
+  CHECK(f.controls == 4);
 }
 
 TEST_CASE("a node's packets have a stream of their own, which the server may ask for") {
