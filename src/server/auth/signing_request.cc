@@ -126,14 +126,20 @@ Result<SigningRequestInfo> read_signing_request(std::string_view pem) {
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); i++) {
     int type = 0;
     void* value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type);
-    if (type != GEN_DNS && type != GEN_IPADD && type != GEN_EMAIL && type != GEN_URI) continue;
+    if (type != GEN_DNS && type != GEN_IPADD && type != GEN_EMAIL && type != GEN_URI) {
+      return make_error(Code::kInvalid,
+                        "subjectAltNames may be DNS names, IP addresses, emails and URIs alone");
+    }
     std::string bytes = x509::text_of(static_cast<const ASN1_STRING*>(value));
     if (type == GEN_DNS) info.dns_names.push_back(bytes);
     if (type == GEN_EMAIL) info.emails.push_back(bytes);
     if (type == GEN_URI) info.uris.push_back(bytes);
-    if (type == GEN_IPADD && (bytes.size() == 4 || bytes.size() == 16)) {
-      info.ip_addresses.push_back(address_text(bytes));
+    if (type != GEN_IPADD) continue;
+    if (bytes.size() != 4 && bytes.size() != 16) {
+      return make_error(Code::kInvalid,
+                        "x509: cannot parse IP address of length " + std::to_string(bytes.size()));
     }
+    info.ip_addresses.push_back(address_text(bytes));
   }
   return info;
 }

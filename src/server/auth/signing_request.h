@@ -22,7 +22,8 @@ struct SigningRequestInfo {
   std::string key_fingerprint;  // as net::key_fingerprint
 };
 
-// The first PEM block, of type CERTIFICATE REQUEST, signed by its own key.
+// The first PEM block, of type CERTIFICATE REQUEST, signed by its own key. kInvalid also for names
+// of kinds that are not listed above: sign_request() would sign what nobody has looked at.
 Result<SigningRequestInfo> read_signing_request(std::string_view pem);
 
 struct SigningPolicy {

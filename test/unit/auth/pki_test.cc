@@ -61,3 +61,45 @@ TEST_CASE("of several common names the last counts, and the certificate has no o
   CHECK(subject_size(*made) == 2);
   CHECK(info->organizations == std::vector<std::string>{"devs"});
 }
+
+namespace {
+
+// A request for these names, in OpenSSL's words.
+std::string request_for(const char* names) {
+  auto key = x509::parse_key(*generate_ec_key());
+  x509::SigningRequest request(X509_REQ_new());
+  X509_REQ_set_pubkey(request.get(), key->get());
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, nullptr, nullptr, request.get(), nullptr, 0);
+  x509::Extensions list(sk_X509_EXTENSION_new_null());
+  sk_X509_EXTENSION_push(list.get(),
+                         X509V3_EXT_conf_nid(nullptr, &context, NID_subject_alt_name, names));
+  X509_REQ_add_extensions(request.get(), list.get());
+  X509_REQ_sign(request.get(), key->get(), EVP_sha256());
+  x509::Bio bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509_REQ(bio.get(), request.get());
+  return x509::take(bio.get());
+}
+
+}  // namespace
+
+TEST_CASE("what is asked for is read whole, or not signed") {
+  struct Case {
+    const char* names;
+    const char* why;  // empty: it is read
+  };
+  const char* kOthers = "subjectAltNames may be DNS names, IP addresses, emails and URIs alone";
+  for (const Case& c : {
+           Case{"DNS:n1,IP:10.0.0.2,IP:fd00::2,email:a@b.c,URI:spiffe://a/b", ""},
+           Case{"DNS:n1,RID:1.2.3.4", kOthers},
+           Case{"otherName:1.2.3.4;UTF8:x", kOthers},
+           Case{"DER:300787050a00000105", "x509: cannot parse IP address of length 5"},
+           Case{"DER:30028700", "x509: cannot parse IP address of length 0"},
+       }) {
+    CAPTURE(c.names);
+    auto asked = read_signing_request(request_for(c.names));
+    CHECK((asked.ok() ? "" : asked.error().message) == c.why);
+    if (!asked.ok()) CHECK(asked.error().code == knarr::Code::kInvalid);
+  }
+}
