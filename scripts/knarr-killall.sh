@@ -130,6 +130,19 @@ remove_links() {
   ip -6 route flush proto 107 2>/dev/null
 }
 
+# To what they were before knarr (agent/network/machine_settings.h), unless another bridge needs them so.
+restore_settings() {
+  before=$data_dir/agent/network/settings-before
+  [ -r "$before" ] && [ -z "$(ip -o link show type bridge 2>/dev/null)" ] || return 0
+  while read -r path value; do
+    case $path in
+      *..*) ;;
+      /proc/sys/net/*) [ ! -e "$path" ] || echo "$value" >"$path" ;;
+    esac
+  done <"$before"
+  rm -f "$before"
+}
+
 # One transaction a table: jumps into our chains go, then the chains.
 remove_rules() {  # iptables | ip6tables
   command -v "$1-save" >/dev/null || return 0
@@ -157,6 +170,7 @@ kill_pods
 unmount_below "$run_dir"
 unmount_below "$data_dir/agent"  # volumes of pods; mounts elsewhere in the data folder are not ours
 remove_links
+restore_settings
 remove_rules iptables
 remove_rules ip6tables
 remove_cgroups

@@ -59,6 +59,7 @@ BridgeNetwork::BridgeNetwork(base::Loop& loop, NodeRules rules, BridgeOptions op
     : rules_(std::move(rules)),
       options_(std::move(options)),
       links_(std::make_shared<BridgeLinks>()),
+      keeper_(loop, worker_, options_.bridge, [this] { return make_bridge(); }),
       worker_(loop) {
   load();
 }
@@ -85,7 +86,17 @@ void BridgeNetwork::load() {
   }
 }
 
-Result<void> BridgeNetwork::set_pod_cidr(const std::string& texts, Callback<void> done) {
+BridgeKeeper::Job BridgeNetwork::make_bridge() const {
+  std::vector<PodPort> pods;
+  for (const auto& [sandbox, attachment] : attachments_) {
+    pods.push_back({sandbox, attachment.addresses});
+  }
+  return [links = links_, config = config_, pods = std::move(pods)] {
+    return links->restore(config, pods);
+  };
+}
+
+Result<void> BridgeNetwork::set_pod_cidr(const std::string& texts, std::function<void()> done) {
   if (!pools_.empty()) return {};
   std::vector<AddressPool> pools;
   std::vector<std::string> bridge_addresses, ranges;
@@ -115,13 +126,7 @@ Result<void> BridgeNetwork::set_pod_cidr(const std::string& texts, Callback<void
              options_.node_ip,
              options_.state_dir,
              options_.direct_routes};
-  worker_.run<void>([links = links_, config = config_] { return links->ensure(config); },
-                    [done = std::move(done)](Result<void> result) {
-                      if (!result.ok()) {
-                        base::log(base::Level::kError, "network", "{}", result.error().message);
-                      }
-                      if (done) done(std::move(result));
-                    });
+  keeper_.start(std::move(done));
   rules_.set(RulePart::kNetwork, [&](bool v6) {
     return network_rules(options_, api::join_list(ranges), rules_.prefix(), v6);
   });
@@ -295,14 +300,6 @@ RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidrs
   }
   rules.jump("filter", "INPUT", comment("knarr host") + " -j " + host);
   return rules;
-}
-
-Result<void> remove_bridge_network(const BridgeOptions& options) {
-  TRY(remove_bridge(options.bridge, options.state_dir));
-  std::error_code failed;
-  std::filesystem::remove_all(options.state_dir, failed);
-  if (failed) return errno_error(failed.value(), "remove " + options.state_dir);
-  return {};
 }
 
 }  // namespace knarr::agent

@@ -2,8 +2,9 @@
 // an address from each of the node's pod CIDRs, default routes. Traffic that leaves the cluster
 // CIDR is masqueraded; host ports are published.
 //
-// What is attached is on disk, a file a sandbox, so that adopted pods keep their addresses. Kernel
-// work is done by a worker thread of its own, in order; state is the loop thread's.
+// What is attached is on disk, a file a sandbox, so that adopted pods keep their addresses. A
+// bridge that others take away is made again, with the pods that were on it. Kernel work is done by
+// a worker thread of its own, in order; state is the loop thread's.
 #pragma once
 
 #include <map>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "agent/network/address_pool.h"
+#include "agent/network/bridge_keeper.h"
 #include "agent/network/host_ports.h"
 #include "agent/network/links.h"
 #include "agent/proxy/node_rules.h"
@@ -41,7 +43,7 @@ class BridgeNetwork final : public PodNetwork {
 
   // The node's ranges, once they are known ("10.42.0.0/24,fd00:42::/64"); attachments wait for
   // them. Makes the bridge. Only the first call counts. `done` when the bridge is up.
-  Result<void> set_pod_cidr(const std::string& cidrs, Callback<void> done = {});
+  Result<void> set_pod_cidr(const std::string& cidrs, std::function<void()> done = {});
 
   void attach(const PodRef& pod, const std::string& sandbox_id, const std::string& netns,
               Callback<std::vector<std::string>> done) override;
@@ -60,6 +62,7 @@ class BridgeNetwork final : public PodNetwork {
     Callback<std::vector<std::string>> done;
   };
   void load();
+  BridgeKeeper::Job make_bridge() const;
   void attach_now(Request request);
   void attached(const Request& request, Result<void> result);
   void drop(const std::string& sandbox_id);
@@ -76,6 +79,7 @@ class BridgeNetwork final : public PodNetwork {
   std::map<std::string, Attachment> attachments_;  // by sandbox
   std::vector<Request> waiting_;                   // for the range
   std::shared_ptr<BridgeLinks> links_;             // used by worker_ alone
+  BridgeKeeper keeper_;
   base::Worker worker_;
 };
 
@@ -83,8 +87,5 @@ class BridgeNetwork final : public PodNetwork {
 // 127.0.0.0/8 kept from pods. Pure.
 RuleSet network_rules(const BridgeOptions& options, const std::string& pod_cidrs,
                       const std::string& prefix, bool v6 = false);
-
-// Undoes it all but the rules (remove_rules): bridge, veths, forwarding, state. Blocking.
-Result<void> remove_bridge_network(const BridgeOptions& options);
 
 }  // namespace knarr::agent

@@ -1,7 +1,5 @@
 #include "agent/network/host_link.h"
 
-#include <algorithm>
-
 #include "agent/network/machine_settings.h"
 #include "api/ip_list.h"
 #include "base/file.h"
@@ -13,14 +11,12 @@ namespace knarr::agent {
 
 namespace {
 
-constexpr int64_t kFirstRetryMs = 500;
-constexpr int64_t kLastRetryMs = 30'000;
 constexpr char kBridgedPackets[] = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 constexpr char kBridgedPackets6[] = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
 
 // Else the answer of a pod on the bridge of the one that asked would go past the connection
 // tracking that has to translate it back.
-void let_rules_see_bridged_packets() {
+void let_rules_see_bridged_packets(const std::string& state_dir) {
   if (!base::file_exists(kBridgedPackets)) {
     std::string modprobe = base::find_program("modprobe");
     if (!modprobe.empty())
@@ -28,7 +24,7 @@ void let_rules_see_bridged_packets() {
   }
   bool all = true;
   for (const char* path : {kBridgedPackets, kBridgedPackets6}) {
-    all &= write_setting(path, "1").ok();
+    all &= change_machine_setting(path, "1", state_dir).ok();
   }
   if (all) return;
   base::log(
@@ -72,52 +68,22 @@ BridgeConfig config_of(const BridgeOptions& options) {
 HostLink::HostLink(base::Loop& loop, NodeRules rules, BridgeOptions options)
     : rules_(std::move(rules)),
       options_(std::move(options)),
-      worker_(loop),
-      monitor_(loop, api::has_family(api::join_list(options_.host_addresses), true),
-               [this](const std::string& name) { link_changed(name); }),
-      retry_(loop.timer([this] { make(); })) {}
+      keeper_(loop, worker_, options_.bridge,
+              [this] {
+                return [config = config_of(options_)]() -> Result<void> {
+                  TRY(base::make_dirs(config.state_dir));
+                  TRY(BridgeLinks().ensure(config));
+                  let_rules_see_bridged_packets(config.state_dir);
+                  return {};
+                };
+              }),
+      worker_(loop) {}
 
 void HostLink::start() {
   if (options_.host_addresses.empty()) return;
-  if (auto listening = monitor_.start(); !listening.ok()) {
-    base::log(base::Level::kWarning, "network", "a link that goes may stay unnoticed: {}",
-              listening.error().message);
-  }
-  worker_.push([] { let_rules_see_bridged_packets(); });
-  make();
+  keeper_.start();
   rules_.set(RulePart::kNetwork,
              [this](bool v6) { return host_rules(options_, rules_.prefix(), v6); });
-}
-
-void HostLink::make() {
-  if (std::exchange(making_, true)) {
-    again_ = true;
-    return;
-  }
-  retry_->stop();
-  worker_.run<void>(
-      [config = config_of(options_)]() -> Result<void> {
-        TRY(base::make_dirs(config.state_dir));
-        return BridgeLinks().ensure(config);
-      },
-      [this](const Result<void>& result) { made(result); });
-}
-
-void HostLink::made(const Result<void>& result) {
-  making_ = false;
-  retry_ms_ = result.ok() ? 0 : std::clamp(retry_ms_ * 2, kFirstRetryMs, kLastRetryMs);
-  if (!result.ok()) {
-    base::log(base::Level::kError, "network",
-              "no cluster DNS at this node, trying again in {} ms: {}", retry_ms_,
-              result.error().message);
-    retry_->start(retry_ms_);
-  }
-  if (std::exchange(again_, false)) make();
-}
-
-// Links of pods come and go all the time: they are of interest as long as ours is not there.
-void HostLink::link_changed(const std::string& name) {
-  if (retry_ms_ > 0 || name == options_.bridge) make();
 }
 
 }  // namespace knarr::agent

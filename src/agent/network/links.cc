@@ -186,6 +186,26 @@ Result<void> BridgeLinks::ensure(const BridgeConfig& config) {
   return {};
 }
 
+Result<void> BridgeLinks::restore(const BridgeConfig& config, const std::vector<PodPort>& pods) {
+  state_->ready = false;
+  TRY(ensure(config));
+  Netlink& netlink = *state_->netlink;
+  for (const PodPort& pod : pods) {
+    TRY_ASSIGN(auto link, find_link(netlink, host_link_name(pod.sandbox_id)));
+    if (!link) continue;
+    if (link->master != state_->bridge) TRY(set_master(netlink, link->index, state_->bridge));
+    TRY(set_pod_port(netlink, link->index));
+    std::vector<PodAddress> addresses;
+    for (const std::string& text : pod.addresses) {
+      TRY_ASSIGN(api::IpAddress address, ip(text));
+      addresses.push_back({address, {}});
+    }
+    if (addresses.empty()) continue;
+    TRY(set_neighbours(netlink, state_->bridge, addresses, mac_of(addresses[0].address)));
+  }
+  return {};
+}
+
 Result<void> BridgeLinks::attach(const PodLink& link) {
   auto result = attach_to_bridge(link);
   if (!result.ok()) state_->ready = false;  // somebody may have taken the bridge away
@@ -243,24 +263,6 @@ Result<void> BridgeLinks::detach(const std::string& bridge, const std::string& s
     TRY(delete_entry(*state_->netlink, EntryKind::kNeighbour, link->index, {"", *address}));
   }
   return delete_link(*state_->netlink, host_link_name(sandbox_id));
-}
-
-Result<void> remove_bridge(const std::string& bridge, const std::string& state_dir) {
-  TRY_ASSIGN(Netlink netlink, Netlink::open());
-  TRY_ASSIGN(std::vector<LinkInfo> links, list_links(netlink));
-  int index = 0;
-  bool others = false;
-  for (const LinkInfo& link : links) {
-    if (link.name == bridge) index = link.index;
-    others |= link.kind == "bridge" && link.name != bridge;
-  }
-  for (const LinkInfo& link : links) {
-    if (index != 0 && link.master == index && link.kind == "veth") {
-      TRY(delete_link(netlink, link.name));
-    }
-  }
-  TRY(delete_link(netlink, bridge));
-  return others ? Result<void>() : restore_settings(state_dir);
 }
 
 bool is_pod_link(std::string_view name) {

@@ -36,6 +36,12 @@ struct PodLink {
   std::vector<std::string> gateways;   // "10.42.0.1", in the same order
 };
 
+// What is on the bridge, or was.
+struct PodPort {
+  std::string sandbox_id;
+  std::vector<std::string> addresses;
+};
+
 class BridgeLinks {
  public:
   BridgeLinks();
@@ -44,6 +50,8 @@ class BridgeLinks {
   // Makes the bridge, or brings the one that is there to what it should be. Forwarding on. Does
   // nothing when that is done, until an attach fails.
   Result<void> ensure(const BridgeConfig& config);
+  // Does it in any case, and puts pods on the bridge whose links are there and on none.
+  Result<void> restore(const BridgeConfig& config, const std::vector<PodPort>& pods);
   // After ensure. A link that is there already is taken over.
   Result<void> attach(const PodLink& link);
   // Good when it is gone already.
@@ -55,10 +63,6 @@ class BridgeLinks {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// Removes the bridge and every link on it. The machine's IP forwarding and redirects are set to
-// what they were, unless another bridge (another server's, Docker's) is there to need them.
-Result<void> remove_bridge(const std::string& bridge, const std::string& state_dir);
 
 // "knarr" and ten characters that stand for the sandbox: the host's end of its veth pair.
 std::string host_link_name(const std::string& sandbox_id);

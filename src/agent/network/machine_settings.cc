@@ -3,11 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <vector>
 
-#include "api/ip_list.h"
 #include "base/ascii.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
@@ -17,7 +16,6 @@ namespace knarr::agent {
 namespace {
 
 constexpr char kIpv6[] = "/proc/sys/net/ipv6/conf/";
-constexpr char kListeners[] = "/accept_ra";  // the file with the links of keep_routers()
 
 // Packets between pods leave by the bridge they came from. The redirects that this would cause
 // would use up the ICMP messages that a pod may get, and a refused connection would not hear of it.
@@ -30,33 +28,45 @@ enum class Where { kAlways, kV6, kDirectRoutes };
 struct Setting {
   const char* path;
   const char* value;
-  const char* file;
   Where where;
 };
 constexpr Setting kMachineSettings[] = {
-    {"/proc/sys/net/ipv4/ip_forward", "1", "/ip_forward", Where::kAlways},
-    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", "/send_redirects", Where::kAlways},
-    {"/proc/sys/net/ipv4/conf/all/route_localnet", "1", "/route_localnet", Where::kDirectRoutes},
-    {"/proc/sys/net/ipv6/conf/all/forwarding", "1", "/ipv6_forwarding", Where::kV6},
+    {"/proc/sys/net/ipv4/ip_forward", "1", Where::kAlways},
+    {"/proc/sys/net/ipv4/conf/all/send_redirects", "0", Where::kAlways},
+    {"/proc/sys/net/ipv4/conf/all/route_localnet", "1", Where::kDirectRoutes},
+    {"/proc/sys/net/ipv6/conf/all/forwarding", "1", Where::kV6},
 };
+
+bool holds(const std::string& path, std::string_view value) {
+  auto present = base::read_file(path);
+  return present.ok() && base::trim(*present) == value;
+}
 
 std::string accept_ra(const std::string& link) { return kIpv6 + link + "/accept_ra"; }
 
 // A machine that forwards does not listen to routers any more, unless told to: it would lose its
 // own addresses and default route after a while.
 Result<void> keep_routers(const std::string& state_dir) {
-  std::vector<std::string> links;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(kIpv6, failed)) {
     std::string link = entry.path().filename();
     if (link == "all" || link == "default" || link == "lo") continue;
-    auto value = base::read_file(accept_ra(link));
-    if (!value.ok() || base::trim(*value) != "1") continue;
-    TRY(write_setting(accept_ra(link), "2"));
-    links.push_back(std::move(link));
+    if (!holds(accept_ra(link), "1")) continue;
+    TRY(change_machine_setting(accept_ra(link), "2", state_dir));
   }
-  if (state_dir.empty() || links.empty()) return {};
-  return base::write_file(state_dir + kListeners, api::join_list(links));
+  return {};
+}
+
+Result<void> remember(const std::string& file, const std::string& path, std::string_view value) {
+  auto text = base::read_file(file);
+  if (!text.ok() && text.error().code != Code::kNotFound) return text.error();
+  std::string lines;
+  for (std::string_view rest = text.ok() ? *text : std::string_view(); !rest.empty();) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (!line.starts_with(path + " ")) lines += std::string(line) + "\n";
+  }
+  return base::write_file(file, lines + path + " " + std::string(value) + "\n");
 }
 
 }  // namespace
@@ -67,6 +77,14 @@ Result<void> write_setting(const std::string& path, std::string_view value) {
     return errno_error(errno, "write " + path);
   }
   return {};
+}
+
+Result<void> change_machine_setting(const std::string& path, std::string_view value,
+                                    const std::string& state_dir) {
+  TRY_ASSIGN(std::string before, base::read_file(path));
+  if (base::trim(before) == value) return {};
+  if (!state_dir.empty()) TRY(remember(state_dir + kSettingsBefore, path, base::trim(before)));
+  return write_setting(path, value);
 }
 
 Result<void> bridge_settings(const std::string& bridge, const std::string& state_dir,
@@ -86,25 +104,10 @@ Result<void> bridge_settings(const std::string& bridge, const std::string& state
   for (const Setting& setting : kMachineSettings) {
     if (setting.where == Where::kV6 && !v6) continue;
     if (setting.where == Where::kDirectRoutes && !wanted.direct_routes) continue;
-    TRY_ASSIGN(std::string before, base::read_file(setting.path));
-    if (base::trim(before) == setting.value) continue;
-    if (!state_dir.empty()) {
-      TRY(base::write_file(state_dir + setting.file, base::trim(before)));
+    if (setting.where == Where::kV6 && !holds(setting.path, setting.value)) {
+      TRY(keep_routers(state_dir));
     }
-    if (setting.where == Where::kV6) TRY(keep_routers(state_dir));
-    TRY(write_setting(setting.path, setting.value));
-  }
-  return {};
-}
-
-Result<void> restore_settings(const std::string& state_dir) {
-  for (const Setting& setting : kMachineSettings) {
-    auto before = base::read_file(state_dir + setting.file);
-    if (before.ok()) TRY(write_setting(setting.path, base::trim(*before)));
-  }
-  auto links = base::read_file(state_dir + kListeners);
-  for (const std::string& link : api::split_list(links.ok() ? *links : "")) {
-    if (base::file_exists(accept_ra(link))) TRY(write_setting(accept_ra(link), "1"));
+    TRY(change_machine_setting(setting.path, setting.value, state_dir));
   }
   return {};
 }

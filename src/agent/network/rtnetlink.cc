@@ -33,6 +33,7 @@ LinkInfo read_link(std::string_view message) {
   link.kind = text_of(attribute(attribute(attributes, IFLA_LINKINFO), IFLA_INFO_KIND));
   link.master = static_cast<int>(attribute_u32(attributes, IFLA_MASTER));
   link.mtu = static_cast<int>(attribute_u32(attributes, IFLA_MTU));
+  link.mac = attribute(attributes, IFLA_ADDRESS);
   return link;
 }
 
@@ -100,18 +101,21 @@ void no_link_local(Netlink& netlink, int index) {
 // A bridge with a hardware address of its own does not take those of its ports as they come and go.
 Result<int> create_bridge(Netlink& netlink, const std::string& name, const std::string& mac,
                           int mtu) {
+  TRY_ASSIGN(auto bridge, find_link(netlink, name));
+  if (bridge && bridge->kind != "bridge") {
+    return make_error(Code::kConflict, "link " + name + " is not a bridge");
+  }
   NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE, link_header(0, 0));
   message.put_text(IFLA_IFNAME, name);
-  message.put(IFLA_ADDRESS, mac);
+  // One that is set again, though to the same, makes the kernel forget all neighbours.
+  if (!bridge || bridge->mac != mac) message.put(IFLA_ADDRESS, mac);
   message.put_u32(IFLA_MTU, static_cast<uint32_t>(mtu));
   size_t info = message.begin(IFLA_LINKINFO);
   message.put_text(IFLA_INFO_KIND, "bridge");
   message.end(info);
   TRY(netlink.request(std::move(message), "make bridge " + name));
-  TRY_ASSIGN(auto bridge, find_link(netlink, name));
-  if (!bridge || bridge->kind != "bridge") {
-    return make_error(Code::kConflict, "link " + name + " is not a bridge");
-  }
+  TRY_ASSIGN(bridge, find_link(netlink, name));
+  if (!bridge) return make_error(Code::kNotFound, "bridge " + name + " is gone");
   no_link_local(netlink, bridge->index);
   TRY(set_link_up(netlink, bridge->index));
   return bridge->index;
@@ -135,6 +139,12 @@ Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused) {
   message.end(data);
   message.end(info);
   return netlink.request(std::move(message), "make veth pair " + pair.name, refused);
+}
+
+Result<void> set_master(Netlink& netlink, int index, int master) {
+  NetlinkMessage message(RTM_NEWLINK, 0, link_header(index, 0));
+  message.put_u32(IFLA_MASTER, static_cast<uint32_t>(master));
+  return netlink.request(std::move(message), "put link " + std::to_string(index) + " on a bridge");
 }
 
 Result<void> set_pod_port(Netlink& netlink, int index) {

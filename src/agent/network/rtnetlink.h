@@ -19,6 +19,7 @@ struct LinkInfo {
   std::string kind;  // "bridge", "veth"; empty for hardware
   int master = 0;
   int mtu = 0;
+  std::string mac;  // its bytes
 };
 
 unsigned link_index(const std::string& name);  // at once; 0 when there is none
@@ -43,6 +44,7 @@ struct VethPair {
 };
 // This end up, the other down. `refused` as in Netlink::request.
 Result<void> create_veth(Netlink& netlink, const VethPair& pair, int* refused);
+Result<void> set_master(Netlink& netlink, int index, int master);
 // The port of a pod: it may send a frame back to where it came from, and what pods send to all is
 // for the bridge alone, not for other pods.
 Result<void> set_pod_port(Netlink& netlink, int index);

@@ -4,7 +4,7 @@
 usage: machine.py save FILE        write the state down
        machine.py compare FILE     print what is there now and was not; exit 1 if anything is
 
-Links, network namespaces, mounts, cgroups, iptables rules, and processes that run a knarr or a
+Links, network namespaces, mounts, cgroups, iptables rules, kernel settings, and processes that run a knarr or a
 program of this repository's build. Short-lived leavings (a cgroup whose last process is being
 reaped) are given ten seconds to go.
 """
@@ -81,6 +81,20 @@ def iptables():
     return rules
 
 
+SETTINGS = ("ipv4/ip_forward", "ipv4/conf/all/send_redirects", "ipv4/conf/all/route_localnet", "ipv6/conf/all/forwarding")
+
+
+def settings():
+    found = set()
+    for name in SETTINGS:
+        try:
+            with open("/proc/sys/net/" + name) as file:
+                found.add("setting %s: %s" % (name, file.read().strip()))
+        except OSError:
+            pass  # a kernel without IPv6
+    return found
+
+
 def processes():
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -98,7 +112,7 @@ def processes():
     return found
 
 
-PARTS = (links, namespaces, mounts, cgroups, iptables, processes)
+PARTS = (links, namespaces, mounts, cgroups, iptables, settings, processes)
 
 
 def state():
