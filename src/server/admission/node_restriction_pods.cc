@@ -1,6 +1,7 @@
 // A node makes mirror pods of its own alone, which must refer to nothing: it could read what they
 // refer to. It writes the status of its own pods, and asks for tokens for them.
 
+#include "api/view/volume.h"
 #include "base/format.h"
 #include "server/admission/node_restriction.h"
 #include "server/status/errors.h"
@@ -134,13 +135,32 @@ Result<void> check_status(const AdmissionRequest& request, std::string_view node
   return {};
 }
 
+// Null when it is not there.
+json::Value stored(const Cache& cache, const GroupResource& resource, const NamespacedName& name) {
+  ObjectRef object = cache.get({resource, name});
+  Result<json::Value> value = object ? json::parse(object->json) : json::Value();
+  return value.ok() ? *std::move(value) : json::Value();
+}
+
+// The CSI driver that a volume is of, its own or its claim's; empty: it is of none.
+std::string driver_of(const json::Value& pod, const json::Value& volume, const Cache& cache) {
+  if (volume.has("csi")) return volume["csi"]["driver"].text();
+  const json::Value& meta = pod["metadata"];
+  std::string name = volume["persistentVolumeClaim"]["claimName"].text();
+  if (volume.has("ephemeral")) name = api::ephemeral_claim_name(meta["name"].text(), volume);
+  if (name.empty()) return {};
+  json::Value claim =
+      stored(cache, {"", "persistentvolumeclaims"}, {meta["namespace"].text(), name});
+  std::string bound = claim["spec"]["volumeName"].text();
+  if (bound.empty()) return {};
+  return stored(cache, {"", "persistentvolumes"}, {"", bound})["spec"]["csi"]["driver"].text();
+}
+
 // Whether a volume of the pod, or the driver of one, asks for tokens for this audience.
 bool names_audience(const json::Value& pod, const std::string& audience, const Cache& cache) {
   auto driver_asks = [&](const std::string& driver) {
-    ObjectRef object = cache.get({{"storage.k8s.io", "csidrivers"}, {"", driver}});
-    Result<json::Value> value = object ? json::parse(object->json) : json::Value();
-    if (!value.ok()) return false;
-    for (const json::Value& asked : (*value)["spec"]["tokenRequests"].elements()) {
+    json::Value object = stored(cache, {"storage.k8s.io", "csidrivers"}, {"", driver});
+    for (const json::Value& asked : object["spec"]["tokenRequests"].elements()) {
       if (asked["audience"].as_string() == audience) return true;
     }
     return false;
@@ -150,7 +170,8 @@ bool names_audience(const json::Value& pod, const std::string& audience, const C
       if (!source.has("serviceAccountToken")) continue;
       if (source["serviceAccountToken"]["audience"].as_string() == audience) return true;
     }
-    if (volume.has("csi") && driver_asks(volume["csi"]["driver"].text())) return true;
+    std::string driver = driver_of(pod, volume, cache);
+    if (!driver.empty() && driver_asks(driver)) return true;
   }
   return false;
 }

@@ -174,13 +174,34 @@ TEST_CASE("a node does not steer pods to itself") {
 TEST_CASE("a node asks for tokens for its own pods, of audiences that these name") {
   Cluster c;
   const std::string pods = "/api/v1/namespaces/default/pods";
+  // Volumes of drivers that ask for tokens: "kept" by a claim, "own" as the pod's own.
+  for (const std::string name : {"kept", "of-a-own", "of-b-own"}) {
+    std::string driver = "csi." + name;
+    c.call("POST", "/apis/storage.k8s.io/v1/csidrivers",
+           R"({"metadata":{"name":")" + driver + R"("},"spec":{"tokenRequests":[{"audience":")" +
+               name + R"("}]}})");
+    REQUIRE(c.status == 201);
+    c.call("POST", "/api/v1/persistentvolumes",
+           R"({"metadata":{"name":"pv-)" + name + R"("},"spec":{"capacity":{"storage":"1Gi"},
+               "accessModes":["ReadWriteOnce"],"csi":{"driver":")" +
+               driver + R"(","volumeHandle":"h"}}})");
+    REQUIRE(c.status == 201);
+    c.call("POST", "/api/v1/namespaces/default/persistentvolumeclaims",
+           R"({"metadata":{"name":")" + name + R"("},"spec":{"volumeName":"pv-)" + name +
+               R"(","accessModes":["ReadWriteOnce"],"storageClassName":"",
+               "resources":{"requests":{"storage":"1Gi"}}}})");
+    REQUIRE(c.status == 201);
+  }
   for (const char* node : {"a", "b"}) {
     c.call("POST", pods,
            std::string(R"({"metadata":{"name":"of-)") + node + R"("},"spec":{
         "nodeName":")" +
                node + R"(","containers":[{"name":"c","image":"i"}],
         "volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t",
-          "audience":"vault"}}]}}]}})");
+          "audience":"vault"}}]}},
+          {"name":"p","persistentVolumeClaim":{"claimName":"kept"}},
+          {"name":"own","ephemeral":{"volumeClaimTemplate":{"spec":{
+            "accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}}}]}})");
     REQUIRE(c.status == 201);
   }
   std::string own = c.call("GET", pods + "/of-a")["metadata"]["uid"].text();
@@ -192,6 +213,9 @@ TEST_CASE("a node asks for tokens for its own pods, of audiences that these name
   };
   const Row rows[] = {
       {"Pod", "of-a", own, R"(["vault"])", ""},
+      {"Pod", "of-a", own, R"(["kept"])", ""},
+      {"Pod", "of-a", own, R"(["of-a-own"])", ""},
+      {"Pod", "of-a", own, R"(["of-b-own"])", "audience \"of-b-own\" not found in pod spec volume"},
       {"Pod", "of-a", own, "[]", ""},  // the token that is mounted in every pod
       {"Secret", "of-a", own, "[]", "node requested token not bound to a pod"},
       {"Pod", "", own, "[]", "node requested token not bound to a pod"},
