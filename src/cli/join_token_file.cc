@@ -1,6 +1,9 @@
 #include "cli/join_token_file.h"
 
+#include <limits.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "agent/join/join_token.h"
 #include "agent/remote/remote_watch.h"
@@ -22,6 +25,18 @@ client::Target target(const char* name) {
 
 std::string random_secret(Random& random) {
   return fmt::format("{:016x}{:016x}", random.next(), random.next());
+}
+
+// Whoever reads by the link meanwhile finds the old one or the new one.
+Result<void> point(const std::string& link, const std::string& target) {
+  char now[PATH_MAX];
+  ssize_t size = readlink(link.c_str(), now, sizeof now);
+  if (size >= 0 && target == std::string_view(now, static_cast<size_t>(size))) return {};
+  std::string next = link + ".new";
+  unlink(next.c_str());
+  if (symlink(target.c_str(), next.c_str()) != 0) return errno_error(errno, next);
+  if (rename(next.c_str(), link.c_str()) != 0) return errno_error(errno, link);
+  return {};
 }
 
 }  // namespace
@@ -92,16 +107,15 @@ void JoinTokenFile::failed(const Error& error) {
 void JoinTokenFile::write(const std::string& secret) {
   std::string path = options_.folder + "/token";
   std::string text = agent::format_join_token({net::fingerprint(options_.ca_pem), secret}) + "\n";
-  if (auto before = base::read_file(path); before.ok() && *before == text) return;
-  auto written = base::write_file(path, text, 0600);
-  if (!written.ok()) {
-    return base::log(base::Level::kError, "server", "{}", written.error().message);
+  if (auto before = base::read_file(path); !before.ok() || *before != text) {
+    auto written = base::write_file(path, text, 0600);
+    if (!written.ok()) {
+      return base::log(base::Level::kError, "server", "{}", written.error().message);
+    }
   }
   // The name that k3s' users look for.
-  std::string link = options_.folder + "/node-token";
-  unlink(link.c_str());
-  if (symlink("token", link.c_str()) != 0) {
-    base::log(base::Level::kWarning, "server", "{}", errno_error(errno, link).message);
+  if (auto linked = point(options_.folder + "/node-token", "token"); !linked.ok()) {
+    base::log(base::Level::kWarning, "server", "{}", linked.error().message);
   }
 }
 

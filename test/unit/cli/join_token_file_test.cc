@@ -1,5 +1,7 @@
 #include "cli/join_token_file.h"
 
+#include <filesystem>
+
 #include "base/base64.h"
 #include "base/file.h"
 #include "knarr/names.h"
@@ -34,4 +36,25 @@ TEST_CASE("the server's join token is as it is wanted, and outlives its Secret")
   REQUIRE(c.loop.run_until([&] { return wanted.stored(); }, 5000));
   CHECK(token() == "s3cret");
   CHECK(base::read_file(dir.path() + "/token")->ends_with("::server:s3cret\n"));
+}
+
+TEST_CASE("the token's other name is put right at each start") {
+  server::Cluster c;
+  test::TempDir dir;
+  auto client = c.api.local_client("knarr");
+  std::string link = dir.path() + "/node-token";
+  auto start = [&] {
+    JoinTokenFile file(c.loop, *client, c.random, {dir.path(), "s3cret", "authority"});
+    REQUIRE(c.loop.run_until([&] { return file.stored(); }, 5000));
+    CHECK(std::filesystem::read_symlink(link) == "token");
+    CHECK(base::read_file(link)->ends_with("::server:s3cret\n"));
+  };
+  start();
+  std::filesystem::remove(link);
+  start();
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink("elsewhere", link);
+  std::filesystem::create_symlink("left over", link + ".new");
+  start();
+  CHECK_FALSE(std::filesystem::exists(std::filesystem::symlink_status(link + ".new")));
 }
