@@ -1,8 +1,12 @@
-// The names that knarr itself gives to things in the API, where two folders or more must agree on
-// them.
+// The names that knarr itself gives to things in the API, and those of nodes' users, where two
+// folders or more must agree on them.
 #pragma once
 
 namespace knarr {
+
+// Kubernetes' own: a node's user is this with its name, and is of that group.
+inline constexpr const char* kNodeUserPrefix = "system:node:";
+inline constexpr const char* kNodeUsersGroup = "system:nodes";
 
 // Of a node: the SHA-256 of its public key. It tells the node from another machine of the same
 // name, and goes with the Node object.

@@ -10,6 +10,7 @@
 #include "cli/node_bridge.h"
 #include "cli/process.h"
 #include "cli/server_options.h"
+#include "knarr/names.h"
 #include "net/pki.h"
 #include "server/http/packet_relay.h"
 
@@ -91,7 +92,7 @@ class Process {
 
  private:
   void start_node(int64_t begun_ms) {
-    node_client_ = plane_->api().local_client("system:node:" + options_.node_name);
+    node_client_ = plane_->api().local_client(kNodeUserPrefix + options_.node_name);
     const server::Credentials& credentials = plane_->credentials();
     auto fingerprint = net::key_fingerprint(credentials.kubelet_serving.key);
     if (!fingerprint.ok()) return give_up(fingerprint.error());

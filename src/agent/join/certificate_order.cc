@@ -17,8 +17,8 @@ constexpr const char* kResource = "certificatesigningrequests";
 
 CertificateWanted node_certificate(const std::string& node_name) {
   CertificateWanted wanted;
-  wanted.request.common_name = "system:node:" + node_name;
-  wanted.request.organizations = {"system:nodes"};
+  wanted.request.common_name = kNodeUserPrefix + node_name;
+  wanted.request.organizations = {kNodeUsersGroup};
   return wanted;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "knarr/names.h"
 #include "net/pki.h"
 
 namespace knarr::agent {
@@ -22,7 +23,7 @@ bool is_good(const std::string& certificate, const NodeIdentity& identity,
   info = *std::move(read);
   auto own_key = net::key_fingerprint(identity.key);
   if (!own_key.ok() || info.key_fingerprint != *own_key) return false;
-  return info.common_name == "system:node:" + node_name && info.not_after_seconds > now_seconds &&
+  return info.common_name == kNodeUserPrefix + node_name && info.not_after_seconds > now_seconds &&
          net::signed_by(certificate, identity.ca);
 }
 

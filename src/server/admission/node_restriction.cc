@@ -18,8 +18,6 @@
 namespace knarr::server {
 namespace {
 
-bool same(const json::Value& a, const json::Value& b) { return a == b || (a.empty() && b.empty()); }
-
 // Keys that differ and are not the node's to set, in their order.
 std::string forbidden_labels(const json::Value& before, const json::Value& after) {
   std::set<std::string> keys;
@@ -184,9 +182,9 @@ class NodeRestriction final : public AdmissionPlugin {
     if (!asked.ok()) {
       return admission_forbidden(request, "unable to parse csr: " + asked.error().message);
     }
-    if (asked->common_name == fmt::format("system:node:{}", node)) return {};
+    if (asked->common_name == std::string(kNodeUserPrefix) + std::string(node)) return {};
     return admission_forbidden(
-        request, fmt::format("can only create a node CSR with CN=system:node:{}", node));
+        request, fmt::format("can only create a node CSR with CN={}{}", kNodeUserPrefix, node));
   }
 
   AdmissionDeps deps_;

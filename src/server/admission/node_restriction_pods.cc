@@ -108,8 +108,6 @@ Result<void> check_new(const AdmissionRequest& request, std::string_view node, c
       request, fmt::format("node \"{}\" can not create pods that reference {}", node, referred));
 }
 
-bool same(const json::Value& a, const json::Value& b) { return a == b || (a.empty() && b.empty()); }
-
 Result<void> check_status(const AdmissionRequest& request, std::string_view node) {
   const json::Value& before = *request.old;
   const json::Value& after = *request.object;

@@ -121,8 +121,8 @@ Result<Credentials> load_credentials(const std::string& tls_dir, const Credentia
                 client_request("kube-apiserver-kubelet-client", kApiServerGroup), now_seconds));
   if (!names.node_name.empty()) {
     net::CertificateRequest request;
-    request.common_name = "system:node:" + names.node_name;
-    request.organizations = {"system:nodes"};
+    request.common_name = kNodeUserPrefix + names.node_name;
+    request.organizations = {kNodeUsersGroup};
     request.dns_names = {names.node_name, "localhost"};
     request.ip_addresses = {"127.0.0.1"};
     for (const std::string& ip : names.ip_addresses) add_new(request.ip_addresses, ip);

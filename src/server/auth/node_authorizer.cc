@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "base/json.h"
+#include "knarr/names.h"
 #include "server/auth/bootstrap_policy.h"
 #include "server/auth/pod_references.h"
 #include "server/auth/policy_rules.h"
@@ -57,8 +58,8 @@ Decision csi_node(const std::string& node, const Attributes& a) {
 }  // namespace
 
 const char* node_name(const UserInfo& user) {
-  constexpr std::string_view kPrefix = "system:node:";
-  if (!user.name.starts_with(kPrefix) || !user.in_group("system:nodes")) return nullptr;
+  constexpr std::string_view kPrefix = kNodeUserPrefix;
+  if (!user.name.starts_with(kPrefix) || !user.in_group(kNodeUsersGroup)) return nullptr;
   return user.name.c_str() + kPrefix.size();
 }
 
@@ -242,8 +243,8 @@ bool NodeAuthorizer::pods_refer(const std::string& node, Thing thing, const std:
       case Thing::kSecret: return refers_to_secret(pod, name);
       case Thing::kConfigMap: return refers_to_config_map(pod, name);
       case Thing::kServiceAccount: return refers_to_service_account(pod, name);
-      case Thing::kClaim: return refers_to_claim(pod, name);
       case Thing::kResourceClaim: return refers_to_resource_claim(pod, name);
+      case Thing::kClaim: return refers_to_claim(pod, name);
       default: return false;
     }
   });

@@ -24,8 +24,6 @@ constexpr int64_t kMostSeconds = 365 * 86400;
 // A machine that was let in makes its Node within a second or so.
 constexpr int64_t kComingMs = 60000;
 
-constexpr std::string_view kNodePrefix = "system:node:";
-
 using Usages = std::vector<std::string>;
 
 bool has_condition(const json::Value& request, const char* type) {
@@ -54,15 +52,15 @@ bool usages_are(const Usages& usages, const char* purpose) {
 }
 
 std::string node_of(const SigningRequestInfo& asked) {
-  return asked.common_name.substr(kNodePrefix.size());
+  return asked.common_name.substr(std::string_view(kNodeUserPrefix).size());
 }
 
 // Who compares a node's name with others byte for byte may do so: TLS knows no case, and takes
 // "*." for a name's beginning.
 std::string node_objection(const SigningRequestInfo& asked,
-                           const std::vector<std::string>& organizations = {"system:nodes"}) {
+                           const std::vector<std::string>& organizations = {kNodeUsersGroup}) {
   if (asked.organizations != organizations) return "subject organization is not system:nodes";
-  if (!asked.common_name.starts_with(kNodePrefix)) {
+  if (!asked.common_name.starts_with(kNodeUserPrefix)) {
     return "subject common name does not begin with system:node:";
   }
   if (!api::is_dns1123_subdomain(node_of(asked))) {
@@ -159,9 +157,10 @@ std::string foreign_objection(const ControllerContext& context, const SigningReq
 
 std::string signer_objection(const std::string& signer, const SigningRequestInfo& asked,
                              const std::vector<std::string>& usages) {
-  if (signer == kKubeletClientSigner) return node_client_objection(asked, usages, {"system:nodes"});
+  if (signer == kKubeletClientSigner)
+    return node_client_objection(asked, usages, {kNodeUsersGroup});
   if (signer == kNodeSigner) {
-    return node_client_objection(asked, usages, {"system:nodes", kNodesGroup});
+    return node_client_objection(asked, usages, {kNodeUsersGroup, kNodesGroup});
   }
   if (signer == kKubeletServingSigner) return kubelet_serving_objection(asked, usages);
   if (signer == kApiserverClientSigner) return client_objection(usages);

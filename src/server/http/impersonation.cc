@@ -6,6 +6,7 @@
 #include "api/validation/errors.h"
 #include "base/ascii.h"
 #include "base/format.h"
+#include "knarr/names.h"
 #include "net/url.h"
 #include "server/status/errors.h"
 
@@ -18,7 +19,6 @@ constexpr std::string_view kUid = "Impersonate-Uid";
 constexpr std::string_view kGroup = "Impersonate-Group";
 constexpr std::string_view kExtra = "impersonate-extra-";
 constexpr std::string_view kServiceAccount = "system:serviceaccount:";
-constexpr std::string_view kNode = "system:node:";
 
 UserInfo wanted_user(const net::Headers& headers) {
   UserInfo user;
@@ -93,7 +93,7 @@ std::string_view mode_of(std::string_view user) {
   std::string_view ns;
   std::string_view name;
   if (is_service_account(user, ns, name)) return "serviceaccount";
-  return user.starts_with(kNode) ? "arbitrary-node" : "user-info";
+  return user.starts_with(kNodeUserPrefix) ? "arbitrary-node" : "user-info";
 }
 
 // Each thing that is impersonated, as the authoriser is asked about it.

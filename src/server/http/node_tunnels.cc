@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "knarr/names.h"
+#include "server/auth/node_authorizer.h"
 #include "server/http/reply.h"
 #include "server/status/errors.h"
 
@@ -14,15 +15,7 @@ namespace knarr::server {
 
 namespace {
 
-constexpr std::string_view kNodeUser = "system:node:";
-constexpr const char* kNodeUsers = "system:nodes";
 constexpr size_t kLineLimit = 4096;
-
-// Empty: the user is no node.
-std::string node_of(const UserInfo& user) {
-  if (!user.in_group(kNodeUsers) || !user.name.starts_with(kNodeUser)) return {};
-  return user.name.substr(kNodeUser.size());
-}
 
 uint64_t number(std::string_view text) {
   uint64_t value = 0;
@@ -98,7 +91,8 @@ void NodeTunnels::accept(const net::ExchangePtr& exchange, const UserRef& user) 
   if (request.protocol != kTunnelProtocol || (!is_control && !is_packets && !is_way)) {
     return send_error(exchange, unknown_path());
   }
-  std::string node = node_of(*user);
+  const char* name = node_name(*user);
+  std::string node = name == nullptr ? "" : name;
   if (node.empty()) {
     return send_error(exchange, make_error(Code::kForbidden, "only a node has a tunnel"));
   }
