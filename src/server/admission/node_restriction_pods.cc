@@ -1,9 +1,13 @@
 // A node makes mirror pods of its own alone, which must refer to nothing: it could read what they
 // refer to. It writes the status of its own pods, and asks for tokens for them.
 
+#include <set>
+#include <utility>
+
 #include "api/view/volume.h"
 #include "base/format.h"
 #include "server/admission/node_restriction.h"
+#include "server/auth/pod_references.h"
 #include "server/status/errors.h"
 
 namespace knarr::server {
@@ -37,55 +41,22 @@ Result<void> check_owner(const AdmissionRequest& request, std::string_view node,
                                                   owner["uid"].as_string(), there->uid));
 }
 
-bool environment_refers(const json::Value& spec, const char* key_ref, const char* from) {
-  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
-    for (const json::Value& c : spec[list].elements()) {
-      for (const json::Value& variable : c["env"].elements()) {
-        if (variable["valueFrom"].has(key_ref)) return true;
-      }
-      for (const json::Value& source : c["envFrom"].elements()) {
-        if (source.has(from)) return true;
-      }
-    }
-  }
-  return false;
-}
-
-bool projects(const json::Value& volume, const char* kind) {
-  for (const json::Value& source : volume["projected"]["sources"].elements()) {
-    if (source.has(kind)) return true;
-  }
-  return false;
-}
-
-bool uses_secret(const json::Value& volume) {
-  if (projects(volume, "secret")) return true;
-  for (json::Member source : volume.members()) {
-    for (const char* reference : {"secretName", "secretRef", "nodePublishSecretRef"}) {
-      if (source.value.has(reference)) return true;
-    }
-  }
-  return false;
-}
-
 // The kind of objects that the pod refers to, if it does.
-std::string_view reference_of(const json::Value& spec) {
-  if (!spec["serviceAccountName"].as_string().empty()) return "a service account";
-  bool secrets =
-      !spec["imagePullSecrets"].empty() || environment_refers(spec, "secretKeyRef", "secretRef");
-  bool maps = environment_refers(spec, "configMapKeyRef", "configMapRef");
-  bool bundles = false, claims = false;
-  for (const json::Value& volume : spec["volumes"].elements()) {
-    secrets |= uses_secret(volume);
-    maps |= volume.has("configMap") || projects(volume, "configMap");
-    bundles |= projects(volume, "clusterTrustBundle");
-    claims |= volume.has("persistentVolumeClaim");
+std::string_view reference_of(const json::Value& pod) {
+  std::set<Reference> found;
+  for_each_reference(pod, [&found](Reference kind, std::string_view) { found.insert(kind); });
+  constexpr std::pair<Reference, std::string_view> kWords[] = {
+      {Reference::kServiceAccount, "a service account"},
+      {Reference::kSecret, "secrets"},
+      {Reference::kConfigMap, "configmaps"},
+      {Reference::kTrustBundle, "clustertrustbundles"},
+      {Reference::kClaim, "persistentvolumeclaims"},
+      {Reference::kResourceClaim, "resourceclaims"},
+  };
+  for (const auto& [kind, words] : kWords) {
+    if (found.contains(kind)) return words;
   }
-  if (secrets) return "secrets";
-  if (maps) return "configmaps";
-  if (bundles) return "clustertrustbundles";
-  if (claims) return "persistentvolumeclaims";
-  return !spec["resourceClaims"].empty() ? "resourceclaims" : "";
+  return "";
 }
 
 Result<void> check_new(const AdmissionRequest& request, std::string_view node, const Cache& cache) {
@@ -102,7 +73,7 @@ Result<void> check_new(const AdmissionRequest& request, std::string_view node, c
         fmt::format("node \"{}\" can only create pods with spec.nodeName set to itself", node));
   }
   TRY(check_owner(request, node, cache));
-  std::string_view referred = reference_of(pod["spec"]);
+  std::string_view referred = reference_of(pod);
   if (referred.empty()) return {};
   return admission_forbidden(
       request, fmt::format("node \"{}\" can not create pods that reference {}", node, referred));

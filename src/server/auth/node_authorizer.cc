@@ -240,11 +240,13 @@ bool NodeAuthorizer::pods_refer(const std::string& node, Thing thing, const std:
     if (!named) return false;
     json::Value pod = parsed(object);
     switch (thing) {
-      case Thing::kSecret: return refers_to_secret(pod, name);
-      case Thing::kConfigMap: return refers_to_config_map(pod, name);
-      case Thing::kServiceAccount: return refers_to_service_account(pod, name);
-      case Thing::kResourceClaim: return refers_to_resource_claim(pod, name);
-      case Thing::kClaim: return refers_to_claim(pod, name);
+      case Thing::kSecret: return refers_to(pod, Reference::kSecret, name);
+      case Thing::kConfigMap: return refers_to(pod, Reference::kConfigMap, name);
+      case Thing::kServiceAccount: return refers_to(pod, Reference::kServiceAccount, name);
+      case Thing::kResourceClaim: return refers_to(pod, Reference::kResourceClaim, name);
+      case Thing::kClaim:
+        return refers_to(pod, Reference::kClaim, name) ||
+               refers_to(pod, Reference::kOwnClaim, name);
       default: return false;
     }
   });

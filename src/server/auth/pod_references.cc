@@ -2,99 +2,82 @@
 
 #include <string>
 
+#include "api/view/volume.h"
+
 namespace knarr::server {
 namespace {
 
-bool is_mirror(const json::Value& pod) {
-  return pod["metadata"]["annotations"].has("kubernetes.io/config.mirror");
-}
-
-// The environment of any container: `key_ref` of a variable, `from` of all of an object's keys.
-bool environment_refers(const json::Value& spec, std::string_view key_ref, std::string_view from,
-                        std::string_view name) {
-  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
-    for (const json::Value& c : spec[list].elements()) {
-      for (const json::Value& variable : c["env"].elements()) {
-        if (variable["valueFrom"][key_ref]["name"].as_string() == name) return true;
-      }
-      for (const json::Value& source : c["envFrom"].elements()) {
-        if (source[from]["name"].as_string() == name) return true;
-      }
-    }
-  }
-  return false;
-}
-
-bool projection_refers(const json::Value& volume, const char* kind, std::string_view name) {
-  for (const json::Value& source : volume["projected"]["sources"].elements()) {
-    if (source[kind]["name"].as_string() == name) return true;
-  }
-  return false;
-}
+using Fn = std::function<void(Reference, std::string_view)>;
 
 // The references by which volume plug-ins name secrets, inside their own part of the source.
 constexpr const char* kPlainReferences[] = {"secretRef", "nodePublishSecretRef"};
 constexpr const char* kReferences[] = {"secretRef", "nodePublishSecretRef", "nodeStageSecretRef",
                                        "nodeExpandSecretRef"};
 
-}  // namespace
+void tell(const Fn& fn, Reference kind, const json::Value& named, const char* field = "name") {
+  if (!named.is_null()) fn(kind, named[field].as_string());
+}
 
-bool refers_to_secret(const json::Value& pod, std::string_view name) {
-  if (is_mirror(pod)) return false;
-  const json::Value& spec = pod["spec"];
-  for (const json::Value& secret : spec["imagePullSecrets"].elements()) {
-    if (secret["name"].as_string() == name) return true;
-  }
-  if (environment_refers(spec, "secretKeyRef", "secretRef", name)) return true;
-  for (const json::Value& volume : spec["volumes"].elements()) {
-    if (projection_refers(volume, "secret", name)) return true;
-    for (json::Member source : volume.members()) {
-      if (source.value["secretName"].as_string() == name) return true;
-      for (const char* reference : kPlainReferences) {
-        if (source.value[reference]["name"].as_string() == name) return true;
+void of_environment(const json::Value& spec, const Fn& fn) {
+  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
+    for (const json::Value& c : spec[list].elements()) {
+      for (const json::Value& variable : c["env"].elements()) {
+        tell(fn, Reference::kSecret, variable["valueFrom"]["secretKeyRef"]);
+        tell(fn, Reference::kConfigMap, variable["valueFrom"]["configMapKeyRef"]);
+      }
+      for (const json::Value& source : c["envFrom"].elements()) {
+        tell(fn, Reference::kSecret, source["secretRef"]);
+        tell(fn, Reference::kConfigMap, source["configMapRef"]);
       }
     }
   }
-  return false;
 }
 
-bool refers_to_config_map(const json::Value& pod, std::string_view name) {
-  if (is_mirror(pod)) return false;
-  const json::Value& spec = pod["spec"];
-  if (environment_refers(spec, "configMapKeyRef", "configMapRef", name)) return true;
-  for (const json::Value& volume : spec["volumes"].elements()) {
-    if (volume["configMap"]["name"].as_string() == name) return true;
-    if (projection_refers(volume, "configMap", name)) return true;
+void of_volume(const std::string& pod, const json::Value& volume, const Fn& fn) {
+  for (const json::Value& source : volume["projected"]["sources"].elements()) {
+    tell(fn, Reference::kSecret, source["secret"]);
+    tell(fn, Reference::kConfigMap, source["configMap"]);
+    tell(fn, Reference::kTrustBundle, source["clusterTrustBundle"]);
   }
-  return false;
-}
-
-bool refers_to_service_account(const json::Value& pod, std::string_view name) {
-  return !is_mirror(pod) && pod["spec"]["serviceAccountName"].as_string() == name;
-}
-
-bool refers_to_claim(const json::Value& pod, std::string_view name) {
-  if (is_mirror(pod)) return false;
-  for (const json::Value& volume : pod["spec"]["volumes"].elements()) {
-    if (volume["persistentVolumeClaim"]["claimName"].as_string() == name) return true;
-    if (volume.has("ephemeral") &&
-        pod["metadata"]["name"].text() + "-" + volume["name"].text() == name) {
-      return true;
+  for (json::Member source : volume.members()) {
+    if (source.value.has("secretName")) tell(fn, Reference::kSecret, source.value, "secretName");
+    for (const char* reference : kPlainReferences) {
+      tell(fn, Reference::kSecret, source.value[reference]);
     }
   }
-  return false;
+  tell(fn, Reference::kConfigMap, volume["configMap"]);
+  tell(fn, Reference::kClaim, volume["persistentVolumeClaim"], "claimName");
+  if (volume.has("ephemeral")) fn(Reference::kOwnClaim, api::ephemeral_claim_name(pod, volume));
 }
 
-bool refers_to_resource_claim(const json::Value& pod, std::string_view name) {
-  if (is_mirror(pod)) return false;
-  for (const json::Value& claim : pod["spec"]["resourceClaims"].elements()) {
-    if (claim["resourceClaimName"].as_string() == name) return true;
+}  // namespace
+
+void for_each_reference(const json::Value& pod, const Fn& fn) {
+  const json::Value& spec = pod["spec"];
+  std::string_view account = spec["serviceAccountName"].as_string();
+  if (!account.empty()) fn(Reference::kServiceAccount, account);
+  for (const json::Value& secret : spec["imagePullSecrets"].elements()) {
+    tell(fn, Reference::kSecret, secret);
+  }
+  of_environment(spec, fn);
+  const std::string name = pod["metadata"]["name"].text();
+  for (const json::Value& volume : spec["volumes"].elements()) of_volume(name, volume, fn);
+  for (const json::Value& claim : spec["resourceClaims"].elements()) {
+    tell(fn, Reference::kResourceClaim, claim, "resourceClaimName");
   }
   const json::Value& status = pod["status"];
   for (const json::Value& claim : status["resourceClaimStatuses"].elements()) {
-    if (claim["resourceClaimName"].as_string() == name) return true;
+    tell(fn, Reference::kResourceClaim, claim, "resourceClaimName");
   }
-  return status["extendedResourceClaimStatus"]["resourceClaimName"].as_string() == name;
+  tell(fn, Reference::kResourceClaim, status["extendedResourceClaimStatus"], "resourceClaimName");
+}
+
+bool refers_to(const json::Value& pod, Reference kind, std::string_view name) {
+  if (pod["metadata"]["annotations"].has("kubernetes.io/config.mirror")) return false;
+  bool found = false;
+  for_each_reference(
+      pod, [&](Reference k, std::string_view n) { found = found || (k == kind && n == name); });
+  return found;
 }
 
 bool volume_refers_to_secret(const json::Value& volume, std::string_view ns,
