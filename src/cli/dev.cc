@@ -98,6 +98,13 @@ Result<DevCluster> known_or_new(const DevOptions& o) {
   DevCluster c;
   c.name = o.name;
   c.place = o.place;
+  // Processes, links and cgroups have names without the folder.
+  if (int pid = any_dev_node_of(c.run()); pid != 0) {
+    return make_error(Code::kConflict,
+                      fmt::format("a cluster {} of another --dev-dir runs (process {}): choose "
+                                  "another name, or `knarr dev stop {}` with its --dev-dir first",
+                                  o.name, pid, o.name));
+  }
   c.cgroup_root = o.cgroup_root;
   c.nodes = 0;
   c.publish = o.publish;

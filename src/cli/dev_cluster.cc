@@ -142,15 +142,21 @@ std::vector<DevCluster> list_dev_clusters(const DevPlace& place) {
   return out;
 }
 
+int any_dev_node_of(const std::string& run) {
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(run, error)) {
+    if (file.path().extension() != ".pid") continue;
+    auto record = base::read_file(file.path());
+    int pid = record.ok() ? process_of_record(*record) : 0;
+    if (pid != 0) return pid;
+  }
+  return 0;
+}
+
 bool any_dev_node_runs(const std::string& run_root) {
   std::error_code error;
   for (const auto& cluster : std::filesystem::directory_iterator(run_root, error)) {
-    if (!cluster.is_directory(error)) continue;
-    for (const auto& file : std::filesystem::directory_iterator(cluster.path(), error)) {
-      if (file.path().extension() != ".pid") continue;
-      auto record = base::read_file(file.path());
-      if (record.ok() && process_of_record(*record) != 0) return true;
-    }
+    if (any_dev_node_of(cluster.path()) != 0) return true;
   }
   return false;
 }

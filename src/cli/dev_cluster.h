@@ -64,6 +64,8 @@ std::vector<DevCluster> list_dev_clusters(const DevPlace& place);
 
 // Of any cluster, wherever it is kept.
 bool any_dev_node_runs(const std::string& run_root);
+// Of the cluster with that run folder: the pid of a node that runs, or 0.
+int any_dev_node_of(const std::string& run);
 // Whether the node's process runs; its pid, or 0.
 int pid_of_dev_node(const DevCluster& cluster, int node);
 // Starts those nodes that do not run, the server first, and returns when all are ready. The error

@@ -39,9 +39,9 @@ spec:
 """
 
 
-def dev(knarr, folder, *words, ok=True):
+def dev(knarr, folder, *words, ok=True, at="/dev"):
     out, err, status = process.run(
-        [knarr, "dev", *words, "--dev-dir", folder + "/dev",
+        [knarr, "dev", *words, "--dev-dir", folder + at,
          "--cgroup-root", "knarr-e2e-%s-dev" % os.environ["KNARR_E2E_ID"]], ok=ok,
         env={**os.environ, "KUBECONFIG": folder + "/kube:/nowhere"})
     return out + err if ok else (out + err, status)
@@ -119,6 +119,9 @@ def test_two_at_once(knarr, folder):
     assert nodes(OTHER, 0)[0] in kubectl(folder, "get", "nodes", name=OTHER)
     assert nodes()[0] in kubectl(folder, "get", "nodes")
     assert "is ready after" in dev(knarr, folder, "logs", NAME, "agent-2")
+    said, status = dev(knarr, folder, "up", NAME, ok=False, at="/elsewhere")
+    assert status == 1 and "a cluster blue of another --dev-dir runs" in said, said
+    assert nodes()[0] in kubectl(folder, "get", "nodes")
 
 
 def test_a_failed_up_leaves_nothing(knarr, folder):

@@ -128,6 +128,19 @@ TEST_CASE("a process is told from another of its pid") {
   CHECK_FALSE(std::filesystem::exists("/proc/" + std::to_string(child)));
 }
 
+TEST_CASE("a node that runs is found, wherever its cluster is kept") {
+  knarr::test::TempDir dir;
+  DevCluster c = cluster_in(dir.path());
+  CHECK(any_dev_node_of(c.run()) == 0);
+  std::filesystem::create_directories(c.run_of(1));
+  REQUIRE(base::write_file(c.pid_file(0), std::to_string(getpid()) + " 1\n").ok());
+  CHECK(any_dev_node_of(c.run()) == 0);
+  CHECK_FALSE(any_dev_node_runs(c.place.run_root));
+  REQUIRE(base::write_file(c.pid_file(1), process_record(getpid())).ok());
+  CHECK(any_dev_node_of(c.run()) == getpid());
+  CHECK(any_dev_node_runs(c.place.run_root));
+}
+
 TEST_CASE("nodes and shims are known by their arguments") {
   auto check = [](std::string arguments, bool want) {
     for (char& c : arguments) c = c == ' ' ? '\0' : c;
