@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "api/names.h"
 #include "base/file.h"
@@ -75,9 +76,11 @@ FlagSet dev_flags(DevOptions& o) {
   return f;
 }
 
-int count_running(const DevCluster& c) {
-  int running = 0;
-  for (int node = 0; node < c.nodes; node++) running += pid_of_dev_node(c, node) != 0 ? 1 : 0;
+std::set<int> running_nodes(const DevCluster& c) {
+  std::set<int> running;
+  for (int node = 0; node < c.nodes; node++) {
+    if (pid_of_dev_node(c, node) != 0) running.insert(node);
+  }
   return running;
 }
 
@@ -192,6 +195,21 @@ Result<void> take_down(const DevCluster& c) {
   return remove_dev_files(c);
 }
 
+// After `up` failed: what it began ends, and what ran before goes on.
+Result<void> take_back(DevCluster& c, int had_nodes, const std::set<int>& ran) {
+  if (had_nodes == 0) return take_down(c);
+  auto ended = ran.empty() ? stop(c) : Result<void>();
+  for (int node = 0; node < c.nodes && !ran.empty(); node++) {
+    if (ran.count(node) > 0) continue;
+    auto stopped = stop_dev_node(c, node);
+    if (stopped.ok() && node >= had_nodes && ran.count(0) > 0) stopped = forget_dev_node(c, node);
+    if (ended.ok()) ended = stopped;
+  }
+  c.nodes = had_nodes;
+  TRY(save_dev_cluster(c));
+  return ended;
+}
+
 Result<void> up(const DevOptions& o) {
   auto begun = std::chrono::steady_clock::now();
   if (!api::is_dns1123_label(o.name) || o.name.size() > kMostName) {
@@ -203,9 +221,9 @@ Result<void> up(const DevOptions& o) {
   }
   for (const std::string& p : o.publish) TRY(parse_published(p));
   TRY_ASSIGN(DevCluster c, known_or_new(o));
-  bool fresh = c.nodes == 0;
-  int wanted = std::max({c.nodes, static_cast<int>(o.nodes), 1});
-  if (!fresh && wanted == c.nodes && count_running(c) == c.nodes) {
+  int had = c.nodes, wanted = std::max({had, static_cast<int>(o.nodes), 1});
+  std::set<int> ran = running_nodes(c);
+  if (wanted == had && ran.size() == static_cast<size_t>(had)) {
     std::printf("cluster %s is up already: %d nodes, context %s\n", c.name.c_str(), c.nodes,
                 c.context().c_str());
     return {};
@@ -213,7 +231,7 @@ Result<void> up(const DevOptions& o) {
   c.nodes = wanted;
   auto done = bring_up(c);
   if (!done.ok()) {
-    auto ended = fresh ? take_down(c) : stop(c);
+    auto ended = take_back(c, had, ran);
     if (!ended.ok()) std::fprintf(stderr, "knarr: %s\n", ended.error().message.c_str());
     return done;
   }
@@ -243,7 +261,7 @@ Result<void> list(const DevOptions& o) {
   for (const DevCluster& c : list_dev_clusters(o.place)) {
     std::string published;
     for (const std::string& p : c.publish) published += (published.empty() ? "" : ",") + p;
-    text += fmt::format("{}\t{}\t{}\t{}\t{}\n", c.name, c.nodes, count_running(c),
+    text += fmt::format("{}\t{}\t{}\t{}\t{}\n", c.name, c.nodes, running_nodes(c).size(),
                         DevNetwork(c).address(0), published);
   }
   std::fputs(kubectl::set_in_columns(text).c_str(), stdout);

@@ -77,4 +77,13 @@ Result<void> await_dev_nodes(const DevCluster& cluster) {
   });
 }
 
+Result<void> forget_dev_node(const DevCluster& cluster, int node) {
+  TRY_ASSIGN(kubectl::ApiClient api, open_api(cluster));
+  kubectl::ApiAsk ask = get("/api/v1/nodes/" + cluster.node_name(node));
+  ask.method = "DELETE";
+  auto gone = api.call(ask);
+  if (gone.ok() || gone.error().code == Code::kNotFound) return {};
+  return gone.error();
+}
+
 }  // namespace knarr::cli

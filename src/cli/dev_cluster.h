@@ -77,6 +77,10 @@ Result<void> await_dev_server(const DevCluster& cluster);
 Result<void> await_dev_nodes(const DevCluster& cluster);
 // Ends processes, pods, mounts, cgroups, the network. What is stored stays.
 Result<void> stop_dev_cluster(const DevCluster& cluster);
+// The same of one node; its network stays.
+Result<void> stop_dev_node(const DevCluster& cluster, int node);
+// A node that is stopped is none of the cluster that runs. It may join again.
+Result<void> forget_dev_node(const DevCluster& cluster, int node);
 // After it is stopped: its files.
 Result<void> remove_dev_files(const DevCluster& cluster);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <numeric>
 
 #include "agent/volumes/mount_point.h"
 #include "base/file.h"
@@ -27,18 +28,22 @@ void kill_all(const std::function<bool(const std::string&)>& chosen,
   kill_and_await(found);
 }
 
-// The nodes first: a node whose shim ends starts another.
-void kill_processes(const DevCluster& cluster) {
-  std::vector<int> nodes;
-  for (int node = 0; node < cluster.nodes; node++) nodes.push_back(pid_of_dev_node(cluster, node));
-  auto ours = [&](const std::string& process) {
+std::function<bool(const std::string&)> running_below(const std::string& run) {
+  return [run](const std::string& process) {
     auto arguments = base::read_file(process + "/cmdline");
-    return arguments.ok() && runs_below(*arguments, cluster.run());
+    return arguments.ok() && runs_below(*arguments, run);
   };
-  kill_all(ours, &nodes);
-  kill_all(ours);
+}
+
+// The nodes first: a node whose shim ends starts another.
+void kill_processes(const DevCluster& cluster, const std::vector<int>& nodes,
+                    const std::string& run, const std::string& data) {
+  std::vector<int> pids;
+  for (int node : nodes) pids.push_back(pid_of_dev_node(cluster, node));
+  kill_all(running_below(cluster.run()), &pids);
+  kill_all(running_below(run));
   if (!cluster.place.rootless) return;  // else cgroups tell
-  kill_all([&](const std::string& process) { return has_mounts_below(process, cluster.data()); });
+  kill_all([&](const std::string& process) { return has_mounts_below(process, data); });
 }
 
 // Of files below a mount that stays, nothing may be removed.
@@ -51,9 +56,23 @@ Result<void> unmount_all(const std::string& folder) {
 
 }  // namespace
 
+Result<void> stop_dev_node(const DevCluster& cluster, int node) {
+  std::string run = cluster.run_of(node), data = cluster.data_of(node);
+  kill_processes(cluster, {node}, run, data);
+  runtime::Cgroups::of_this_machine(cluster.cgroup_of(node)).remove_all();
+  TRY(unmount_all(run));
+  TRY(unmount_all(data));
+  std::error_code error;
+  std::filesystem::remove_all(run, error);
+  std::filesystem::remove(cluster.pid_file(node), error);
+  return {};
+}
+
 Result<void> stop_dev_cluster(const DevCluster& cluster) {
-  kill_processes(cluster);
-  for (int node = 0; node < cluster.nodes; node++) {
+  std::vector<int> nodes(static_cast<size_t>(cluster.nodes));
+  std::iota(nodes.begin(), nodes.end(), 0);
+  kill_processes(cluster, nodes, cluster.run(), cluster.data());
+  for (int node : nodes) {
     runtime::Cgroups::of_this_machine(cluster.cgroup_of(node)).remove_all();
   }
   TRY(unmount_all(cluster.run()));

@@ -124,6 +124,20 @@ def test_two_at_once(knarr, folder):
     assert nodes()[0] in kubectl(folder, "get", "nodes")
 
 
+def test_a_failed_up_leaves_what_ran(knarr, folder):
+    """A file is in the way of the first of two more nodes."""
+    os.makedirs(folder + "/dev/blue/agent-3")
+    with open(folder + "/dev/blue/agent-3/agent", "w") as file:
+        file.write("a file, not a folder")
+    were = kubectl(folder, "get", "nodes", "-o", "jsonpath={.items[*].metadata.uid}")
+    said, status = dev(knarr, folder, "up", NAME, "--nodes", "5", ok=False)
+    assert status == 1 and "blue-agent-3 ended; its log ends with" in said, said
+    listed = dev(knarr, folder, "list")
+    assert any(line.split()[:3] == ["blue", "3", "3"] for line in listed.split("\n")), listed
+    assert kubectl(folder, "get", "nodes", "-o", "jsonpath={.items[*].metadata.uid}") == were
+    os.unlink(folder + "/dev/blue/agent-3/agent")
+
+
 def test_a_failed_up_leaves_nothing(knarr, folder):
     """Something is in the way: the server can't write."""
     os.makedirs(folder + "/dev/red/server/db.sqlite/in-the-way")
