@@ -59,7 +59,9 @@ stop_service() {
 end_dev_clusters() {  # stop | down
   [ -n "$(find /var/lib/knarr/dev -maxdepth 2 -name cluster.json 2>/dev/null)" ] || return 0
   for knarr in "$(dirname "$0")/knarr" "$(command -v knarr)"; do
-    [ -x "$knarr" ] && "$knarr" dev "$1" --all && return
+    [ -x "$knarr" ] || continue
+    "$knarr" dev "$1" --all  # it says what is left
+    return 0
   done
   echo "clusters of knarr dev stay: no executable to end them with" >&2
 }

@@ -191,8 +191,10 @@ Result<void> stop(const DevCluster& c) {
 
 Result<void> take_down(const DevCluster& c) {
   TRY(stop(c));
-  TRY(remove_dev_context(c));
-  return remove_dev_files(c);
+  // A kubeconfig that cannot be read is the user's to mend.
+  auto removed = remove_dev_context(c);
+  TRY(remove_dev_files(c));
+  return removed;
 }
 
 // After `up` failed: what it began ends, and what ran before goes on.
@@ -249,11 +251,19 @@ Result<void> end(const DevOptions& o, bool down) {
     TRY_ASSIGN(DevCluster one, load_dev_cluster(o.place, o.name));
     clusters.push_back(std::move(one));
   }
+  Result<void> all;
   for (const DevCluster& c : clusters) {
-    TRY(down ? take_down(c) : stop(c));
-    std::printf("cluster %s is %s\n", c.name.c_str(), down ? "gone" : "stopped");
+    auto ended = down ? take_down(c) : stop(c);
+    if (ended.ok()) {
+      std::printf("cluster %s is %s\n", c.name.c_str(), down ? "gone" : "stopped");
+    } else if (all.ok()) {
+      all = make_error(Code::kUnknown, "cluster " + c.name + ": " + ended.error().message);
+    } else {
+      std::fprintf(stderr, "knarr: cluster %s: %s\n", c.name.c_str(),
+                   ended.error().message.c_str());
+    }
   }
-  return {};
+  return all;
 }
 
 Result<void> list(const DevOptions& o) {

@@ -5,7 +5,7 @@ import subprocess
 
 from harness import images, machine, process, wait
 
-NAME, OTHER = "blue", "green"
+NAME, OTHER = "blue", "amber"
 before = {}
 
 KUBECONFIG = """
@@ -39,16 +39,16 @@ spec:
 """
 
 
-def dev(knarr, folder, *words, ok=True, at="/dev"):
+def dev(knarr, folder, *words, ok=True, at="/dev", kube="/kube"):
     out, err, status = process.run(
         [knarr, "dev", *words, "--dev-dir", folder + at,
          "--cgroup-root", "knarr-e2e-%s-dev" % os.environ["KNARR_E2E_ID"]], ok=ok,
-        env={**os.environ, "KUBECONFIG": folder + "/kube:/nowhere"})
+        env={**os.environ, "KUBECONFIG": folder + kube + ":/nowhere"})
     return out + err if ok else (out + err, status)
 
 
-def kubectl(folder, *words, name=NAME, stdin=None):
-    return process.run(["kubectl", "--kubeconfig", folder + "/kube", "--context", "knarr-" + name, *words],
+def kubectl(folder, *words, name=NAME, stdin=None, kube="/kube"):
+    return process.run(["kubectl", "--kubeconfig", folder + kube, "--context", "knarr-" + name, *words],
                        stdin=stdin)[0]
 
 
@@ -115,8 +115,8 @@ def test_stop_and_up_again(knarr, folder):
 def test_two_at_once(knarr, folder):
     said, status = dev(knarr, folder, "up", OTHER, "--publish", "no", ok=False)
     assert status == 2 and "--publish" in said, said
-    dev(knarr, folder, "up", OTHER)
-    assert nodes(OTHER, 0)[0] in kubectl(folder, "get", "nodes", name=OTHER)
+    dev(knarr, folder, "up", OTHER, kube="/kube2")
+    assert nodes(OTHER, 0)[0] in kubectl(folder, "get", "nodes", name=OTHER, kube="/kube2")
     assert nodes()[0] in kubectl(folder, "get", "nodes")
     assert "is ready after" in dev(knarr, folder, "logs", NAME, "agent-2")
     said, status = dev(knarr, folder, "up", NAME, ok=False, at="/elsewhere")
@@ -147,17 +147,21 @@ def test_a_failed_up_leaves_nothing(knarr, folder):
     said, status = dev(knarr, folder, "up", "red", ok=False)
     assert status == 1 and "red-server ended; its log ends with" in said, said
     assert not os.path.exists(folder + "/dev/red") and not os.path.exists("/run/knarr-dev/red")
+    assert nodes()[0] in kubectl(folder, "get", "nodes")
 
 
 def test_down(knarr, folder):
+    """All at once; the kubeconfig of the first can't be read."""
+    with open(folder + "/kube2", "w") as file:
+        file.write("a: [")
     follower = subprocess.Popen([knarr, "dev", "logs", "-f", OTHER, "--dev-dir", folder + "/dev"],
                                 stdout=subprocess.PIPE, text=True)
     assert any("is ready after" in line for line in follower.stdout)
-    dev(knarr, folder, "down", OTHER)
+    said, status = dev(knarr, folder, "down", "--all", ok=False)
+    assert status == 1 and "cluster blue is gone" in said, said
+    assert "cluster amber: %s/kube2: " % folder in said, said
     assert follower.wait(timeout=10) == 0, follower.returncode
     follower.stdout.close()
-    assert nodes()[0] in kubectl(folder, "get", "nodes")
-    dev(knarr, folder, "down", NAME)
     left = machine.left_behind(before["state"])
     assert not left, left
     assert not os.path.exists(folder + "/dev") and not os.path.exists("/run/knarr-dev")
