@@ -83,6 +83,17 @@ void erase_named(json::Value& config, const char* list, const std::string& name)
   }
 }
 
+// The clusters whose way back leads to this one's context: it leads past it from now on.
+Result<void> lead_past(const DevCluster& cluster, const std::string& previous) {
+  for (DevCluster& other : list_dev_clusters(cluster.place)) {
+    if (other.name == cluster.name || other.kubeconfig != cluster.kubeconfig) continue;
+    if (other.previous_context != cluster.context()) continue;
+    other.previous_context = previous;
+    TRY(save_dev_cluster(other));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> add_dev_context(DevCluster& cluster) {
@@ -101,7 +112,10 @@ Result<void> add_dev_context(DevCluster& cluster) {
   TRY_ASSIGN(json::Value own, read_config(cluster.data_of(0) + "/kubeconfig"));
   std::string name = cluster.context();
   std::string before = config["current-context"].text();
-  if (before != name) cluster.previous_context = before;
+  if (before != name) {
+    TRY(lead_past(cluster, cluster.previous_context));
+    cluster.previous_context = before;
+  }
   TRY(save_dev_cluster(cluster));
   for (const char* list : kLists) erase_named(config, list, name);
   json::Value where = own["clusters"][0]["cluster"];
@@ -121,6 +135,10 @@ Result<void> add_dev_context(DevCluster& cluster) {
 
 Result<void> remove_dev_context(const DevCluster& cluster) {
   if (cluster.kubeconfig.empty() || !base::file_exists(cluster.kubeconfig)) return {};
+  // As it is written now: the end of another may have changed it.
+  auto now = load_dev_cluster(cluster.place, cluster.name);
+  std::string previous = now.ok() ? now->previous_context : cluster.previous_context;
+  TRY(lead_past(cluster, previous));
   TRY_ASSIGN(json::Value config, read_config(cluster.kubeconfig));
   bool empty = true;
   for (const char* list : kLists) {
@@ -136,9 +154,9 @@ Result<void> remove_dev_context(const DevCluster& cluster) {
   if (config["current-context"].as_string() == cluster.context()) {
     bool known = false;
     for (const json::Value& c : config["contexts"].elements()) {
-      known |= c["name"].as_string() == cluster.previous_context;
+      known |= c["name"].as_string() == previous;
     }
-    config.set("current-context", known ? cluster.previous_context : "");
+    config.set("current-context", known ? previous : "");
   }
   return write_config(cluster, config);
 }

@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <map>
 #include <thread>
 
 #include "api/codec/yaml.h"
@@ -31,6 +32,26 @@ DevCluster cluster_in(const std::string& folder) {
   c.subnet = 101;
   c.publish = {"8080:80", "5353:30053/udp"};
   c.api_port = 16443;
+  return c;
+}
+
+constexpr const char* kUsersConfig =
+    R"({"apiVersion":"v1","kind":"Config","current-context":"work",
+    "preferences":{"colors":true},"clusters":[{"name":"work","cluster":{"server":"https://w"}}],
+    "users":[{"name":"me","user":{"token":"mine"}}],
+    "contexts":[{"name":"work","context":{"cluster":"work","user":"me"}}]})";
+
+// One whose server has started once.
+DevCluster with_kubeconfig(const std::string& folder, const std::string& name) {
+  DevCluster c = cluster_in(folder);
+  c.name = name;
+  c.kubeconfig = folder + "/config";
+  std::filesystem::create_directories(c.data_of(0));
+  REQUIRE(base::write_file(c.data_of(0) + "/kubeconfig",
+                           R"({"clusters":[{"name":"knarr","cluster":{"server":"https://x:6443",
+                           "certificate-authority-data":"QUFB"}}],"users":[{"name":"knarr",
+                           "user":{"token":"t"}}]})")
+              .ok());
   return c;
 }
 
@@ -159,19 +180,8 @@ TEST_CASE("nodes and shims are known by their arguments") {
 
 TEST_CASE("a kubeconfig gains and loses a context, and keeps all else") {
   knarr::test::TempDir dir;
-  DevCluster c = cluster_in(dir.path());
-  c.kubeconfig = dir.path() + "/config";
-  std::filesystem::create_directories(c.data_of(0));
-  REQUIRE(base::write_file(c.data_of(0) + "/kubeconfig",
-                           R"({"clusters":[{"name":"knarr","cluster":{"server":"https://x:6443",
-                           "certificate-authority-data":"QUFB"}}],"users":[{"name":"knarr",
-                           "user":{"token":"t"}}]})")
-              .ok());
-  std::string others = R"({"apiVersion":"v1","kind":"Config","current-context":"work",
-      "preferences":{"colors":true},"clusters":[{"name":"work","cluster":{"server":"https://w"}}],
-      "users":[{"name":"me","user":{"token":"mine"}}],
-      "contexts":[{"name":"work","context":{"cluster":"work","user":"me"}}]})";
-  REQUIRE(base::write_file(c.kubeconfig, others, 0640).ok());
+  DevCluster c = with_kubeconfig(dir.path(), "blue");
+  REQUIRE(base::write_file(c.kubeconfig, kUsersConfig, 0640).ok());
   auto config = [&] { return api::parse_yaml_stream(text_of(c.kubeconfig)).value().at(0); };
   for (int times = 0; times < 2; times++) {
     REQUIRE(add_dev_context(c).ok());
@@ -199,6 +209,30 @@ TEST_CASE("a kubeconfig gains and loses a context, and keeps all else") {
   REQUIRE(base::write_file(c.kubeconfig, "a: [").ok());
   CHECK_FALSE(add_dev_context(c).ok());
   CHECK(text_of(c.kubeconfig) == "a: [");
+}
+
+TEST_CASE("the user's own context is found again, in whichever order clusters end") {
+  auto begun = GENERATE(as<std::string>(), "abc", "cba", "abacb");
+  knarr::test::TempDir dir;
+  std::map<std::string, DevCluster> clusters;
+  REQUIRE(base::write_file(dir.path() + "/config", kUsersConfig).ok());
+  for (char letter : begun) {
+    std::string name(1, letter);
+    if (clusters.count(name) == 0) clusters[name] = with_kubeconfig(dir.path(), name);
+    auto known = load_dev_cluster(clusters[name].place, name);
+    if (known.ok()) clusters[name] = *known;
+    REQUIRE(add_dev_context(clusters[name]).ok());
+  }
+  // As `down --all` has read them before the first ends.
+  std::vector<DevCluster> listed = list_dev_clusters(clusters["a"].place);
+  REQUIRE(listed.size() == 3);
+  for (const DevCluster& c : listed) {
+    REQUIRE(remove_dev_context(c).ok());
+    REQUIRE(remove_dev_files(c).ok());
+  }
+  json::Value left = api::parse_yaml_stream(text_of(dir.path() + "/config")).value().at(0);
+  CHECK(left["current-context"].as_string() == "work");
+  CHECK(left["contexts"].size() == 1);
 }
 
 TEST_CASE("a log is followed until it is removed") {
