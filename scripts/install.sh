@@ -97,7 +97,9 @@ service_kind() {
   fi
 }
 
+# The arguments also stand where the scripts that end and remove knarr read where things are.
 write_service() {
+  place_text 644 $state/arguments <<<"$arguments"
   case $kind in
     systemd) place_text 644 /etc/systemd/system/knarr.service <<END ;;
 [Unit]
@@ -204,7 +206,7 @@ start() {
 
 kubeconfig() {
   local given
-  given=$(echo " $arguments" | sed -nE 's/.* (--write-kubeconfig|-o)[= ]([^ ]+).*/\2/p')
+  given=$(echo " $arguments" | sed -nE 's/.* -o[= ]([^ ]+).*/\1/p')
   echo "${given:-$(scripts/knarr-killall.sh --setting write-kubeconfig $state/knarr.yaml)}"
 }
 

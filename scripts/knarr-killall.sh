@@ -2,8 +2,9 @@
 # Ends everything knarr runs on this machine: the service, all pods, their mounts, links, cgroups and
 # iptables rules. What is stored stays: started again, knarr brings the pods back.
 #
-# Where things are is read from KNARR_* variables, /etc/knarr/knarr.env, /etc/knarr/config.yaml, else
-# the defaults of `knarr server`. KNARR_SERVICE=none leaves services alone.
+# Where things are is read from KNARR_* variables, the arguments of the installed service
+# (/etc/knarr/arguments), /etc/knarr/knarr.env, /etc/knarr/config.yaml, else the defaults of `knarr server`.
+# KNARR_SERVICE=none leaves services alone.
 #   knarr-killall.sh --setting FLAG DEFAULT   only prints where that is
 #   knarr-killall.sh --mounts-below FOLDER    only prints what is mounted there
 #   knarr-killall.sh --remove-dev             removes the clusters of `knarr dev` that are else only stopped
@@ -13,12 +14,23 @@ if [ "$(id -u)" != 0 ]; then
   exec sudo ${given:+--preserve-env="$given"} "$0" "$@"
 fi
 
+# A value as YAML and the shell read it: quotes go, and so does a comment behind it.
+plain() {
+  sed -E -e "s/^'([^']*)'.*/\\1/" -e t \
+    -e 's/^"(([^"\\]|\\.)*)".*/\1/' -e tquoted \
+    -e 's/(^|[[:space:]])#.*//' -e 's/[[:space:]]+$//' -e b \
+    -e :quoted -e 's/\\(.)/\1/g'
+}
+
 setting() {  # NAME-OF-FLAG DEFAULT
   variable=KNARR_$(echo "$1" | tr a-z- A-Z_)
   eval "value=\${$variable:-}"
-  for file in /etc/knarr/knarr.env /etc/knarr/config.yaml; do
+  given=$(sed -E -e 's/^/ /' -e 's/ -d([= ])/ --data-dir\1/g' /etc/knarr/arguments 2>/dev/null)
+  [ -n "$value" ] || value=$(echo "$given" | sed -nE "s/.* --$1[= ] *//p" | sed 's/ .*//' | plain)
+  config=$(echo "$given" | sed -nE 's/.* (-c|--config)[= ] *([^ ]+).*/\2/p' | plain)
+  for file in /etc/knarr/knarr.env "${config:-/etc/knarr/config.yaml}"; do
     [ -n "$value" ] || [ ! -r "$file" ] ||
-      value=$(sed -nE "s/^($variable=|$1: *)[\"']?([^\"']*)[\"']? *\$/\\2/p" "$file" | tail -n 1)
+      value=$(sed -nE "s/^($variable=|$1:[[:space:]]+)//p" "$file" | tail -n 1 | plain)
   done
   echo "${value:-$2}"
 }

@@ -34,9 +34,11 @@ if [ -d "$log_dir" ] && [ ! -d /var/lib/kubelet ]; then
     while read -r folder; do rm -rf "$folder"; done
   rmdir "$log_dir" 2>/dev/null
 fi
-# What is mounted there is another's. A folder that is a mount point itself is only emptied.
+# What is mounted there is another's. A folder that is a mount point itself is only emptied. The one that
+# says where the others are goes last.
 stays=
-for folder in "$data_dir" "$run_dir" /etc/knarr /var/cache/knarr; do
+for folder in "$data_dir" "$run_dir" /var/cache/knarr /etc/knarr; do
+  [ -z "$stays" ] || [ "$folder" != /etc/knarr ] || continue
   [ -n "$("$killall" --mounts-below "$folder")" ] || rm -rf "$folder" 2>/dev/null
   [ -z "$(ls -A "$folder" 2>/dev/null)" ] || stays="$stays $folder"
 done

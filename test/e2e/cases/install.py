@@ -29,18 +29,18 @@ class Machine:
                     "KNARR_DATA_DIR": folder + "/data", "KNARR_LOG_DIR": folder + "/logs",
                     "KNARR_CGROUP_ROOT": "knarr-e2e-%s-install" % os.environ["KNARR_E2E_ID"]}
 
-    def script(self, path, status=0, **env):
+    def script(self, path, *args, status=0, **env):
         # The service holds no pipe of ours: it outlives the script.
         with open(self.folder + "/said", "w+") as said:
-            ended = subprocess.run([*self.inside, path], env={**self.env, **env}, stdout=said, stderr=said,
+            ended = subprocess.run([*self.inside, path, *args], env={**self.env, **env}, stdout=said, stderr=said,
                                     stdin=subprocess.DEVNULL, timeout=120).returncode
             said.seek(0)
             text = said.read()
         assert ended == status, text
         return text
 
-    def install(self, **env):
-        return self.script(REPO + "/scripts/install.sh", **env)
+    def install(self, *args, **env):
+        return self.script(REPO + "/scripts/install.sh", *args, **env)
 
     def close(self):
         for path in COVERED:
@@ -117,6 +117,41 @@ def test_install(folder, knarr):
     finally:
         process.run([REPO + "/scripts/knarr-killall.sh"], env=site.env, ok=False)
         process.run(["umount", "-l", folder + "/data/my disk"], ok=False)
+        site.close()
+
+
+def test_settings(folder, knarr):
+    """What the scripts take for knarr's folders is what the service takes for them."""
+    site = Machine(folder + "/settings", os.path.abspath(knarr))
+    for name in ("KNARR_DATA_DIR", "KNARR_LOG_DIR"):
+        del site.env[name]
+    killall = "/usr/local/bin/knarr-killall.sh"
+
+    def check(config, want):
+        with open("/etc/knarr/config.yaml", "w") as file:
+            file.write(config)
+        said = site.script(killall, "--setting", "run-dir", "/default")
+        assert said == want + "\n", (config, said)
+    try:
+        os.makedirs("/etc/knarr")
+        site.install(INSTALL_KNARR_SKIP_START="1")
+        for config, want in (
+                ("run-dir: /mnt/k\n", "/mnt/k"), ("run-dir: /mnt/k  # ssd\n", "/mnt/k"),
+                ('run-dir: "/mnt/k"  # ssd "2"\n', "/mnt/k"), ("run-dir: '/mnt/k' # ssd\n", "/mnt/k"),
+                ("run-dir:   /mnt/a b \n", "/mnt/a b"), ("run-dir: /mnt/k#2\n", "/mnt/k#2"),
+                ("run-dir: # none\n", "/default"), ("# run-dir: /mnt/k\n", "/default"),
+                ('run-dir: "/mnt/\\"k\\" # 2"\n', '/mnt/"k" # 2'), ('run-dir: ""\n', "/default")):
+            check(config, want)
+        own = folder + "/own"
+        site.install("server", "--data-dir", own + "/data", "--run-dir=%s/run" % own, "--disable-agent",
+                     INSTALL_KNARR_SKIP_START="1")
+        check("run-dir: /mnt/k\n", own + "/run")
+        assert site.script(killall, "--setting", "data-dir", "/default") == own + "/data\n"
+        for name in ("data", "run"):
+            os.makedirs(own + "/" + name + "/files")
+        site.script("/usr/local/bin/knarr-uninstall.sh")
+        assert os.listdir(own) == [] and site.files() == []
+    finally:
         site.close()
 
 
