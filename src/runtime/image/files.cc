@@ -67,18 +67,25 @@ class Remover {
     if (errno != EISDIR && errno != EPERM) return errno;
     if (unlinkat(at, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return 0;
     if (errno != ENOTEMPTY && errno != EEXIST) return errno;
-    if (depth >= kMaxOpenDepth) {
-      std::string aside = fmt::format(".{}.{}", top_name_.substr(0, 100), ++count_);
-      if (renameat(at, name.c_str(), top_fd_, aside.c_str()) != 0) return errno;
-      moved_.push_back(std::move(aside));
-      return 0;
-    }
+    if (depth >= kMaxOpenDepth) return move_up(at, name);
     Directory dir = open_directory_at(at, name.c_str());
     if (dir == nullptr) return errno;
     for (const std::string& child : names_in(dir.get())) {
       if (int error = remove(dirfd(dir.get()), child, depth + 1)) return error;
     }
     return unlinkat(at, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : errno;
+  }
+
+  // The names there are not only ours: what has one is another's, and stays.
+  int move_up(int at, const std::string& name) {
+    while (true) {
+      std::string aside = fmt::format(".{}.{}", top_name_.substr(0, 100), ++count_);
+      if (renameat(at, name.c_str(), top_fd_, aside.c_str()) == 0) {
+        moved_.push_back(std::move(aside));
+        return 0;
+      }
+      if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) return errno;
+    }
   }
 
   int top_fd_;

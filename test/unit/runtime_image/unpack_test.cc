@@ -216,3 +216,17 @@ TEST_CASE("what can't be is an error, and trees of any depth are removed", "[roo
   CHECK(remove_tree(dir / "d").ok());
   CHECK(!exists(dir / "d"));
 }
+
+TEST_CASE("what is moved up to be removed takes nobody's place") {
+  TempDir dir;
+  std::string deep = dir / "d";
+  for (int i = 0; i < 80; ++i) deep += "/d";
+  std::filesystem::create_directories(deep);
+  std::filesystem::create_directories(dir / ".d.1/kept");
+  REQUIRE(write_file(dir / ".d.2", "kept", false).ok());
+  CHECK(remove_tree(dir / "d").ok());
+  CHECK(!exists(dir / "d"));
+  CHECK(exists(dir / ".d.1/kept"));
+  CHECK(read_file(dir / ".d.2", 10).value() == "kept");
+  CHECK(names_in(dir.path()).size() == 2);
+}
