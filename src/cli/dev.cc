@@ -365,7 +365,7 @@ Result<void> change_without_root(const DevOptions& o, const std::string& verb) {
   TRY(space.ensure(verb == "up"));
   auto done = space.enter(verb == "up");
   if (done.ok()) done = change(o, verb);
-  if (any_dev_node_runs(o.place.run_root)) return done;
+  if (any_dev_cluster_runs(o.place.run_root)) return done;
   TRY(space.end());
   return done;
 }

@@ -153,10 +153,10 @@ int any_dev_node_of(const std::string& run) {
   return 0;
 }
 
-bool any_dev_node_runs(const std::string& run_root) {
+bool any_dev_cluster_runs(const std::string& run_root) {
   std::error_code error;
-  for (const auto& cluster : std::filesystem::directory_iterator(run_root, error)) {
-    if (any_dev_node_of(cluster.path()) != 0) return true;
+  for (const auto& entry : std::filesystem::directory_iterator(run_root, error)) {
+    if (entry.is_directory(error)) return true;
   }
   return false;
 }

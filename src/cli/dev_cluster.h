@@ -62,8 +62,8 @@ Result<DevCluster> load_dev_cluster(const DevPlace& place, const std::string& na
 Result<void> save_dev_cluster(const DevCluster& cluster);
 std::vector<DevCluster> list_dev_clusters(const DevPlace& place);
 
-// Of any cluster, wherever it is kept.
-bool any_dev_node_runs(const std::string& run_root);
+// Something of one may run, wherever it is kept: pods do when their node has been killed.
+bool any_dev_cluster_runs(const std::string& run_root);
 // Of the cluster with that run folder: the pid of a node that runs, or 0.
 int any_dev_node_of(const std::string& run);
 // Whether the node's process runs; its pid, or 0.

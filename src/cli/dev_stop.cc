@@ -79,11 +79,7 @@ Result<void> stop_dev_cluster(const DevCluster& cluster) {
   TRY(unmount_all(cluster.data()));
   std::error_code error;
   std::filesystem::remove_all(cluster.run(), error);
-  bool last = true;
-  for (const auto& entry : std::filesystem::directory_iterator(cluster.place.run_root, error)) {
-    last &= !entry.is_directory();
-  }
-  return DevNetwork(cluster).remove(last);
+  return DevNetwork(cluster).remove(!any_dev_cluster_runs(cluster.place.run_root));
 }
 
 }  // namespace knarr::cli

@@ -231,7 +231,7 @@ Result<void> DevUserSpace::start(pid_t keeper, int go, int said) const {
 Result<void> DevUserSpace::ensure(bool to_start) const {
   Record record = read_record();
   if (record.keeper != 0 && (record.slirp != 0 || !to_start)) return {};
-  if (record.keeper != 0 && any_dev_node_runs(run_root_)) {
+  if (record.keeper != 0 && any_dev_cluster_runs(run_root_)) {
     return make_error(Code::kUnknown, "slirp4netns has ended: `knarr dev stop --all`, then up");
   }
   if (record.keeper != 0 || record.slirp != 0) TRY(end());

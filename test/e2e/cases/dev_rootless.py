@@ -139,13 +139,28 @@ def test_stop_and_up_again(folder):
     wait.until("every pod was started anew", lambda: kubectl(folder, "get", "pods", "-o", restarts).split() == ["1"] * 6)
 
 
-def kill_keeper(folder):
-    with open(folder + "/run/knarr-dev/namespaces") as file:
-        keeper = int(file.read().split()[0])
-    ended = os.pidfd_open(keeper)
-    os.kill(keeper, signal.SIGKILL)
+def kill(pid):
+    ended = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
     assert select.select([ended], [], [], 10)[0]
     os.close(ended)
+
+
+def test_its_nodes_were_killed(folder):
+    """Pods go on, whatever is said of other clusters meanwhile."""
+    pods = process.run(["pgrep", "-fx", "sleep 1000"])[0]
+    for node in ("agent-2", "agent-1", "server"):
+        with open("%s/run/knarr-dev/dev/%s.pid" % (folder, node)) as file:
+            kill(int(file.read().split()[0]))
+    said, status = dev(folder, "stop", "typo", ok=False)
+    assert status == 1 and "there is no cluster typo" in said, said
+    dev(folder, "up")
+    assert process.run(["pgrep", "-fx", "sleep 1000"])[0] == pods and len(pods.split()) == 3, pods
+
+
+def kill_keeper(folder):
+    with open(folder + "/run/knarr-dev/namespaces") as file:
+        kill(int(file.read().split()[0]))
 
 
 def test_its_keeper_was_killed(folder):
