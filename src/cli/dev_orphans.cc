@@ -36,7 +36,7 @@ std::vector<FoundProcess> find_orphans(const DevPlace& place, std::set<std::stri
     std::string space = user_namespace_of(process);
     if (space.empty() || space == own) return false;
     bool orphan = spaces.count(space) > 0;
-    for (const DevCluster& c : clusters) orphan = orphan || has_mounts_below(process, c.data());
+    for (const DevCluster& c : clusters) orphan = orphan || is_rooted_below(process, c.data());
     return orphan;
   });
 }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 
 #include "agent/volumes/mount_point.h"
 #include "base/file.h"
@@ -86,13 +87,32 @@ bool runs_below(std::string_view arguments, const std::string& run) {
          arguments.find('\0' + run + '/') != std::string_view::npos;
 }
 
-bool has_mounts_below(const std::string& process, const std::string& folder) {
+bool has_root_below(std::string_view mountinfo, const std::string& folder) {
+  std::istringstream lines{std::string(mountinfo)};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string skip, root, point, options;
+    fields >> skip >> skip >> skip >> root >> point;
+    if (point != "/") continue;
+    while (fields >> skip && skip != "-") {
+    }
+    fields >> skip >> skip >> options;
+    if (agent::unescape_mountinfo(root).starts_with(folder + "/")) return true;
+    std::istringstream parts(options);
+    for (std::string part; std::getline(parts, part, ',');) {
+      if (agent::unescape_mountinfo(part).starts_with("upperdir=" + folder + "/")) return true;
+    }
+  }
+  return false;
+}
+
+bool is_rooted_below(const std::string& process, const std::string& folder) {
   std::error_code error;
   auto theirs = std::filesystem::read_symlink(process + "/ns/mnt", error);
   auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
   if (error || theirs == ours) return false;
   auto mounts = base::read_file(process + "/mountinfo");
-  return mounts.ok() && agent::unescape_mountinfo(*mounts).find(folder + "/") != std::string::npos;
+  return mounts.ok() && has_root_below(*mounts, folder);
 }
 
 }  // namespace knarr::cli

@@ -32,8 +32,11 @@ void kill_and_await(const std::vector<FoundProcess>& processes);
 // By its arguments ("a\0b\0"): nodes and shims alike are "knarr", with paths below the run folder
 // among their arguments. Pure.
 bool runs_below(std::string_view arguments, const std::string& run);
-// Whether it has mounts of its own, and among them of what lies in the folder: containers, by their
-// root, an overlay or a bind mount.
-bool has_mounts_below(const std::string& process, const std::string& folder);
+// Whether what is mounted at "/" lies in the folder, an overlay by its upper directory. `mountinfo`
+// is that of proc(5). Pure.
+bool has_root_below(std::string_view mountinfo, const std::string& folder);
+// The same of a process ("/proc/PID") with mounts of its own: containers. What else it has mounted
+// makes it nobody's.
+bool is_rooted_below(const std::string& process, const std::string& folder);
 
 }  // namespace knarr::cli

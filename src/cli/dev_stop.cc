@@ -43,7 +43,7 @@ void kill_processes(const DevCluster& cluster, const std::vector<int>& nodes,
   kill_all(running_below(cluster.run()), &pids);
   kill_all(running_below(run));
   if (!cluster.place.rootless) return;  // else cgroups tell
-  kill_all([&](const std::string& process) { return has_mounts_below(process, data); });
+  kill_all([&](const std::string& process) { return is_rooted_below(process, data); });
 }
 
 // Of files below a mount that stays, nothing may be removed.

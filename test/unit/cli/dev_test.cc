@@ -180,6 +180,32 @@ TEST_CASE("nodes and shims are known by their arguments") {
   check("", false);
 }
 
+TEST_CASE("containers are known by their root, and nobody by what else is mounted") {
+  auto check = [](const std::string& lines, bool want) {
+    INFO(lines);
+    std::string rest = "30 29 0:5 / /proc rw,nosuid - proc proc rw\n";
+    CHECK(has_root_below(rest + lines + rest, "/home/me/dev/my blue") == want);
+  };
+  auto overlay = [](const std::string& point, const std::string& upper) {
+    return "29 1 0:40 / " + point +
+           " rw,relatime shared:7 master:1 - overlay overlay rw,lowerdir=/l1:/l2" +
+           ",upperdir=" + upper + ",workdir=/w,userxattr\n";
+  };
+  check(overlay("/", "/home/me/dev/my\\040blue/server/snapshots/1/upper"), true);
+  check(overlay("/data", "/home/me/dev/my\\040blue/server/snapshots/1/upper"), false);
+  check(overlay("/", "/home/me/dev/my\\040blue"), false);
+  check(overlay("/", "/home/me/dev/my\\040blue2/server/snapshots/1/upper"), false);
+  check(overlay("/", "/home/me/.local/share/containers/overlay/x/diff"), false);
+  check("29 1 8:1 /home/me/dev/my\\040blue/server/root / rw - ext4 /dev/sda1 rw\n", true);
+  // A stranger's container, to which the folder was given.
+  check(overlay("/", "/elsewhere") +
+            "31 29 8:1 /home/me/dev/my\\040blue/server/storage /data rw - ext4 /dev/sda1 rw\n",
+        false);
+  check("29 1 8:1 / / rw - ext4 /home/me/dev/my\\040blue/disk rw\n", false);
+  check("29 1 8:1 / /", false);
+  check("", false);
+}
+
 TEST_CASE("a kubeconfig gains and loses a context, and keeps all else") {
   knarr::test::TempDir dir;
   DevCluster c = with_kubeconfig(dir.path(), "blue");
