@@ -131,17 +131,24 @@ std::map<std::string, std::string> ports_of_others(const DevCluster& c) {
   return out;
 }
 
-// Ports of the machine, from where its network is not ours.
-Result<void> forward_ports(DevCluster& c) {
-  DevSlirp slirp(c.place.run_root);
+// Of two that publish one port the kernel's rules would serve the first, and say nothing.
+Result<void> check_ports(const DevCluster& c) {
   auto taken = ports_of_others(c);
   for (const std::string& text : c.publish) {
     TRY_ASSIGN(Published p, parse_published(text));
     auto other = taken.find(p.host_port + "/" + p.protocol);
-    if (other != taken.end()) {
-      return make_error(Code::kConflict,
-                        "port " + other->first + " is cluster " + other->second + "'s");
-    }
+    if (other == taken.end()) continue;
+    return make_error(Code::kConflict,
+                      "port " + other->first + " is cluster " + other->second + "'s");
+  }
+  return {};
+}
+
+// Ports of the machine, from where its network is not ours.
+Result<void> forward_ports(DevCluster& c) {
+  DevSlirp slirp(c.place.run_root);
+  for (const std::string& text : c.publish) {
+    TRY_ASSIGN(Published p, parse_published(text));
     TRY(slirp.unforward(std::stoi(p.host_port), p.protocol));
     TRY(slirp.forward("0.0.0.0", std::stoi(p.host_port), p.protocol));
   }
@@ -150,6 +157,7 @@ Result<void> forward_ports(DevCluster& c) {
     return slirp.forward("127.0.0.1", c.api_port, "tcp");
   }
   Result<void> done;
+  auto taken = ports_of_others(c);
   for (int port = kFirstApiPort; port < kFirstApiPort + kApiPorts; port++) {
     if (taken.count(fmt::format("{}/tcp", port)) > 0) continue;
     done = slirp.forward("127.0.0.1", port, "tcp");
@@ -230,6 +238,7 @@ Result<void> up(const DevOptions& o) {
                 c.context().c_str());
     return {};
   }
+  TRY(check_ports(c));
   c.nodes = wanted;
   auto done = bring_up(c);
   if (!done.ok()) {

@@ -115,6 +115,8 @@ def test_stop_and_up_again(knarr, folder):
 def test_two_at_once(knarr, folder):
     said, status = dev(knarr, folder, "up", OTHER, "--publish", "no", ok=False)
     assert status == 2 and "--publish" in said, said
+    said, status = dev(knarr, folder, "up", OTHER, "--publish", "8080:80", ok=False)
+    assert status == 1 and "port 8080/tcp is cluster blue's" in said, said
     dev(knarr, folder, "up", OTHER, kube="/kube2")
     assert nodes(OTHER, 0)[0] in kubectl(folder, "get", "nodes", name=OTHER, kube="/kube2")
     assert nodes()[0] in kubectl(folder, "get", "nodes")
