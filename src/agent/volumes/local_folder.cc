@@ -17,6 +17,7 @@ namespace knarr::agent {
 
 namespace {
 
+constexpr size_t kMostOfName = 200;  // whose beginning, with the volume's uid, tells it from others
 constexpr const char* kProvisionedBy = "pv.kubernetes.io/provisioned-by";
 
 bool is_entry_name(std::string_view name) {
@@ -34,6 +35,20 @@ Result<std::vector<std::string>> entries_of(int folder, const std::string& path)
   }
   closedir(dir);
   return names;
+}
+
+// Where a directory is until it has its mode: who finds it at its place changes nothing about it.
+std::string aside_of(const std::string& path) {
+  size_t name = path.rfind('/') + 1;
+  return path.substr(0, name) + "." + path.substr(name, kMostOfName) + ".new";
+}
+
+// Never over another, even an empty one: a pod may have it mounted.
+bool move_into_place(const std::string& from, const std::string& to) {
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  // A file system that knows no such thing (rename(2)).
+  return errno == EINVAL && mkdir(to.c_str(), 0777) == 0 && chmod(to.c_str(), 0777) == 0 &&
+         rmdir(from.c_str()) == 0;
 }
 
 }  // namespace
@@ -64,12 +79,18 @@ Result<std::string> local_folder_name(const json::Value& volume, const std::stri
 }
 
 Result<void> make_local_folder(const std::string& path) {
-  if (mkdir(path.c_str(), 0777) != 0) {
-    return errno == EEXIST ? Result<void>() : errno_error(errno, "mkdir " + path);
-  }
+  struct stat st {};
+  if (lstat(path.c_str(), &st) == 0) return {};
+  std::string aside = aside_of(path);
+  if (mkdir(aside.c_str(), 0777) != 0 && errno != EEXIST)
+    return errno_error(errno, "mkdir " + path);
   // Whatever the umask is.
-  if (chmod(path.c_str(), 0777) != 0) return errno_error(errno, "chmod " + path);
-  return {};
+  bool made = chmod(aside.c_str(), 0777) == 0 && move_into_place(aside, path);
+  if (made) return {};
+  int error = errno;
+  rmdir(aside.c_str());
+  // Another pod's thread was here.
+  return lstat(path.c_str(), &st) == 0 ? Result<void>() : errno_error(error, "make " + path);
 }
 
 Result<void> remove_local_folder(const std::string& root, const std::string& name) {
@@ -79,6 +100,8 @@ Result<void> remove_local_folder(const std::string& root, const std::string& nam
   if (!mounts.empty()) return make_error(Code::kConflict, "something is mounted at " + mounts[0]);
   base::UniqueFd parent(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent.valid()) return errno_error(errno, "open " + root);
+  // What a crash left of its making.
+  unlinkat(parent.get(), aside_of("/" + name).c_str() + 1, AT_REMOVEDIR);
   base::UniqueFd folder(
       openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder.valid() && errno == ENOENT) return {};

@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "agent/volumes/local_folder.h"
 #include "agent/volumes/local_root.h"
@@ -112,6 +114,39 @@ TEST_CASE("a directory is everybody's, and is not made without its parent") {
   REQUIRE(stat((dir.path() + "/v").c_str(), &st) == 0);
   CHECK((st.st_mode & 07777) == 0700);
   CHECK_FALSE(make_local_folder(dir.path() + "/absent/v").ok());
+  // What a crash has left: never at its place with another mode.
+  REQUIRE(mkdir((dir.path() + "/.w.new").c_str(), 0700) == 0);
+  REQUIRE(make_local_folder(dir.path() + "/w").ok());
+  REQUIRE(stat((dir.path() + "/w").c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0777);
+  CHECK_FALSE(fs::exists(dir.path() + "/.w.new"));
+  REQUIRE(mkdir((dir.path() + "/.w.new").c_str(), 0700) == 0);
+  REQUIRE(remove_local_folder(dir.path(), "w").ok());
+  CHECK_FALSE(fs::exists(dir.path() + "/.w.new"));
+  std::string longest = dir.path() + "/" + std::string(255, 'n');
+  CHECK((make_local_folder(longest).ok() && fs::is_directory(longest)));
+}
+
+TEST_CASE("several pods may be the first to want a directory") {
+  knarr::test::TempDir dir;
+  for (int round = 0; round < 50; round++) {
+    std::string path = dir.path() + "/" + std::to_string(round);
+    std::atomic<int> failed = 0;
+    std::vector<std::thread> pods;
+    for (int i = 0; i < 3; i++) {
+      pods.emplace_back([&] {
+        struct stat first {
+        }, last{};
+        bool made = make_local_folder(path).ok() && stat(path.c_str(), &first) == 0;
+        std::this_thread::yield();
+        made = made && make_local_folder(path).ok() && stat(path.c_str(), &last) == 0;
+        if (!made || first.st_ino != last.st_ino || (last.st_mode & 0777) != 0777) failed++;
+      });
+    }
+    for (std::thread& pod : pods) pod.join();
+    REQUIRE(failed == 0);
+    CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == round + 1);
+  }
 }
 
 TEST_CASE("nothing outside the root is removed, whatever links say") {
