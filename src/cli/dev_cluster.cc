@@ -68,10 +68,13 @@ Result<void> DevLock::take(const std::string& run_root) {
   while (true) {
     TRY(base::make_dirs(run_root, geteuid() == 0 ? 0755 : 0700));
     fd_.reset(open(run_root.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd_.valid() || flock(fd_.get(), LOCK_EX) != 0) {
-      return errno_error(errno, "lock " + run_root);
+    // Who had it removes the folder: between these, or while we wait.
+    if (!fd_.valid() && errno == ENOENT) continue;
+    if (!fd_.valid()) return errno_error(errno, "open " + run_root);
+    int locked;
+    while ((locked = flock(fd_.get(), LOCK_EX)) != 0 && errno == EINTR) {
     }
-    // Who had it may have removed the folder while we waited.
+    if (locked != 0) return errno_error(errno, "lock " + run_root);
     struct stat held {
     }, now{};
     bool same = fstat(fd_.get(), &held) == 0 && stat(run_root.c_str(), &now) == 0 &&

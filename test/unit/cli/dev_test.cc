@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <thread>
 
 #include "api/codec/yaml.h"
@@ -54,6 +56,8 @@ DevCluster with_kubeconfig(const std::string& folder, const std::string& name) {
               .ok());
   return c;
 }
+
+std::atomic<int> heard_signals = 0;
 
 std::string text_of(const std::string& path) {
   auto text = base::read_file(path);
@@ -162,6 +166,47 @@ TEST_CASE("a node that runs is found, wherever its cluster is kept") {
   CHECK(any_dev_cluster_runs(c.place.run_root));  // its pods may
   REQUIRE(base::write_file(c.pid_file(1), process_record(getpid())).ok());
   CHECK(any_dev_node_of(c.run()) == getpid());
+}
+
+TEST_CASE("the lock is had whatever happens meanwhile") {
+  knarr::test::TempDir dir;
+  std::string run_root = dir.path() + "/run";
+  // Others that end remove the folder.
+  std::atomic<bool> over = false;
+  std::thread others([&] {
+    while (!over) rmdir(run_root.c_str());
+  });
+  for (int i = 0; i < 500; i++) {
+    DevLock lock;
+    auto taken = lock.take(run_root);
+    if (taken.ok()) continue;
+    CHECK(taken.error().message.empty());
+    break;
+  }
+  over = true;
+  others.join();
+  // Signals come while it waits.
+  struct sigaction count {
+  }, before{};
+  count.sa_handler = [](int) { heard_signals++; };
+  sigaction(SIGUSR1, &count, &before);
+  auto first = std::make_unique<DevLock>();
+  REQUIRE(first->take(run_root).ok());
+  Result<void> result;
+  std::atomic<bool> ended = false;
+  std::thread waits([&] {
+    DevLock second;
+    result = second.take(run_root);
+    ended = true;
+  });
+  for (int sent = 0; sent < 200 && !ended; sent++) {
+    if (pthread_kill(waits.native_handle(), SIGUSR1) != 0) break;
+    while (heard_signals <= sent && !ended) std::this_thread::yield();
+  }
+  first.reset();
+  waits.join();
+  sigaction(SIGUSR1, &before, nullptr);
+  CHECK(result.ok());
 }
 
 TEST_CASE("nodes and shims are known by their arguments") {
