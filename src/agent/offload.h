@@ -21,13 +21,15 @@ class Offload {
   virtual void run(const std::string& key, Work work, Callback<void> done) = 0;
 };
 
-// On threads that exist while there is work. Loop thread.
+// On threads that exist while there is work. At the end those that a dead disk holds are left
+// behind. Loop thread.
 class PoolOffload final : public Offload {
  public:
-  PoolOffload(base::Loop& loop, int max_threads) : pool_(loop, max_threads) {}
+  PoolOffload(base::Loop& loop, int max_threads) : pool_(loop, max_threads, kPatienceMs) {}
   void run(const std::string& key, Work work, Callback<void> done) override;
 
  private:
+  static constexpr int64_t kPatienceMs = 2000;
   struct Job {
     Work work;
     Callback<void> done;

@@ -1,45 +1,57 @@
 #include "runtime/image/work_pool.h"
 
+#include <chrono>
 #include <thread>
 
 namespace knarr::runtime {
 
-WorkPool::WorkPool(base::Loop& loop, int max_threads) : loop_(loop), max_threads_(max_threads) {}
+WorkPool::WorkPool(base::Loop& loop, int max_threads, int64_t patience_ms)
+    : max_threads_(max_threads),
+      patience_ms_(patience_ms),
+      shared_(std::make_shared<Shared>(loop)) {}
 
 WorkPool::~WorkPool() {
-  *alive_ = false;
+  *shared_->alive = false;
   std::deque<std::function<void()>> dropped;
-  std::unique_lock lock(mutex_);
-  stopping_ = true;
-  dropped.swap(queue_);
-  idle_.wait(lock, [this] { return threads_ == 0; });
+  std::unique_lock lock(shared_->mutex);
+  shared_->stopping = true;
+  dropped.swap(shared_->queue);
+  auto over = [this] { return shared_->threads == 0; };
+  if (patience_ms_ == kForever) {
+    shared_->idle.wait(lock, over);
+  } else {
+    shared_->idle.wait_for(lock, std::chrono::milliseconds(patience_ms_), over);
+  }
+  shared_->loop = nullptr;
 }
 
 void WorkPool::submit(std::function<void()> work) {
-  std::lock_guard lock(mutex_);
-  if (stopping_) return;
-  queue_.push_back(std::move(work));
-  if (threads_ == max_threads_) return;
-  ++threads_;
-  std::thread([this] { thread_main(); }).detach();
+  std::lock_guard lock(shared_->mutex);
+  if (shared_->stopping) return;
+  shared_->queue.push_back(std::move(work));
+  if (shared_->threads == max_threads_) return;
+  ++shared_->threads;
+  std::thread([shared = shared_] { thread_main(shared); }).detach();
 }
 
-void WorkPool::thread_main() {
-  std::unique_lock lock(mutex_);
-  while (!queue_.empty()) {
-    std::function<void()> work = std::move(queue_.front());
-    queue_.pop_front();
+void WorkPool::thread_main(const std::shared_ptr<Shared>& shared) {
+  std::unique_lock lock(shared->mutex);
+  while (!shared->queue.empty()) {
+    std::function<void()> work = std::move(shared->queue.front());
+    shared->queue.pop_front();
     lock.unlock();
     work();
     work = nullptr;
     lock.lock();
   }
-  --threads_;
-  idle_.notify_all();  // under the lock: the pool may be gone right after
+  --shared->threads;
+  shared->idle.notify_all();
 }
 
-void WorkPool::post(std::function<void()> fn) {
-  loop_.post([alive = alive_, fn = std::move(fn)] {
+void WorkPool::Shared::post(std::function<void()> fn) {
+  std::lock_guard lock(mutex);
+  if (loop == nullptr) return;
+  loop->post([alive = alive, fn = std::move(fn)] {
     if (*alive) fn();
   });
 }
