@@ -53,7 +53,7 @@ Result<json::Value> ask(const std::string& path, const char* verb, json::Value a
   if (!value["error"].is_null()) {
     return make_error(Code::kUnknown, value["error"]["desc"].text());
   }
-  return value["return"];
+  return value;
 }
 
 [[noreturn]] void run(const std::string& program, const std::string& pid, int ready, int life,
@@ -109,7 +109,9 @@ Result<void> DevSlirp::forward(const std::string& host_address, int port,
 
 Result<void> DevSlirp::unforward(int port, const std::string& protocol) const {
   TRY_ASSIGN(json::Value list, ask(socket_path(), "list_hostfwd", json::Value::object({})));
-  for (const json::Value& entry : list["entries"].elements()) {
+  // Within "return" as other answers are, or, of slirp4netns 1.2, by themselves.
+  const json::Value& entries = (list.has("return") ? list["return"] : list)["entries"];
+  for (const json::Value& entry : entries.elements()) {
     if (entry["host_port"].as_int() != port || entry["proto"].as_string() != protocol) continue;
     TRY(ask(socket_path(), "remove_hostfwd", json::Value::object({{"id", entry["id"].as_int()}})));
   }
