@@ -153,7 +153,7 @@ void Join::order(const CertificateWanted& wanted, bool by_token,
 }
 
 void Join::ordered(Result<std::string> certificate, std::string NodeIdentity::*member) {
-  bool refused = order_->denied() && member == &NodeIdentity::serving;
+  bool refused = order_ && order_->denied() && member == &NodeIdentity::serving;
   order_.reset();
   client_.reset();
   if (!certificate.ok()) return refused ? denied(certificate.error()) : failed(certificate.error());

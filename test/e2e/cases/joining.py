@@ -120,10 +120,19 @@ def test_rotated_token(cluster):
 
 
 def test_the_place_of_a_removed_node_is_free(cluster):
-    agents["edge2"].stop()
-    shutil.rmtree(agents["edge2"].data_dir + "/agent/tls")
+    """And whoever had it before is that node no more, though his certificate has long to go."""
+    agent = agents["edge2"]
+    agent.stop()
+    before = shutil.move(agent.data_dir + "/agent/tls", agent.folder + "/tls-before")
     cluster.kubectl("delete", "node", "edge2")
-    agents["edge2"].start()
+    agent.start()
+
+    def asked_by(tls):
+        return process.run(
+            [*agent.inside, "curl", "-s", "--cacert", tls + "/server-ca.crt", "--cert", tls + "/client.crt",
+             "--key", tls + "/node.key", "https://192.0.2.10:6443/api/v1/nodes/edge2"])[0]
+    assert "known as another machine" in asked_by(before)
+    assert "knarr.io/node-key" in asked_by(agent.data_dir + "/agent/tls")
 
 
 SECRETIVE = """
