@@ -19,6 +19,7 @@
 #include "cli/dev_logs.h"
 #include "cli/dev_network.h"
 #include "cli/dev_orphans.h"
+#include "cli/dev_process.h"
 #include "cli/dev_slirp.h"
 #include "cli/dev_user_space.h"
 #include "cli/flags.h"
@@ -144,6 +145,20 @@ Result<void> check_ports(const DevCluster& c) {
   return {};
 }
 
+// A cluster that was kept elsewhere, and began while this one was stopped, may have its network.
+Result<void> check_subnet(const DevCluster& c) {
+  auto others = find_processes([&](const std::string& process) {
+    auto arguments = base::read_file(process + "/cmdline");
+    return arguments.ok() && runs_below(*arguments, c.place.run_root) &&
+           !runs_below(*arguments, c.run()) && has_address_in(*arguments, c.subnet);
+  });
+  if (others.empty()) return {};
+  return make_error(Code::kConflict,
+                    fmt::format("10.89.{}.0/24, the network of cluster {}, is in use by one of "
+                                "another --dev-dir (process {}): `knarr dev stop` that one first",
+                                c.subnet, c.name, others[0].pid));
+}
+
 // Ports of the machine, from where its network is not ours.
 Result<void> forward_ports(DevCluster& c) {
   DevSlirp slirp(c.place.run_root);
@@ -239,6 +254,7 @@ Result<void> up(const DevOptions& o) {
     return {};
   }
   TRY(check_ports(c));
+  if (ran.empty()) TRY(check_subnet(c));
   c.nodes = wanted;
   auto done = bring_up(c);
   if (!done.ok()) {

@@ -87,6 +87,13 @@ bool runs_below(std::string_view arguments, const std::string& run) {
          arguments.find('\0' + run + '/') != std::string_view::npos;
 }
 
+bool has_address_in(std::string_view arguments, int subnet) {
+  constexpr std::string_view kFlag("\0--node-ip\0", 11);
+  size_t at = arguments.find(kFlag);
+  return at != std::string_view::npos &&
+         arguments.substr(at + kFlag.size()).starts_with(fmt::format("10.89.{}.", subnet));
+}
+
 bool has_root_below(std::string_view mountinfo, const std::string& folder) {
   std::istringstream lines{std::string(mountinfo)};
   for (std::string line; std::getline(lines, line);) {

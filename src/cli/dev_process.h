@@ -32,6 +32,8 @@ void kill_and_await(const std::vector<FoundProcess>& processes);
 // By its arguments ("a\0b\0"): nodes and shims alike are "knarr", with paths below the run folder
 // among their arguments. Pure.
 bool runs_below(std::string_view arguments, const std::string& run);
+// A node whose --node-ip is of 10.89.N.0/24. Pure.
+bool has_address_in(std::string_view arguments, int subnet);
 // Whether what is mounted at "/" lies in the folder, an overlay by its upper directory. `mountinfo`
 // is that of proc(5). Pure.
 bool has_root_below(std::string_view mountinfo, const std::string& folder);

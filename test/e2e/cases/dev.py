@@ -107,6 +107,13 @@ def test_a_published_port(folder):
 def test_stop_and_up_again(knarr, folder):
     dev(knarr, folder, "stop", NAME)
     assert "0        10.89." in dev(knarr, folder, "list")
+    # Another's, which knows of no other, takes the same network meanwhile.
+    elsewhere = {"at": "/elsewhere", "kube": "/kube2"}
+    dev(knarr, folder, "up", OTHER, **elsewhere)
+    said, status = dev(knarr, folder, "up", NAME, ok=False)
+    assert status == 1 and "10.89.100.0/24, the network of cluster blue, is in use" in said, said
+    assert nodes(OTHER, 0)[0] in kubectl(folder, "get", "nodes", name=OTHER, kube="/kube2")
+    dev(knarr, folder, "down", OTHER, **elsewhere)
     dev(knarr, folder, "up", NAME)
     restarts = "jsonpath={.items[*].status.containerStatuses[0].restartCount}"
     wait.until("every pod was started anew", lambda: kubectl(folder, "get", "pods", "-o", restarts) == "1 1 1")

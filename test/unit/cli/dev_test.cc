@@ -225,6 +225,18 @@ TEST_CASE("nodes and shims are known by their arguments") {
   check("", false);
 }
 
+TEST_CASE("nodes are known by their network") {
+  auto check = [](std::string arguments, bool want) {
+    for (char& c : arguments) c = c == ' ' ? '\0' : c;
+    CHECK(has_address_in(arguments + '\0', 101) == want);
+  };
+  check("knarr server --node-ip 10.89.101.2 --x", true);
+  check("knarr server --node-ip 10.89.10.2", false);
+  check("knarr server --node-ip", false);
+  check("knarr server --node-ips 10.89.101.2", false);
+  check("", false);
+}
+
 TEST_CASE("containers are known by their root, and nobody by what else is mounted") {
   auto check = [](const std::string& lines, bool want) {
     INFO(lines);
