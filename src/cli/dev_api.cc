@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "cli/dev_cluster.h"
 #include "cli/dev_network.h"
 #include "cli/kubectl/api_client.h"
@@ -34,9 +35,15 @@ kubectl::ApiAsk get(std::string path) {
   return ask;
 }
 
-Result<void> wait_until(const char* what, const std::function<bool()>& reached) {
+Result<void> wait_until(const DevCluster& cluster, const char* what,
+                        const std::function<bool()>& reached) {
   auto end = std::chrono::steady_clock::now() + kMostWait;
   while (!reached()) {
+    if (pid_of_dev_node(cluster, 0) == 0) {
+      return make_error(Code::kUnknown,
+                        fmt::format("node {} has ended: `knarr dev logs {}` says more",
+                                    cluster.node_name(0), cluster.name));
+    }
     if (std::chrono::steady_clock::now() > end) {
       return make_error(Code::kTimeout, std::string("not within a minute: ") + what);
     }
@@ -56,14 +63,14 @@ bool is_ready(const json::Value& node) {
 
 Result<void> await_dev_server(const DevCluster& cluster) {
   TRY_ASSIGN(kubectl::ApiClient api, open_api(cluster));
-  return wait_until("the server lets nodes join", [&] {
+  return wait_until(cluster, "the server lets nodes join", [&] {
     return base::file_exists(cluster.data_of(0) + "/server/token") && api.text(get("/readyz")).ok();
   });
 }
 
 Result<void> await_dev_nodes(const DevCluster& cluster) {
   TRY_ASSIGN(kubectl::ApiClient api, open_api(cluster));
-  TRY(wait_until("every node is Ready", [&] {
+  TRY(wait_until(cluster, "every node is Ready", [&] {
     auto nodes = api.list(get("/api/v1/nodes"));
     int ready = 0;
     if (nodes.ok()) {
@@ -72,7 +79,7 @@ Result<void> await_dev_nodes(const DevCluster& cluster) {
     return ready >= cluster.nodes;
   }));
   // Without it pods are refused.
-  return wait_until("there is a default service account", [&] {
+  return wait_until(cluster, "there is a default service account", [&] {
     return api.call(get("/api/v1/namespaces/default/serviceaccounts/default")).ok();
   });
 }

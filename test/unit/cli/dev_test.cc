@@ -168,6 +168,20 @@ TEST_CASE("a node that runs is found, wherever its cluster is kept") {
   CHECK(any_dev_node_of(c.run()) == getpid());
 }
 
+TEST_CASE("nobody waits for a server that has ended") {
+  knarr::test::TempDir dir;
+  DevCluster c = cluster_in(dir.path());
+  std::filesystem::create_directories(c.data_of(0));
+  REQUIRE(base::write_file(c.data_of(0) + "/kubeconfig",
+                           R"({"current-context":"k","clusters":[{"name":"k","cluster":
+                           {"server":"https://x:6443"}}],"users":[{"name":"k","user":
+                           {"token":"t"}}],"contexts":[{"name":"k","context":
+                           {"cluster":"k","user":"k"}}]})")
+              .ok());
+  CHECK_THAT(await_dev_server(c).error().message,
+             Catch::StartsWith("node blue-server has ended: `knarr dev logs blue`"));
+}
+
 TEST_CASE("the lock is had whatever happens meanwhile") {
   knarr::test::TempDir dir;
   std::string run_root = dir.path() + "/run";
