@@ -41,6 +41,14 @@ std::vector<FoundProcess> find_orphans(const DevPlace& place, std::set<std::stri
   });
 }
 
+// Nothing runs there any more, and what was mounted went with its namespace.
+void remove_run_folders(const std::string& run_root) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(run_root, ignored)) {
+    if (entry.is_directory(ignored)) std::filesystem::remove_all(entry.path(), ignored);
+  }
+}
+
 }  // namespace
 
 Result<int> end_dev_orphans(const DevPlace& place) {
@@ -49,7 +57,10 @@ Result<int> end_dev_orphans(const DevPlace& place) {
   // Some start others before it is their turn.
   for (int round = 0; round < kMostRounds; round++) {
     auto orphans = find_orphans(place, spaces);
-    if (orphans.empty()) return ended;
+    if (orphans.empty()) {
+      remove_run_folders(place.run_root);
+      return ended;
+    }
     ended += static_cast<int>(orphans.size());
     kill_and_await(orphans);
   }

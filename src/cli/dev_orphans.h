@@ -8,8 +8,8 @@
 namespace knarr::cli {
 
 // Ends all processes of such namespaces, of whichever cluster, and with them their mounts and
-// links. How many there were. Called from outside of the namespaces, whose owner may kill whom he
-// likes in them (user_namespaces(7)).
+// links, and removes their run folders. How many there were. Called from outside of the
+// namespaces, whose owner may kill whom he likes in them (user_namespaces(7)).
 Result<int> end_dev_orphans(const DevPlace& place);
 
 }  // namespace knarr::cli

@@ -166,8 +166,10 @@ def kill_keeper(folder):
 def test_its_keeper_was_killed(folder):
     """Who kept the namespaces ends first: the rest is found by them."""
     kill_keeper(folder)
-    said = dev(folder, "up")
-    assert "had been killed" in said and "cluster dev is up after" in said, said
+    said, status = dev(folder, "stop", "typo", ok=False)
+    assert status == 1 and "had been killed" in said, said
+    assert not os.listdir(folder + "/run") and not processes(), (os.listdir(folder + "/run"), processes())
+    dev(folder, "up")
     assert kubectl(folder, "get", "nodes", "--no-headers").count(" Ready ") == 3
     kill_keeper(folder)
     said = dev(folder, "down")
