@@ -3,11 +3,15 @@
 #include <chrono>
 #include <utility>
 
+#include "base/log.h"
 #include "knarr/check.h"
 
 namespace knarr::base {
 
 namespace {
+
+constexpr uint64_t kLookMs = 1000;
+constexpr int kMostLooks = 15;
 
 // The handle outlives the Timer until libuv lets it go, so the function lives with the handle.
 class LoopTimer final : public Timer {
@@ -51,10 +55,24 @@ Loop::Loop() : wake_(new uv_async_t) {
                       [](uv_async_t* a) { static_cast<Loop*>(a->loop->data)->drain(); }) == 0);
 }
 
+// A handle that somebody has left open (a connection that keeps its owner) would be waited for
+// forever, and a process would not end. Requests, which libuv may have in threads, are given time.
 Loop::~Loop() {
   close_handle(wake_);
+  uv_timer_t limit;
+  uv_timer_init(&loop_, &limit);
+  uv_unref(reinterpret_cast<uv_handle_t*>(&limit));
+  int looks = 0;
+  limit.data = &looks;
+  auto look = [](uv_timer_t* timer) {
+    int n = ++*static_cast<int*>(timer->data);
+    if (timer->loop->active_reqs.count == 0 || n == kMostLooks) uv_stop(timer->loop);
+  };
+  uv_timer_start(&limit, look, kLookMs, kLookMs);
   uv_run(&loop_, UV_RUN_DEFAULT);
-  CHECK(uv_loop_close(&loop_) == 0);
+  uv_close(reinterpret_cast<uv_handle_t*>(&limit), nullptr);
+  uv_run(&loop_, UV_RUN_NOWAIT);
+  if (uv_loop_close(&loop_) != 0) log(Level::kWarning, "loop", "something was left open");
 }
 
 void Loop::run() {

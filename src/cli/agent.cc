@@ -179,9 +179,11 @@ class Process {
   }
 
   void stop() {
+    if (std::exchange(stopping_, true)) return loop_.stop();  // asked twice
     base::log(base::Level::kInfo, "agent", "stopping; pods go on running");
     notify_service_manager("STOPPING=1");
-    loop_.stop();
+    if (!node_) return loop_.stop();
+    node_->drain(0, [this] { loop_.stop(); });
   }
 
   AgentOptions& options_;
@@ -196,6 +198,7 @@ class Process {
   std::unique_ptr<ClusterSettings> settings_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<agent::Tunnel> tunnel_;
+  bool stopping_ = false;
   int status_ = 0;
 };
 

@@ -153,6 +153,11 @@ Result<void> Node::reload_tls(const net::TlsConfig& tls) {
   return server_ ? server_->reload(tls) : Result<void>();
 }
 
+void Node::drain(int64_t limit_ms, std::function<void()> done) {
+  if (!server_) return done();
+  server_->drain(limit_ms, std::move(done));
+}
+
 // A pod on the host's network shares its address with all else that listens there: of those, only
 // ports that it names.
 bool Node::may_be_dialed(const std::string& host, uint16_t port) const {

@@ -48,6 +48,8 @@ class Node {
   agent::RelayPort* relay() { return network_ ? &network_->relay() : nullptr; }
   // The node's own port shows another certificate from now on.
   Result<void> reload_tls(const net::TlsConfig& tls);
+  // As net::Server::drain, of the node's own port.
+  void drain(int64_t limit_ms, std::function<void()> done);
 
  private:
   Result<void> prepare();

@@ -147,7 +147,10 @@ class Process {
     if (std::exchange(stopping_, true)) return loop_.stop();  // asked twice
     base::log(base::Level::kInfo, "server", "stopping; pods go on running");
     notify_service_manager("STOPPING=1");
-    plane_->drain(kDrainMs, [this] { loop_.stop(); });
+    plane_->drain(kDrainMs, [this] {
+      if (!node_) return loop_.stop();
+      node_->drain(0, [this] { loop_.stop(); });
+    });
   }
 
   const ServerOptions& options_;

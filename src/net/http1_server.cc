@@ -270,6 +270,7 @@ std::unique_ptr<ByteStream> Http1Connection::take_socket() {
   socket_->unlisten();
   std::unique_ptr<Socket> socket = std::move(socket_);
   socket->unread(std::exchange(input_, {}));
+  core_.gave_away(*socket);
   core_.remove(this);
   return socket;
 }

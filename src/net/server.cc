@@ -14,6 +14,7 @@ namespace knarr::net {
 namespace {
 
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+constexpr int64_t kLetGoMs = 500, kLetGoLookMs = 5;
 constexpr int64_t kSweepSlackMs = 250;  // deadlines this near share one waking
 
 // Waits for the handshake, or for the first bytes of a plain connection, then hands the socket on.
@@ -118,6 +119,11 @@ void ServerCore::remove(ServerConnection* connection) {
   if (on_empty) on_empty();
 }
 
+void ServerCore::gave_away(const Socket& socket) {
+  std::erase_if(upgraded, [](const Socket::Ref& ref) { return !ref.is_there(); });
+  upgraded.push_back(socket.ref());
+}
+
 const std::string& ServerCore::date() {
   int64_t now = loop->now_us() / 1000000;
   if (now != date_s_) {
@@ -167,6 +173,7 @@ struct Server::Impl {
   std::function<void()> drained;
   std::unique_ptr<Timer> drain_limit;
   std::unique_ptr<Timer> drain_done;
+  int64_t cut_ms = 0;  // when upgraded connections were
 
   ~Impl() {
     stop_listening();
@@ -186,6 +193,21 @@ struct Server::Impl {
     }
     core.handler = std::move(handler);
     return {};
+  }
+  // Who has upgraded connections hears that they are cut, and has time to let go of them.
+  void end_drain() {
+    if (!drained) return;
+    int64_t now_ms = core.loop->monotonic_ms();
+    if (cut_ms == 0) {
+      cut_ms = now_ms;
+      Error error = make_error(Code::kServiceUnavailable, "the server is stopping");
+      for (const Socket::Ref& ref : core.upgraded) ref.cut(error);
+    }
+    bool any = std::any_of(core.upgraded.begin(), core.upgraded.end(),
+                           [](const Socket::Ref& ref) { return ref.is_there(); });
+    if (any && now_ms - cut_ms < kLetGoMs) return drain_done->start(kLetGoLookMs);
+    drain_limit.reset();
+    std::exchange(drained, nullptr)();
   }
   void serve(std::unique_ptr<Socket> socket) {
     if (core.draining || core.connections.size() >= core.limits.connections) return;
@@ -267,11 +289,7 @@ void Server::drain(int64_t limit_ms, std::function<void()> done) {
   impl.core.draining = true;
   impl.drained = std::move(done);
   // Told from a timer, never from within a call of a connection.
-  impl.drain_done = impl.core.loop->timer([&impl] {
-    auto told = std::exchange(impl.drained, nullptr);
-    impl.drain_limit.reset();
-    if (told) told();
-  });
+  impl.drain_done = impl.core.loop->timer([&impl] { impl.end_drain(); });
   impl.core.on_empty = [&impl] { impl.drain_done->start(0); };
   impl.drain_limit = impl.core.loop->timer([&impl] {
     auto all = std::move(impl.core.connections);

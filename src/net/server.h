@@ -51,7 +51,8 @@ class Server {
   Result<void> reload(const TlsConfig& tls);
 
   // Stops listening; idle connections close at once, others when their requests are answered
-  // (HTTP/2: GOAWAY; HTTP/1.1: Connection: close), all after limit_ms. Then calls done.
+  // (HTTP/2: GOAWAY; HTTP/1.1: Connection: close), all after limit_ms. Then upgraded ones are cut,
+  // and done is called.
   void drain(int64_t limit_ms, std::function<void()> done);
 
  private:

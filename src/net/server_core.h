@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "net/server.h"
 #include "net/socket.h"
@@ -25,7 +26,8 @@ struct ServerCore {
   bool draining = false;
 
   std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections;
-  std::unique_ptr<Timer> sweep;  // armed only while some connection has a deadline
+  std::vector<Socket::Ref> upgraded;  // that others own now
+  std::unique_ptr<Timer> sweep;       // armed only while some connection has a deadline
   int64_t sweep_at_ms = 0;
   std::function<void()> on_empty;  // the last connection has gone
 
@@ -33,6 +35,7 @@ struct ServerCore {
   void set_deadline(ServerConnection& connection, int64_t delay_ms);
   void sweep_now();
   void remove(ServerConnection* connection);
+  void gave_away(const Socket& socket);
   // On the deadlines' clock. The loop's own time is exact enough, and costs no system call.
   int64_t now_ms() const { return static_cast<int64_t>(uv_now(loop->uv())); }
   // Counts bytes of bodies that are being read, of all connections. false: too many at once.

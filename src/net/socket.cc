@@ -175,6 +175,16 @@ void Socket::expect_answers() {
   set_tcp_option(state_->handle, TCP_USER_TIMEOUT, kNotTakenMs);
 }
 
+Socket::Ref Socket::ref() const {
+  Ref ref;
+  ref.state_ = state_;
+  return ref;
+}
+
+void Socket::Ref::cut(const Error& error) const {
+  if (auto state = state_.lock()) state->fail(error);
+}
+
 ConnectionInfo Socket::info() const {
   ConnectionInfo info;
   if (state_->handle != nullptr && state_->handle->type == UV_TCP) {

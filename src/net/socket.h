@@ -19,6 +19,8 @@ constexpr size_t kHighWater = 256 * 1024;  // queued bytes past which write() sa
 constexpr size_t kLowWater = 64 * 1024;    // where on_drain comes
 
 class Socket final : public ByteStream {
+  struct State;
+
  public:
   // Takes over a connected descriptor.
   static Result<std::unique_ptr<Socket>> adopt(std::shared_ptr<TurnQueue> turns, base::UniqueFd fd);
@@ -38,6 +40,17 @@ class Socket final : public ByteStream {
   void keep_alive();
   // Also, when what is sent is not taken for 25 s. For peers that always read.
   void expect_answers();
+  // For who must be able to cut it wherever it has gone.
+  class Ref {
+   public:
+    bool is_there() const { return !state_.expired(); }
+    void cut(const Error& error) const;  // the owner is told
+
+   private:
+    friend class Socket;
+    std::weak_ptr<State> state_;
+  };
+  Ref ref() const;
   ConnectionInfo info() const;
   bool http2() const;  // chosen by ALPN
 
@@ -51,7 +64,6 @@ class Socket final : public ByteStream {
   bool is_socket() const override { return true; }
 
  private:
-  struct State;
   std::shared_ptr<State> state_;
 };
 

@@ -77,7 +77,8 @@ def test_probes_go_on(cluster, registry):
     pod = cluster.pod("probed")
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0, pod["status"]
     ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
-    cluster.stop()
+    with cluster.exec_open("probed"):  # which does not keep it from ending
+        cluster.stop()
     cluster.start()
     pod = cluster.pod("probed")
     assert ready in pod["status"]["conditions"], (ready, pod["status"])

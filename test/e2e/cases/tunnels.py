@@ -86,7 +86,8 @@ def test_port_forward_and_proxy(cluster):
 def test_a_node_that_is_gone(cluster):
     """Without its tunnel it is dialed, and what comes of that is told. It comes back by itself."""
     agent = agents["far"]
-    agent.stop()
+    with cluster.exec_open("web"):
+        agent.stop()
     wall(agent.machine, "-D")
     refused = "dial tcp %s:10251: connect: connection refused" % agent.machine.address
     out = cluster.kubectl("logs", "web", ok=False)

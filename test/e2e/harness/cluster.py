@@ -1,4 +1,5 @@
 """A `knarr server` with every path, port and name of its own, for one test."""
+import contextlib
 import os
 import re
 import shutil
@@ -124,6 +125,19 @@ class Cluster(Process):
             return file.read().strip()
 
     # kubectl, as a person uses it.
+
+    @contextlib.contextmanager
+    def exec_open(self, pod):
+        """While an exec runs in the pod."""
+        held = subprocess.Popen(self.kubectl_argv("exec", pod, "--", "sh", "-c", "echo begun; exec sleep 1000"),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            assert held.stdout.readline() == "begun\n"
+            yield
+        finally:
+            held.kill()
+            held.wait()
+            held.stdout.close()
 
     def kubectl_argv(self, *args, binary="kubectl"):
         return [binary, "--kubeconfig", self.kubeconfig, *args]

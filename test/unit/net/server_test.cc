@@ -227,6 +227,22 @@ TEST_CASE("drain waits for answers, and for them no longer than told") {
     f.server.drain(20, [&] { drained = true; });
     REQUIRE(busy.wait_for_end());
   }
+  SECTION("upgraded") {
+    auto upgraded = kept->upgrade({{"Connection", "Upgrade"}, {"Upgrade", "x"}});
+    REQUIRE(upgraded.ok());
+    std::unique_ptr<ByteStream> stream = std::move(*upgraded);
+    bool alive_when_told = true;
+    ByteStream::Events events;
+    events.on_close = [&](const Error&) { stream.reset(); };
+    stream->listen(std::move(events));
+    f.server.drain(60000, [&] {
+      alive_when_told = stream != nullptr;
+      drained = true;
+    });
+    REQUIRE(busy.wait_for_end());
+    REQUIRE(f.loop.run_until([&] { return drained; }, 5000));
+    CHECK_FALSE(alive_when_told);
+  }
   busy.stream.reset();
   REQUIRE(f.loop.run_until([&] { return drained; }, 5000));
 }
